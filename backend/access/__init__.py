@@ -1,0 +1,1 @@
+"""Who is calling: relying parties' tokens, phones' request proofs."""

@@ -1,0 +1,1 @@
+"""A signer's credential: key and certificate."""

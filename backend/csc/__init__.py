@@ -1,0 +1,1 @@
+"""The relying parties' interface: CSC API v2.2 and v1.0.4."""

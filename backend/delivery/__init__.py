@@ -1,0 +1,1 @@
+"""The outbox and what empties it: Web Push and SMS. Sends, decides nothing."""

@@ -1,0 +1,1 @@
+"""Phones: the envelope, pairing, enrolment, removal."""

@@ -1,0 +1,1 @@
+"""The tables, typed, with their allowed moves."""

@@ -1,0 +1,189 @@
+"""One frozen object, read once from ``CELLKEY_*``; nothing else reads the environment.
+
+No secret has a default and no switch turns a check off. Secrets are files, so that they stand in no
+process list and no crash report. An unknown ``CELLKEY_`` name is refused: it is a typing error.
+"""
+
+from collections.abc import Mapping
+from enum import StrEnum
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Annotated
+from urllib.parse import urlsplit
+
+import msgspec
+
+from backend.errors import SettingsInvalid
+
+PREFIX = "CELLKEY_"
+
+
+class Environment(StrEnum):
+    """Where the installation stands. Production refuses software cells and virtual phones."""
+
+    DEVELOPMENT = "development"
+    PRODUCTION = "production"
+
+
+class HsmKind(StrEnum):
+    """Where keys live."""
+
+    SOFTWARE = "software"
+    PKCS11 = "pkcs11"
+
+
+Seconds = Annotated[int, msgspec.Meta(ge=1)]
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Everything an administrator chooses. Each name is ``CELLKEY_`` and the field in capitals."""
+
+    environment: Environment = Environment.DEVELOPMENT
+    data_dir: Path = Path("var")
+    """Folder of the embedded default: database, software keys, worker's keys."""
+    database_url: str = ""
+    """SQLAlchemy URL; empty means SQLite in ``data_dir``. Production: ``postgresql+psycopg://…``."""
+
+    ca_name: str = "Cellkey Demo CA"
+    """Name of the certification authority, as signers read it."""
+
+    authorization_server_url: str = "http://127.0.0.1:8600"
+    mobile_api_url: str = "http://127.0.0.1:8601"
+    app_url: str = "http://localhost:8602"
+    """Origin of the phone app; the only origin that CORS admits and WebAuthn accepts."""
+    rp_id: str = "localhost"
+    """WebAuthn relying party id: the app's domain."""
+
+    sam_socket: Path | None = None
+    """Unix socket of ``cellkey sam``; without it the SAM lives in the process that needs it."""
+    sam_peers: tuple[int, ...] = ()
+    """User ids (JSON list) that the SAM admits, beside its own."""
+
+    hsm: HsmKind = HsmKind.SOFTWARE
+    pkcs11_module: Path | None = None
+    pkcs11_token: str = "cellkey"  # noqa: S105  # a token's label, not a secret
+    pkcs11_pin_file: Path | None = None
+
+    worker_key_file: Path | None = None
+    """Private key that opens sealed SMS texts; only the worker reads it. Default: in ``data_dir``."""
+    worker_public_key_file: Path | None = None
+    """Its public half (JWK), to which the SAM seals. Default: in ``data_dir``."""
+    vapid_key_file: Path | None = None
+    """VAPID key (PEM). Changing it ends every push subscription. Default: in ``data_dir``."""
+    vapid_subject: str = "mailto:admin@example.org"
+    push_hosts: tuple[str, ...] = (
+        "fcm.googleapis.com",
+        "*.push.services.mozilla.com",
+        "*.push.apple.com",
+        "*.notify.windows.com",
+    )
+    """JSON list of hosts that push endpoints may name. ``host=ADDRESS:PORT;CAFILE`` pins one host."""
+
+    transaction_seconds: Seconds = 300
+    """How long a signer may take to approve; the relying party may not prolong it."""
+    use_seconds: Annotated[int, msgspec.Meta(ge=1, le=600)] = 300
+    """How long after that an approval may be redeemed."""
+    first_approval_seconds: Annotated[int, msgspec.Meta(ge=60, le=86_400)] = 86_400
+    implicit_wait_seconds: Annotated[int, msgspec.Meta(ge=1, le=300)] = 55
+    """How long a v1 ``credentials/authorize`` blocks for the phone."""
+    long_poll_seconds: Annotated[int, msgspec.Meta(ge=1, le=60)] = 25
+    envelope_hours: Annotated[int, msgspec.Meta(ge=1, le=168)] = 72
+    multisign: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = 100
+    """Most hashes that one approval may cover, of cells made from now on."""
+
+    @property
+    def database(self) -> str:
+        """The database's URL."""
+        return self.database_url or f"sqlite:///{(self.data_dir / 'cellkey.sqlite3').absolute()}"
+
+    @property
+    def public_keys_path(self) -> Path:
+        """Public half of the SAM's keys (``ks``, ``ka``, ``keys``), written by ``cellkey hsm init``."""
+        return self.data_dir / "public-keys.json"
+
+    @property
+    def root_certificate_path(self) -> Path:
+        """The authority's root certificate, PEM, written by ``cellkey hsm init``."""
+        return self.data_dir / "root.pem"
+
+    @property
+    def software_vault_path(self) -> Path:
+        """Folder of the software vault's keys."""
+        return self.data_dir / "software-vault"
+
+    @property
+    def worker_key_path(self) -> Path:
+        """Where the worker's private key lies."""
+        return self.worker_key_file or self.data_dir / "worker.key"
+
+    @property
+    def worker_public_key_path(self) -> Path:
+        """Where the worker's public key lies."""
+        return self.worker_public_key_file or self.data_dir / "worker.pub.json"
+
+    @property
+    def vapid_key_path(self) -> Path:
+        """Where the VAPID key lies."""
+        return self.vapid_key_file or self.data_dir / "vapid.pem"
+
+
+def read_settings(environ: Mapping[str, str]) -> Settings:
+    """Read and check the settings.
+
+    Raises:
+        SettingsInvalid: a name is unknown, a value does not fit, or two contradict each other.
+    """
+    given = {
+        name.removeprefix(PREFIX).lower(): value
+        for name, value in environ.items()
+        if name.startswith(PREFIX)
+    }
+    lists = {"sam_peers", "push_hosts"} & given.keys()
+    try:
+        values: dict[str, object] = {
+            name: msgspec.json.decode(value) if name in lists else value
+            for name, value in given.items()
+        }
+        settings = msgspec.convert(values, type=Settings, strict=False, dec_hook=_decode)
+    except msgspec.MsgspecError as error:
+        msg = f"settings: {error}"
+        raise SettingsInvalid(msg) from error
+    _check(settings)
+    return settings
+
+
+def _decode(kind: type[object], value: object) -> object:
+    if kind is Path and isinstance(value, str):
+        return Path(value)
+    msg = f"cannot read a {kind.__name__}"
+    raise NotImplementedError(msg)
+
+
+def _check(settings: Settings) -> None:
+    """Check what no single value can tell."""
+    if settings.hsm is HsmKind.PKCS11 and not (settings.pkcs11_module and settings.pkcs11_pin_file):
+        msg = "CELLKEY_HSM=pkcs11 needs CELLKEY_PKCS11_MODULE and CELLKEY_PKCS11_PIN_FILE"
+        raise SettingsInvalid(msg)
+    if settings.environment is Environment.PRODUCTION and settings.hsm is HsmKind.SOFTWARE:
+        msg = "production needs CELLKEY_HSM=pkcs11: software cells keep keys in memory and files"
+        raise SettingsInvalid(msg)
+    for name in ("authorization_server_url", "mobile_api_url", "app_url"):
+        _check_address(name, getattr(settings, name))
+
+
+def _check_address(name: str, url: str) -> None:
+    """Plain http never leaves the machine (CSC-12)."""
+    parts = urlsplit(url)
+    if parts.scheme == "https" and parts.hostname:
+        return
+    if parts.scheme == "http" and parts.hostname and _is_loopback(parts.hostname):
+        return
+    msg = f"{PREFIX}{name.upper()} must be https outside this machine, not {url!r}"
+    raise SettingsInvalid(msg)
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

@@ -1,0 +1,1 @@
+"""Signers: registration data, password, freeze."""

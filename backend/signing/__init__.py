@@ -1,0 +1,1 @@
+"""The life of a transaction: request, pending, approval, authorisation, release, expiry."""

@@ -1,0 +1,1 @@
+"""What the signer reads: kinds of transactions as declarative data. Pure."""

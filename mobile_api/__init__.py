@@ -1,0 +1,1 @@
+"""The phones' interface. It cannot load SAM or HSM code."""
