@@ -65,7 +65,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     pkcs11_pin_file: Path | None = None
 
     worker_key_file: Path | None = None
-    """Private key that opens sealed SMS texts; only the worker reads it. Default: in ``data_dir``."""
+    """Private key that opens sealed SMS texts; only the worker reads it. Default: ``data_dir``."""
     worker_public_key_file: Path | None = None
     """Its public half (JWK), to which the SAM seals. Default: in ``data_dir``."""
     vapid_key_file: Path | None = None
@@ -77,7 +77,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         "*.push.apple.com",
         "*.notify.windows.com",
     )
-    """JSON list of hosts that push endpoints may name. ``host=ADDRESS:PORT;CAFILE`` pins one host."""
+    """JSON list of hosts that push endpoints may name; ``host=ADDRESS:PORT;CAFILE`` pins one."""
 
     transaction_seconds: Seconds = 300
     """How long a signer may take to approve; the relying party may not prolong it."""
@@ -98,7 +98,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     @property
     def public_keys_path(self) -> Path:
-        """Public half of the SAM's keys (``ks``, ``ka``, ``keys``), written by ``cellkey hsm init``."""
+        """Public half of the SAM's keys (``ks``, ``ka``, ``keys``); by ``cellkey hsm init``."""
         return self.data_dir / "public-keys.json"
 
     @property
@@ -146,8 +146,7 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
         }
         settings = msgspec.convert(values, type=Settings, strict=False, dec_hook=_decode)
     except msgspec.MsgspecError as error:
-        msg = f"settings: {error}"
-        raise SettingsInvalid(msg) from error
+        raise SettingsInvalid(f"settings: {error}") from error
     _check(settings)
     return settings
 
@@ -155,18 +154,19 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
 def _decode(kind: type[object], value: object) -> object:
     if kind is Path and isinstance(value, str):
         return Path(value)
-    msg = f"cannot read a {kind.__name__}"
-    raise NotImplementedError(msg)
+    raise TypeError(f"cannot read a {kind.__name__}")
 
 
 def _check(settings: Settings) -> None:
     """Check what no single value can tell."""
     if settings.hsm is HsmKind.PKCS11 and not (settings.pkcs11_module and settings.pkcs11_pin_file):
-        msg = "CELLKEY_HSM=pkcs11 needs CELLKEY_PKCS11_MODULE and CELLKEY_PKCS11_PIN_FILE"
-        raise SettingsInvalid(msg)
+        raise SettingsInvalid(
+            "CELLKEY_HSM=pkcs11 needs CELLKEY_PKCS11_MODULE and CELLKEY_PKCS11_PIN_FILE"
+        )
     if settings.environment is Environment.PRODUCTION and settings.hsm is HsmKind.SOFTWARE:
-        msg = "production needs CELLKEY_HSM=pkcs11: software cells keep keys in memory and files"
-        raise SettingsInvalid(msg)
+        raise SettingsInvalid(
+            "production needs CELLKEY_HSM=pkcs11: software cells keep keys in memory and files"
+        )
     for name in ("authorization_server_url", "mobile_api_url", "app_url"):
         _check_address(name, getattr(settings, name))
 
@@ -178,8 +178,7 @@ def _check_address(name: str, url: str) -> None:
         return
     if parts.scheme == "http" and parts.hostname and _is_loopback(parts.hostname):
         return
-    msg = f"{PREFIX}{name.upper()} must be https outside this machine, not {url!r}"
-    raise SettingsInvalid(msg)
+    raise SettingsInvalid(f"{PREFIX}{name.upper()} must be https outside this machine, not {url!r}")
 
 
 def _is_loopback(host: str) -> bool:

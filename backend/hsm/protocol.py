@@ -26,7 +26,7 @@ class KeyAlgorithm(StrEnum):
 
 
 class SignatureScheme(StrEnum):
-    """How an opened key signs a digest; PSS takes MGF1 of the same hash and a salt of its length."""
+    """How an opened key signs a digest. PSS: MGF1 of the same hash, a salt of its length."""
 
     ECDSA = "ecdsa"
     RSA_PKCS1 = "rsa-pkcs1"
@@ -64,7 +64,9 @@ class WrappedKey(msgspec.Struct, frozen=True, kw_only=True):
 class OpenedKey(Protocol):
     """A signer's private key inside the HSM, until the ``with`` block ends."""
 
-    def sign(self, digest: bytes, *, scheme: SignatureScheme, hash_algorithm: HashAlgorithm) -> bytes:
+    def sign(
+        self, digest: bytes, *, scheme: SignatureScheme, hash_algorithm: HashAlgorithm
+    ) -> bytes:
         """Sign a digest of ``hash_algorithm``'s length.
 
         ECDSA gives a DER ECDSA-Sig-Value (RFC 3279), RSA the raw signature.

@@ -3,10 +3,9 @@
 from datetime import UTC, datetime
 from typing import ClassVar, final
 
-from sqlalchemy import DateTime, Dialect, LargeBinary, MetaData, String, Uuid
+from sqlalchemy import DateTime, Dialect, MetaData
 from sqlalchemy.orm import DeclarativeBase
-from sqlalchemy.types import TypeDecorator, TypeEngine
-from uuid import UUID
+from sqlalchemy.types import TypeDecorator
 
 NAMES = {
     "ix": "ix_%(table_name)s_%(column_0_N_name)s",
@@ -24,14 +23,21 @@ class Instant(TypeDecorator[datetime]):
     impl = DateTime(timezone=True)
     cache_ok = True
 
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+    def process_bind_param(
+        self,
+        value: datetime | None,
+        dialect: Dialect,  # noqa: ARG002  # SQLAlchemy's signature
+    ) -> datetime | None:
         """Refuse a time without a zone before it is stored."""
         if value is not None and value.tzinfo is None:
-            msg = "an instant needs a time zone"
-            raise ValueError(msg)
+            raise ValueError("an instant needs a time zone")
         return value if value is None else value.astimezone(UTC)
 
-    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+    def process_result_value(
+        self,
+        value: datetime | None,
+        dialect: Dialect,  # noqa: ARG002  # SQLAlchemy's signature
+    ) -> datetime | None:
         """Give back UTC."""
         if value is None:
             return None
@@ -42,9 +48,4 @@ class Base(DeclarativeBase):
     """Base of all tables. Names of constraints are fixed, so that migrations can name them."""
 
     metadata = MetaData(naming_convention=NAMES)
-    type_annotation_map: ClassVar[dict[type, TypeEngine[object] | type[TypeEngine[object]]]] = {
-        datetime: Instant,  # type: ignore[dict-item]  # a TypeDecorator is a TypeEngine at run time
-        UUID: Uuid,  # type: ignore[dict-item]
-        bytes: LargeBinary,  # type: ignore[dict-item]
-        str: String,  # type: ignore[dict-item]
-    }
+    type_annotation_map: ClassVar = {datetime: Instant}

@@ -8,7 +8,15 @@ from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, ForeignKey, ForeignKeyConstraint, Index, LargeBinary, UniqueConstraint, text
+from sqlalchemy import (
+    CheckConstraint,
+    ForeignKey,
+    ForeignKeyConstraint,
+    Index,
+    LargeBinary,
+    UniqueConstraint,
+    text,
+)
 from sqlalchemy.orm import Mapped, mapped_column
 
 from backend.model.base import Base
@@ -79,7 +87,7 @@ class Signer(Base):
     subject: Mapped[bytes]
     """Registered name as DER Name (RFC 5280); its SHA-256 stands in every record."""
     number: Mapped[str | None]
-    """Verified phone number, E.164. The record holds its HMAC, so another number here is refused."""
+    """Verified phone number, E.164. The record holds its HMAC: another one here is refused."""
     lang: Mapped[str]
     password_salt: Mapped[bytes]
     password_verifier: Mapped[bytes | None]
@@ -94,8 +102,12 @@ class Freeze(Base):
 
     __tablename__ = "freezes"
     __table_args__ = (
-        Index("ix_freezes_active", "signer_id", sqlite_where=text("lifted_at IS NULL"),
-              postgresql_where=text("lifted_at IS NULL")),
+        Index(
+            "ix_freezes_active",
+            "signer_id",
+            sqlite_where=text("lifted_at IS NULL"),
+            postgresql_where=text("lifted_at IS NULL"),
+        ),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True)
@@ -263,9 +275,12 @@ class Transaction(Base):
         _one_of("state", TransactionState),
         CheckConstraint("use_by >= expires_at", name="use_by"),
         Index("ix_transactions_cell_id_state", "cell_id", "state"),
-        Index("ix_transactions_open", "expires_at",
-              sqlite_where=text("state IN ('pending', 'approved')"),
-              postgresql_where=text("state IN ('pending', 'approved')")),
+        Index(
+            "ix_transactions_open",
+            "expires_at",
+            sqlite_where=text("state IN ('pending', 'approved')"),
+            postgresql_where=text("state IN ('pending', 'approved')"),
+        ),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True)
@@ -368,9 +383,12 @@ class OutboxMessage(Base):
     __tablename__ = "outbox"
     __table_args__ = (
         CheckConstraint("channel IN ('push', 'sms')", name="channel"),
-        Index("ix_outbox_due", "due_at",
-              sqlite_where=text("sent_at IS NULL AND dead_at IS NULL"),
-              postgresql_where=text("sent_at IS NULL AND dead_at IS NULL")),
+        Index(
+            "ix_outbox_due",
+            "due_at",
+            sqlite_where=text("sent_at IS NULL AND dead_at IS NULL"),
+            postgresql_where=text("sent_at IS NULL AND dead_at IS NULL"),
+        ),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True)

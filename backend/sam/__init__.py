@@ -1,1 +1,1 @@
-"""The signature activation module (EN 419241): holds the HSM session and decides. Start at door.py."""
+"""The signature activation module (EN 419241): holds the HSM session, decides. Start at door.py."""
