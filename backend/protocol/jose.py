@@ -1,0 +1,221 @@
+"""Signed and sealed messages: JWS (RFC 7515) by ES256, JWE (RFC 7516) by ECDH-ES and A256GCM.
+
+The header is compared member by member before any key is used: nothing in a message chooses the
+algorithm, the key, or another header to be obeyed (T-35). The cryptography is joserfc's.
+"""
+
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Final, Literal, Self, final
+
+import msgspec
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
+from cryptography.hazmat.primitives.serialization import load_der_public_key
+from joserfc import jwe, jws
+from joserfc.errors import JoseError
+from joserfc.jwk import ECKey
+
+from backend.errors import MalformedMessage
+from backend.protocol.encoding import (
+    Message,
+    Octets,
+    Octets32,
+    ascii_bytes,
+    b64u,
+    read_message,
+    sha256,
+    unb64u,
+    write_message,
+)
+
+LONGEST_MESSAGE: Final = 64 * 1024
+JWS_PARTS: Final = 3
+JWE_PARTS: Final = 5
+
+Sign = Callable[[bytes], bytes]
+"""Signs a message with ES256 and gives r ‖ s, 64 bytes (RFC 7518, 3.4)."""
+
+
+@final
+class PublicJwk(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A P-256 public key as a JWK of exactly four members; a point that is not on the curve is refused."""
+
+    kty: Literal["EC"] = "EC"
+    crv: Literal["P-256"] = "P-256"
+    x: Octets32
+    y: Octets32
+
+    def __post_init__(self) -> None:
+        """Refuse what is no point of the curve."""
+        self.public_key()
+
+    def public_key(self) -> ec.EllipticCurvePublicKey:
+        """The key as ``cryptography`` has it."""
+        x, y = int.from_bytes(self.x, "big"), int.from_bytes(self.y, "big")
+        return ec.EllipticCurvePublicNumbers(x, y, ec.SECP256R1()).public_key()
+
+    def thumbprint(self) -> Octets32:
+        """RFC 7638 SHA-256 thumbprint."""
+        members = f'{{"crv":"P-256","kty":"EC","x":"{b64u(self.x)}","y":"{b64u(self.y)}"}}'
+        return sha256(members.encode("ascii"))
+
+    @classmethod
+    def of(cls, key: ec.EllipticCurvePublicKey) -> Self:
+        """Make the JWK of a P-256 key."""
+        numbers = key.public_numbers()
+        return cls(
+            x=Octets32(numbers.x.to_bytes(32, "big")), y=Octets32(numbers.y.to_bytes(32, "big"))
+        )
+
+    @classmethod
+    def of_spki(cls, spki: bytes) -> Self:
+        """Make the JWK of a P-256 key in DER SubjectPublicKeyInfo."""
+        key = load_der_public_key(spki)
+        if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(
+            key.curve, ec.SECP256R1
+        ):
+            msg = "not a P-256 key"
+            raise MalformedMessage(msg)
+        return cls.of(key)
+
+
+@final
+class JwsHeader(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The only header that a signed message may have."""
+
+    alg: Literal["ES256"] = "ES256"
+    typ: str
+    kid: Octets32
+
+
+@lru_cache(maxsize=1024)
+def _imported(key: PublicJwk) -> ECKey:
+    """Import a key once; the same phones and KS come again and again."""
+    return ECKey.import_key({"kty": "EC", "crv": "P-256", "x": b64u(key.x), "y": b64u(key.y)})
+
+
+def raw_signature(der: bytes) -> bytes:
+    """Turn a DER ECDSA-Sig-Value into r ‖ s, as JOSE wants it."""
+    r, s = decode_dss_signature(der)
+    return r.to_bytes(32, "big") + s.to_bytes(32, "big")
+
+
+def sign_jws(claims: msgspec.Struct, *, typ: str, key: PublicJwk, sign: Sign) -> str:
+    """Write a signed message; ``sign`` holds the private half of ``key``."""
+    header = write_message(JwsHeader(typ=typ, kid=key.thumbprint()))
+    signing_input = f"{b64u(header)}.{b64u(write_message(claims))}"
+    return f"{signing_input}.{b64u(sign(signing_input.encode('ascii')))}"
+
+
+def unverified_header(unverified: str, *, expected_typ: str) -> JwsHeader:
+    """Read a signed message's header: only to learn which of the keys we hold it names.
+
+    Raises:
+        MalformedMessage: it is not a JWS with exactly the header of ``expected_typ``.
+    """
+    ascii_bytes(unverified, longest=LONGEST_MESSAGE)
+    parts = unverified.split(".")
+    if len(parts) != JWS_PARTS:
+        msg = "not a compact JWS"
+        raise MalformedMessage(msg)
+    header = read_message(unb64u(parts[0]), JwsHeader)
+    if header.typ != expected_typ:
+        msg = f"a {header.typ[:40]!r} where a {expected_typ} is expected"
+        raise MalformedMessage(msg)
+    return header
+
+
+def verify_jws(
+    unverified: str, claims: type[Message], *, expected_typ: str, expected_key: PublicJwk
+) -> Message:
+    """Verify a signed message by a key that we hold, then read its claims.
+
+    Raises:
+        MalformedMessage: another type, another key, another signature, or other claims.
+    """
+    header = unverified_header(unverified, expected_typ=expected_typ)
+    if header.kid != expected_key.thumbprint():
+        msg = f"{expected_typ}: signed by another key"
+        raise MalformedMessage(msg)
+    try:
+        verified = jws.deserialize_compact(
+            unverified, _imported(expected_key), algorithms=["ES256"]
+        )
+    except (JoseError, ValueError) as error:
+        msg = f"{expected_typ}: the signature is not valid"
+        raise MalformedMessage(msg) from error
+    return read_message(verified.payload, claims)
+
+
+@final
+class UnverifiedSeal(msgspec.Struct, frozen=True, kw_only=True):
+    """What a JWE's header says; nobody vouches for it until the tag has been checked."""
+
+    epk: PublicJwk
+    apu: Octets | None
+    apv: Octets
+
+
+class _SealHeader(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    alg: Literal["ECDH-ES"] = "ECDH-ES"
+    enc: Literal["A256GCM"] = "A256GCM"
+    typ: str
+    epk: PublicJwk
+    apv: Octets
+
+
+class _SealHeaderWithSender(_SealHeader, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    apu: Octets
+
+
+def unverified_seal(unverified: str, *, expected_typ: str, with_sender: bool) -> UnverifiedSeal:
+    """Read a JWE's header; exactly ``alg enc typ epk apv``, and ``apu`` where there is a sender.
+
+    Raises:
+        MalformedMessage: it is not a JWE with exactly that header.
+    """
+    ascii_bytes(unverified, longest=LONGEST_MESSAGE)
+    parts = unverified.split(".")
+    if len(parts) != JWE_PARTS or parts[1]:
+        msg = "not a compact JWE with a direct key"
+        raise MalformedMessage(msg)
+    header = read_message(unb64u(parts[0]), _SealHeaderWithSender if with_sender else _SealHeader)
+    if header.typ != expected_typ:
+        msg = f"a {header.typ[:40]!r} where a {expected_typ} is expected"
+        raise MalformedMessage(msg)
+    apu = header.apu if isinstance(header, _SealHeaderWithSender) else None
+    return UnverifiedSeal(epk=header.epk, apu=apu, apv=header.apv)
+
+
+def open_seal(unverified: str, private_key: ec.EllipticCurvePrivateKey) -> bytes:
+    """Open a JWE whose header was read by :func:`unverified_seal`.
+
+    Raises:
+        MalformedMessage: it was sealed to another key, or changed.
+    """
+    numbers = private_key.private_numbers()
+    public = PublicJwk.of(private_key.public_key())
+    key = ECKey.import_key(
+        {
+            "kty": "EC",
+            "crv": "P-256",
+            "x": b64u(public.x),
+            "y": b64u(public.y),
+            "d": b64u(numbers.private_value.to_bytes(32, "big")),
+        }
+    )
+    try:
+        opened = jwe.decrypt_compact(unverified, key, algorithms=["ECDH-ES", "A256GCM"])
+    except (JoseError, ValueError) as error:
+        msg = "the seal does not open"
+        raise MalformedMessage(msg) from error
+    return opened.plaintext or b""
+
+
+def make_seal(plaintext: bytes, *, typ: str, recipient: PublicJwk, apv: bytes) -> str:
+    """Seal to a recipient's key with a fresh ephemeral key."""
+    header = {"alg": "ECDH-ES", "enc": "A256GCM", "typ": typ, "apv": b64u(apv)}
+    return jwe.encrypt_compact(
+        header, plaintext, _imported(recipient), algorithms=["ECDH-ES", "A256GCM"]
+    )
