@@ -1,0 +1,223 @@
+"""Capability: make cells, pair and remove phones, check and change passwords.
+
+Importing this type is the permission to be handed the object; who may is in ``pyproject.toml``.
+Nothing here signs with a signer's key.
+"""
+
+from typing import Annotated, Protocol, final
+from uuid import UUID
+
+import msgspec
+
+from backend.hsm.protocol import KeyAlgorithm
+from backend.protocol.record import Policy
+
+PasswordHash = Annotated[bytes, msgspec.Meta(min_length=32, max_length=32)]
+"""A: Argon2id of a password (docs/phone-protocol.md, 5). Never stored, never in a log."""
+
+
+@final
+class MakeCell(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A signer to make a cell for."""
+
+    signer: UUID
+    subject: Annotated[bytes, msgspec.Meta(min_length=32, max_length=32)]
+    """SHA-256 of the registered name (DER)."""
+    algorithm: KeyAlgorithm
+    policy: Policy
+    number: str | None
+    """Verified phone number, E.164."""
+    password_hash: PasswordHash | None
+    """A of the first password, where the policy lets a password help."""
+
+
+@final
+class EnvelopeSeal(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What goes into the envelope, and the lock it opens."""
+
+    secret: bytes
+    """128 bits, returned once, to be printed (QR 2)."""
+    pairing: UUID
+    lock: str
+
+
+@final
+class PasswordSeal(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A password's verifier and its lock."""
+
+    verifier: bytes
+    lock: str
+
+
+@final
+class MadeCell(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A new cell; no phone belongs to it yet."""
+
+    cell: UUID
+    spki: bytes
+    blob: bytes
+    record: str
+    envelope: EnvelopeSeal
+    password: PasswordSeal | None
+
+
+@final
+class SendPairingCode(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Send the code for an enrolment to the number that the record knows."""
+
+    record: str
+    ask: str
+    enrolment: str
+    number: str
+    lang: str
+
+
+@final
+class SealedSms(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """An SMS that only the worker can read."""
+
+    sms: str
+
+
+@final
+class OperatorWord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """An operator read the phone's 12 characters."""
+
+    operator: str
+    twelve: str
+
+
+@final
+class Enrol(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A phone to believe. The rules are in ``backend/sam/enrolments.py``."""
+
+    record: str
+    blob: bytes
+    ask: str
+    enrolment: str
+    sealed: str
+    password_proof: str | None
+    code: str | None
+    """The pairing code, as the signer typed it."""
+    operator: OperatorWord | None
+
+
+@final
+class Enrolled(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The record's next epoch, with the phone, and the phone's lock."""
+
+    record: str
+    epoch: int
+    kid: bytes
+    request_kid: bytes
+    kind: str
+    device_lock: str
+
+
+@final
+class RemoveDevice(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A phone to believe no more; needs nobody's consent."""
+
+    record: str
+    kid: bytes
+
+
+@final
+class NextRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The record's next epoch."""
+
+    record: str
+    epoch: int
+
+
+@final
+class CheckPassword(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A password to check against its verifier."""
+
+    signer: UUID
+    password_hash: PasswordHash
+    verifier: bytes
+    ask: str | None
+    """The enrol ask for which a proof is wanted."""
+
+
+@final
+class PasswordChecked(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The password was right."""
+
+    proof: str | None
+    """``cell-password-proof+jwt``, if an ask was named."""
+
+
+@final
+class PasswordLock(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A cell's password lock, and the record it belongs to."""
+
+    record: str
+    lock: str
+
+
+@final
+class ChangePassword(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A new password; every lock of the signer is sealed again, key and certificate stay (R-015)."""
+
+    signer: UUID
+    old_password_hash: PasswordHash
+    new_password_hash: PasswordHash
+    verifier: bytes
+    locks: Annotated[tuple[PasswordLock, ...], msgspec.Meta(max_length=1000)]
+
+
+@final
+class ChangedPassword(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The new verifier, and the locks in the order they came."""
+
+    verifier: bytes
+    locks: tuple[str, ...]
+
+
+class Cells(Protocol):
+    """Every method may raise :class:`backend.errors.SamUnavailable` and ``HsmUnavailable``."""
+
+    def make_cell(self, request: MakeCell) -> MadeCell:
+        """Make a key pair and the record that says so; the cell's secret is only in the locks."""
+
+    def pairing_code(self, request: SendPairingCode) -> SealedSms:
+        """Render the pairing code's SMS.
+
+        Raises:
+            backend.errors.EnrolmentRefused: record, ask or enrolment is not in order.
+            backend.errors.RecordRefused: the number is not the one that was verified.
+        """
+
+    def enrol(self, request: Enrol) -> Enrolled:
+        """Believe a phone, once the cell was opened with the secret it sealed.
+
+        Raises:
+            backend.errors.EnrolmentRefused: a rule was not kept.
+            backend.errors.WrongCode: the code is wrong; three tries for an ask.
+            backend.errors.TooManyTries: they are used up.
+        """
+
+    def remove_device(self, request: RemoveDevice) -> NextRecord:
+        """Make the next epoch without a phone.
+
+        Raises:
+            backend.errors.RecordRefused: the record is not ours.
+        """
+
+    def check_password(self, request: CheckPassword) -> PasswordChecked:
+        """Check a password.
+
+        Raises:
+            backend.errors.WrongPassword: it is wrong.
+            backend.errors.TooManyTries: too many wrong ones for this signer, for now.
+        """
+
+    def change_password(self, request: ChangePassword) -> ChangedPassword:
+        """Change a password.
+
+        Raises:
+            backend.errors.WrongPassword: the old one is wrong.
+            backend.errors.TooManyTries: too many wrong ones for this signer, for now.
+        """

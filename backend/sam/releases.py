@@ -1,0 +1,48 @@
+"""Capability: signatures by a signer's key. Whoever holds it still needs an approval: the door asks.
+
+Importing this type is the permission to be handed the object; who may is in ``pyproject.toml``.
+"""
+
+from typing import Annotated, Protocol, final
+
+import msgspec
+
+from backend.hsm.protocol import SignatureScheme
+
+
+@final
+class Release(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Evidence, and which of the approved items are wanted now. Nothing in it is trusted."""
+
+    record: str
+    blob: bytes
+    ask: str
+    items: Annotated[tuple[str, ...], msgspec.Meta(max_length=10_000)]
+    """The whole list beside the ask."""
+    approval: str
+    sealed: str
+    requested: Annotated[tuple[int, ...], msgspec.Meta(min_length=1, max_length=10_000)]
+    """Positions in the list."""
+    scheme: SignatureScheme
+    rp: str
+    """Id of who collects the signatures."""
+
+
+@final
+class Released(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The signatures, in the order requested, and the SAM's word of them."""
+
+    signatures: tuple[bytes, ...]
+    """ECDSA: DER ECDSA-Sig-Value; RSA: raw."""
+    receipt: str
+
+
+class Releases(Protocol):
+    """Every method may raise :class:`backend.errors.SamUnavailable` and ``HsmUnavailable``."""
+
+    def release(self, request: Release) -> Released:
+        """Sign, if every rule of the door is kept.
+
+        Raises:
+            backend.errors.DoorRefused: one was not; nothing was signed.
+        """
