@@ -208,3 +208,7 @@ class SubscriptionGone(CellkeyError):
 
 class SettingsInvalid(CellkeyError):
     """The environment's settings are not complete, or contradict each other."""
+
+
+class DatabaseOutdated(CellkeyError):
+    """The database is not at the version that this program needs."""

@@ -1,0 +1,88 @@
+# Everything that is run by hand or by CI. Stamp files in .venv remember what is installed, so the
+# second run starts at once. Needs Debian (root or sudo), Python 3.11 and make; installs the rest.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-print-directory
+
+PYTHON ?= python3
+BIN := .venv/bin
+DONE := .venv/done
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+INSTALL := $(PIP) install --require-hashes --no-deps --no-build-isolation --use-pep517
+LOCK := $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-annotate \
+  --no-emit-index-url --no-emit-find-links
+
+# A program that must be there, and the Debian package that has it.
+DEMO_PROGRAMS := pdfsig:poppler-utils certutil:libnss3-tools softhsm2-util:softhsm2
+TEST_PROGRAMS := $(DEMO_PROGRAMS) openssl:openssl postgres:postgresql
+
+# Rooms in which each branch is tested.
+WHOLLY_COVERED := backend/sam/*,backend/signing/*,backend/protocol/*
+
+.PHONY: help demo serve test lint coverage lock
+
+help: ## Say what can be made
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
+
+demo: $(DONE)/demo-programs $(DONE)/product ## Show a whole signature, step by step, with real parts
+	@$(BIN)/cellkey demo
+
+serve: $(DONE)/demo-programs $(DONE)/product ## Run the whole service in one process
+	@$(BIN)/cellkey hsm init --if-missing
+	@$(BIN)/cellkey db upgrade
+	@$(BIN)/cellkey worker keys --if-missing
+	@$(BIN)/cellkey serve
+
+test: lint $(DONE)/test-programs ## Check the form of the code, then run all tests
+	@echo "tests"
+	@rm -f .coverage .coverage.*
+	@$(BIN)/python -m pytest --cov --cov-report= --quiet
+	@$(BIN)/coverage report --include='$(WHOLLY_COVERED)' --fail-under=100
+
+lint: $(DONE)/development ## Check form, types and the direction of imports
+	@echo "ruff"
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/ruff format --check --quiet .
+	@echo "mypy"
+	@$(BIN)/mypy --no-error-summary
+	@echo "import-linter"
+	@$(BIN)/lint-imports --no-cache >$(DONE)/imports.log || { cat $(DONE)/imports.log; exit 1; }
+
+lock: $(DONE)/venv ## Choose the newest versions that fit, and pin them with their hashes
+	@$(PIP) install uv
+	@$(LOCK) --upgrade --group pyproject.toml:build -o requirements-build.lock
+	@$(LOCK) --upgrade pyproject.toml --all-extras -o requirements.lock
+	@$(LOCK) --upgrade pyproject.toml --all-extras --group pyproject.toml:tests \
+	  --group pyproject.toml:lint -c requirements.lock -o requirements-dev.lock
+
+# --- what is installed ------------------------------------------------------------------------------
+
+$(DONE)/venv: requirements-build.lock
+	@.ci/system-packages python:$(PYTHON)
+	@echo "Python environment in .venv"
+	@$(PYTHON) -m venv .venv
+	@mkdir -p $(DONE)
+	@$(PIP) install --require-hashes --no-deps --only-binary :all: -r requirements-build.lock
+	@touch $@
+
+$(DONE)/product: requirements.lock pyproject.toml $(DONE)/venv
+	@echo "the product and what it stands on (a minute)"
+	@$(INSTALL) -r requirements.lock
+	@$(PIP) install --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(DONE)/development: requirements-dev.lock $(DONE)/product
+	@echo "what tests and checks need"
+	@$(INSTALL) -r requirements-dev.lock
+	@touch $@
+
+$(DONE)/demo-programs: Makefile $(DONE)/venv
+	@.ci/system-packages $(DEMO_PROGRAMS)
+	@touch $@
+
+$(DONE)/test-programs: Makefile $(DONE)/venv
+	@.ci/system-packages $(TEST_PROGRAMS)
+	@touch $@

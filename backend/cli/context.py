@@ -1,0 +1,25 @@
+"""What every command needs: the settings, and a way to speak to people or to programs."""
+
+import os
+
+import click
+import msgspec
+
+from backend.settings import Settings, read_settings
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Answer in JSON, for programs.")
+"""Gives a command the parameter ``as_json``."""
+
+
+def settings_from_environment() -> Settings:
+    """Read the settings of this process.
+
+    Raises:
+        backend.errors.SettingsInvalid: they are not complete; ``cellkey`` says so in one line.
+    """
+    return read_settings(os.environ)
+
+
+def answer(value: object, text: str, *, as_json: bool) -> None:
+    """Print ``text`` for people, or ``value`` as one line of JSON for programs."""
+    click.echo(msgspec.json.encode(value).decode() if as_json else text)

@@ -1,0 +1,12 @@
+"""Make ${message}."""
+
+import sqlalchemy as sa
+from alembic import op
+${imports if imports else ""}
+revision = ${repr(up_revision)}
+down_revision = ${repr(down_revision)}
+
+
+def upgrade() -> None:
+    """Go there."""
+    ${upgrades if upgrades else "pass"}

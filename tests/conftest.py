@@ -1,0 +1,111 @@
+"""What all tests share: databases on both engines, a clock, and that CI skips nothing."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+from sqlalchemy import Engine
+from sqlalchemy.orm import Session, sessionmaker
+
+from backend.model import schema
+from backend.wiring import make_engine, make_session_factory
+from tests.world.clock import SettableClock
+from tests.world.postgres import Postgres, find_programs, running_postgres
+
+# No test asserts a wall-clock time, Hypothesis neither.
+settings.register_profile(
+    "cellkey", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True
+)
+settings.load_profile("cellkey")
+
+ENGINES = ("sqlite", "postgresql")
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """In CI a skipped test is a failure: it proved nothing."""
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if os.environ.get("CI") and reporter and reporter.stats.get("skipped"):
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+@pytest.fixture
+def clock() -> SettableClock:
+    """A clock that the test sets."""
+    return SettableClock()
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """The run's PostgreSQL server."""
+    programs = find_programs()
+    if programs is None:
+        pytest.skip("PostgreSQL is not installed")
+    with running_postgres(programs) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def postgres_template(postgres: Postgres) -> str:
+    """Name of a database at the newest version, to be copied."""
+    name = postgres.create_database()
+    _upgrade(postgres.url(name))
+    return name
+
+
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A database file at the newest version, to be copied."""
+    path = tmp_path_factory.mktemp("template") / "cellkey.sqlite3"
+    _upgrade(f"sqlite:///{path}")
+    return path
+
+
+@pytest.fixture(params=ENGINES)
+def empty_database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """Address of a database without tables; each test runs on both engines."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path / 'empty.sqlite3'}"
+        return
+    server: Postgres = request.getfixturevalue("postgres")
+    yield from _copy_of("template0", server)
+
+
+@pytest.fixture(params=ENGINES)
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """Address of a database at the newest version; each test runs on both engines."""
+    if request.param == "sqlite":
+        path = tmp_path / "cellkey.sqlite3"
+        shutil.copyfile(request.getfixturevalue("sqlite_template"), path)
+        yield f"sqlite:///{path}"
+        return
+    template: str = request.getfixturevalue("postgres_template")
+    yield from _copy_of(template, request.getfixturevalue("postgres"))
+
+
+@pytest.fixture
+def engine(database_url: str) -> Iterator[Engine]:
+    """The engine as our processes make it."""
+    made = make_engine(database_url)
+    yield made
+    made.dispose()
+
+
+@pytest.fixture
+def session_factory(engine: Engine) -> sessionmaker[Session]:
+    """Sessions as our processes make them."""
+    return make_session_factory(engine)
+
+
+def _copy_of(template: str, server: Postgres) -> Iterator[str]:
+    name = server.create_database(like=template)
+    yield server.url(name)
+    server.drop_database(name)
+
+
+def _upgrade(url: str) -> None:
+    made = make_engine(url)
+    schema.upgrade(made)
+    made.dispose()

@@ -1,0 +1,133 @@
+"""A PostgreSQL server of our own, from the system's programs, for the length of a test run.
+
+It listens on a unix socket in a folder that only it and root can enter, and forgets durability to
+be fast. PostgreSQL refuses to run as root, so root lends it the user ``nobody``; nothing outside
+its folder is touched.
+"""
+
+import os
+import shutil
+import signal
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import count
+from pathlib import Path
+from tempfile import mkdtemp
+from time import monotonic, sleep
+
+import psycopg
+
+NOBODY = 65534
+START_SECONDS = 60
+
+_OPTIONS = {
+    "listen_addresses": "",
+    "fsync": "off",
+    "synchronous_commit": "off",
+    "full_page_writes": "off",
+    "max_connections": "100",
+    "shared_buffers": "32MB",
+}
+
+
+def find_programs() -> Path | None:
+    """Find the folder of the newest ``postgres`` and ``initdb``; ``None`` where there is none."""
+    debian = sorted(
+        Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda found: int(found.parts[-3])
+    )
+    found = debian[-1] if debian else shutil.which("initdb")
+    return Path(found).resolve().parent if found else None
+
+
+class Postgres:
+    """A running server. Each database that it gives is a new one."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._numbers = count(1)
+
+    def url(self, database: str) -> str:
+        """Address of a database for SQLAlchemy."""
+        return f"postgresql+psycopg://cellkey@/{database}?host={self._folder}"
+
+    def connect(self) -> psycopg.Connection[tuple[object, ...]]:
+        """Connect to the server's own database, each statement a transaction."""
+        return psycopg.connect(
+            host=str(self._folder), user="cellkey", dbname="postgres", autocommit=True
+        )
+
+    def create_database(self, *, like: str = "template0") -> str:
+        """Make a database as a copy of another; gives its name."""
+        name = f"test_{next(self._numbers)}"
+        with self.connect() as connection:
+            connection.execute(f'CREATE DATABASE "{name}" TEMPLATE "{like}"'.encode())
+        return name
+
+    def drop_database(self, name: str) -> None:
+        """Drop a database, whoever is still connected to it."""
+        with self.connect() as connection:
+            connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)'.encode())
+
+
+@contextmanager
+def running_postgres(programs: Path) -> Iterator[Postgres]:
+    """Start a server, stop it in the end and leave nothing."""
+    folder = Path(mkdtemp(prefix="cellkey-pg-"))
+    user = NOBODY if os.geteuid() == 0 else None
+    if user is not None:
+        os.chown(folder, user, user)
+    try:
+        _initialise(programs, folder, user)
+        with _running_server(programs, folder, user) as server:
+            yield server
+    finally:
+        shutil.rmtree(folder)
+
+
+def _initialise(programs: Path, folder: Path, user: int | None) -> None:
+    options = ["-U", "cellkey", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync"]
+    subprocess.run(
+        [programs / "initdb", "-D", folder / "data", *options],
+        check=True,
+        capture_output=True,
+        cwd=folder,
+        user=user,
+        group=user,
+        extra_groups=None if user is None else [],
+    )
+
+
+@contextmanager
+def _running_server(programs: Path, folder: Path, user: int | None) -> Iterator[Postgres]:
+    options = [f"--{name}={value}" for name, value in _OPTIONS.items()]
+    with (folder / "log").open("wb") as log:
+        process = subprocess.Popen(
+            [programs / "postgres", "-D", folder / "data", "-k", folder, *options],
+            stdout=log,
+            stderr=log,
+            cwd=folder,
+            user=user,
+            group=user,
+            extra_groups=None if user is None else [],
+        )
+    try:
+        server = Postgres(folder)
+        _wait_until_it_answers(server, process)
+        yield server
+    finally:
+        process.send_signal(signal.SIGQUIT)
+        process.wait()
+
+
+def _wait_until_it_answers(server: Postgres, process: subprocess.Popen[bytes]) -> None:
+    deadline = monotonic() + START_SECONDS
+    while True:
+        try:
+            server.connect().close()
+        except psycopg.OperationalError:
+            if process.poll() is not None or monotonic() > deadline:
+                raise
+            sleep(0.05)
+        else:
+            return
