@@ -16,29 +16,9 @@ from typing import Protocol, final
 
 import msgspec
 
-
-class KeyAlgorithm(StrEnum):
-    """Algorithm of a signer's key."""
-
-    P256 = "P-256"
-    RSA_2048 = "RSA-2048"
-    RSA_3072 = "RSA-3072"
-
-
-class SignatureScheme(StrEnum):
-    """How an opened key signs a digest. PSS: MGF1 of the same hash, a salt of its length."""
-
-    ECDSA = "ecdsa"
-    RSA_PKCS1 = "rsa-pkcs1"
-    RSA_PSS = "rsa-pss"
-
-
-class HashAlgorithm(StrEnum):
-    """Hash by which a digest was made, as ``hash_alg`` of an ask names it."""
-
-    SHA256 = "SHA-256"
-    SHA384 = "SHA-384"
-    SHA512 = "SHA-512"
+from backend.algorithms import HashAlgorithm as HashAlgorithm
+from backend.algorithms import KeyAlgorithm as KeyAlgorithm
+from backend.algorithms import SignatureScheme as SignatureScheme
 
 
 class SigningServiceKey(StrEnum):

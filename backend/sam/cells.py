@@ -9,7 +9,7 @@ from uuid import UUID
 
 import msgspec
 
-from backend.hsm.protocol import KeyAlgorithm
+from backend.algorithms import KeyAlgorithm
 from backend.protocol.record import Policy
 
 PasswordHash = Annotated[bytes, msgspec.Meta(min_length=32, max_length=32)]

@@ -7,7 +7,7 @@ from typing import Annotated, Protocol, final
 
 import msgspec
 
-from backend.hsm.protocol import SignatureScheme
+from backend.algorithms import SignatureScheme
 
 
 @final
