@@ -1,0 +1,62 @@
+"""The list of documents beside an ask, and its tree (section 3; RFC 9162, 2.1.1)."""
+
+from collections.abc import Sequence
+from typing import Literal
+
+import msgspec
+
+from backend.virtual_phone.encoding import read_json, sha256, unb64u
+from backend.virtual_phone.errors import MessageRefused
+
+ITEM_LIMIT = 65536
+DIGEST_LENGTHS = {"SHA-256": 32, "SHA-384": 48, "SHA-512": 64}
+
+
+class Item(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One thing to be signed."""
+
+    label: str
+    type: Literal["dtbsr", "sdr", "csr"]
+    hash: str
+    document: str | msgspec.UnsetType = msgspec.UNSET
+    """Digest of the document handed in, for prepared formats."""
+
+
+def tree_root(leaves: Sequence[bytes]) -> bytes:
+    """Merkle tree hash of RFC 9162 with SHA-256; a leaf's input are its bytes."""
+    if not leaves:
+        return sha256(b"")
+    if len(leaves) == 1:
+        return sha256(b"\0" + leaves[0])
+    split = 1 << (len(leaves) - 1).bit_length() - 1
+    return sha256(b"\1" + tree_root(leaves[:split]) + tree_root(leaves[split:]))
+
+
+def read_list(
+    unverified: Sequence[str], *, root: bytes, count: int, hash_alg: str
+) -> tuple[Item, ...]:
+    """The items of a list, once it is proved to be the ask's.
+
+    Raises:
+        MessageRefused: another root or count, a repeated hash, a digest of another length.
+    """
+    if len(unverified) != count:
+        raise MessageRefused(f"{len(unverified)} documents came, the ask counts {count}")
+    leaves = [text.encode() for text in unverified]
+    if tree_root(leaves) != root:
+        raise MessageRefused("the documents are not those of the ask")
+    items = tuple(_item(leaf, hash_alg=hash_alg) for leaf in leaves)
+    if len({item.hash for item in items}) != count:
+        raise MessageRefused("a document stands twice in the list")
+    return items
+
+
+def _item(leaf: bytes, *, hash_alg: str) -> Item:
+    if len(leaf) > ITEM_LIMIT:
+        raise MessageRefused(f"an item of the list is longer than {ITEM_LIMIT} bytes")
+    item = read_json(leaf, Item)
+    # A csr's hash is SHA-256, whatever hash_alg is (section 3).
+    unb64u(item.hash, length=32 if item.type == "csr" else DIGEST_LENGTHS[hash_alg])
+    if item.document is not msgspec.UNSET:
+        unb64u(item.document)
+    return item

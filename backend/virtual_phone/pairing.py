@@ -1,0 +1,253 @@
+"""The dialogue of pairing (section 8.2), each step of which may be lost and repeated.
+
+The enrolment is stored before it is sent, and the same bytes answer the same ask. A new ask of the
+same envelope gets a new enrolment of the same keys. The phone counts as paired once the service
+says ``confirmed``; the recovery code is told when its lock has arrived, and only then.
+"""
+
+from collections.abc import Callable
+from uuid import UUID
+
+import msgspec
+
+from backend.virtual_phone.answers import PhoneKind, twelve_characters
+from backend.virtual_phone.calls import Confirmation, PairingAnswer, PairingCalls, PhoneCalls
+from backend.virtual_phone.encoding import b64u, in_groups, raw_uuid
+from backend.virtual_phone.enrolling import (
+    Enrolling,
+    OpenedPairing,
+    enrol_pwa,
+    enrol_virtual,
+    open_pairing,
+    reopened,
+)
+from backend.virtual_phone.errors import CannotAnswer, MessageRefused, NotPaired, ServerRefused
+from backend.virtual_phone.invitation import Addresses, Envelope
+from backend.virtual_phone.keystore import Device, Keystore, Pairing, State
+from backend.virtual_phone.locks import pairing_id
+from backend.virtual_phone.phone_keys import new_keys, request_key
+from backend.virtual_phone.transport import Caller
+
+OPERATOR_PAUSE_SECONDS = 2.0
+
+
+class Applicant(msgspec.Struct, frozen=True, kw_only=True):
+    """What the signer brings: the envelope, the login, both passwords."""
+
+    addresses: Addresses
+    envelope: Envelope
+    login: str
+    password: str
+    new_password: str | None = None
+    recovery_code: bytes | None = None
+    """Only for an existing cell."""
+
+
+class Progress(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a pairing stands."""
+
+    confirmed: bool
+    twelve: str
+    """What names this phone to the operator, and in the SMS."""
+    confirmation: tuple[Confirmation, ...]
+    """What is still needed; all of them."""
+
+
+def begin(keystore: Keystore, caller: Caller, *, applicant: Applicant, kind: PhoneKind) -> Progress:
+    """Steps 1 and 2: password, ask, enrolment.
+
+    Raises:
+        NotPaired: the state file already holds a paired phone.
+        PhoneError: a step failed; the same call may be repeated.
+    """
+    state = keystore.load()
+    if state.device is not None:
+        raise NotPaired("this state file already holds a paired phone; use another one")
+    pairing = str(UUID(bytes=pairing_id(applicant.envelope.secret)))
+    earlier = state.pairing if state.pairing and state.pairing.pairing == pairing else None
+    calls = PairingCalls(
+        caller,
+        authorization_server=applicant.addresses.authorization_server,
+        mobile_api=applicant.addresses.mobile_api,
+    )
+    try:
+        ticket = calls.ticket(
+            login=applicant.login,
+            password=applicant.password,
+            new_password=applicant.new_password,
+            pairing=pairing,
+        )
+    except ServerRefused as refusal:
+        return _already_confirmed(keystore, caller, earlier=earlier, refusal=refusal)
+    answer = calls.pairing(ticket)
+    opened = open_pairing(
+        answer,
+        envelope=applicant.envelope,
+        recovery_code=applicant.recovery_code,
+        now=caller.clock.now(),
+    )
+    enrolling = _enrolling(opened, earlier=earlier, kind=kind, app=applicant.addresses.app)
+    current = Pairing(
+        pairing=pairing,
+        cell=opened.checked.ask.cell,
+        ks=opened.checked.ks,
+        authorization_server=applicant.addresses.authorization_server,
+        mobile_api=applicant.addresses.mobile_api,
+        ticket=ticket,
+        keys=enrolling.keys,
+        enrolment=enrolling.enrolment,
+    )
+    keystore.change(lambda old: msgspec.structs.replace(_unpaired(old), kind=kind, pairing=current))
+    return _hand_in(calls, current, answer)
+
+
+def send_code(keystore: Keystore, caller: Caller) -> int:
+    """Step 3: have the code sent to the signer's number.
+
+    Raises:
+        NotPaired: no pairing has begun.
+        ServerRefused: it was sent too often, or the pairing is over.
+    """
+    pairing = _begun(keystore.load())
+    return _calls(caller, pairing).send_code(pairing.ticket)
+
+
+def confirm(keystore: Keystore, caller: Caller, *, code: str) -> bool:
+    """Step 3: hand in the code; whether the pairing is confirmed by it.
+
+    Raises:
+        NotPaired: no pairing has begun.
+        ServerRefused: ``wrong-code`` with ``tries_left``, ``not-confirmed`` where an operator is
+            needed too, or another refusal.
+    """
+    pairing = _begun(keystore.load())
+    state = _calls(caller, pairing).confirm(pairing.ticket, code=code)
+    return _take_over(keystore, state)
+
+
+def wait_for_operator(
+    keystore: Keystore, caller: Caller, *, sleep: Callable[[float], None], rounds: int
+) -> bool:
+    """Step 3: ask again until an operator has confirmed; whether one has within ``rounds``.
+
+    Raises:
+        CannotAnswer: the pairing is frozen.
+        NotPaired: no pairing has begun.
+    """
+    pairing = _begun(keystore.load())
+    calls = _calls(caller, pairing)
+    for _ in range(rounds):
+        if _take_over(keystore, calls.pairing(pairing.ticket).state):
+            return True
+        sleep(OPERATOR_PAUSE_SECONDS)
+    return False
+
+
+def upload_recovery_lock(keystore: Keystore, caller: Caller) -> str | None:
+    """Hand in the recovery lock with the first request proof; then, and only then, the code.
+
+    ``None`` where the code has been told before.
+    """
+    state = keystore.load()
+    if state.device is None or state.recovery is None:
+        return None
+    _keep_lock(caller, state.device, state.recovery.lock)
+    keystore.change(lambda old: msgspec.structs.replace(old, recovery=None))
+    return in_groups(state.recovery.code)
+
+
+def _enrolling(
+    opened: OpenedPairing, *, earlier: Pairing | None, kind: PhoneKind, app: str
+) -> Enrolling:
+    """The stored bytes where they answer this very ask, else new ones."""
+    if earlier is None:
+        keys = new_keys()
+    elif earlier.enrolment.tx_hash == b64u(opened.checked.tx_hash):
+        return Enrolling(keys=earlier.keys, enrolment=earlier.enrolment)
+    else:
+        keys = reopened(earlier.keys, cell=raw_uuid(earlier.cell))
+    return enrol_pwa(opened, keys, app=app) if kind == "pwa" else enrol_virtual(opened, keys)
+
+
+def _hand_in(calls: PairingCalls, pairing: Pairing, answer: PairingAnswer) -> Progress:
+    sent = pairing.enrolment
+    enrolled = calls.enrol(pairing.ticket, enrolment=sent.enrolment, sealed=sent.sealed)
+    twelve = twelve_characters(sent.enrolment)
+    if _bare(enrolled.twelve) != _bare(twelve):
+        raise MessageRefused("the service calls this phone by other characters than its own")
+    return Progress(
+        confirmed=enrolled.state == "confirmed", twelve=twelve, confirmation=answer.confirmation
+    )
+
+
+def _already_confirmed(
+    keystore: Keystore, caller: Caller, *, earlier: Pairing | None, refusal: ServerRefused
+) -> Progress:
+    """The pairing is over for tickets; it may be over because this phone is confirmed.
+
+    A request proof tells: it counts from the confirmation on, and the first one is the recovery
+    lock's.
+    """
+    if earlier is None or refusal.name != "pairing-over":
+        raise refusal
+    try:
+        _keep_lock(caller, _device(earlier), earlier.enrolment.recovery.lock)
+    except ServerRefused as error:
+        raise refusal from error
+    _take_over(keystore, "confirmed")
+    twelve = twelve_characters(earlier.enrolment.enrolment)
+    return Progress(confirmed=True, twelve=twelve, confirmation=())
+
+
+def _take_over(keystore: Keystore, state: str) -> bool:
+    """Turn the pairing into a paired phone once it is confirmed; whether it is."""
+    if state == "frozen":
+        raise CannotAnswer("the pairing is frozen; ask the operator for a new envelope")
+    if state != "confirmed":
+        return False
+    keystore.change(_paired)
+    return True
+
+
+def _paired(state: State) -> State:
+    pairing = _begun(state)
+    return State(kind=state.kind, device=_device(pairing), recovery=pairing.enrolment.recovery)
+
+
+def _unpaired(state: State) -> State:
+    if state.device is not None:
+        raise NotPaired("another process has paired this phone meanwhile")
+    return state
+
+
+def _begun(state: State) -> Pairing:
+    if state.pairing is None:
+        raise NotPaired("no pairing has begun in this state file")
+    return state.pairing
+
+
+def _device(pairing: Pairing) -> Device:
+    return Device(
+        cell=pairing.cell,
+        ks=pairing.ks,
+        authorization_server=pairing.authorization_server,
+        mobile_api=pairing.mobile_api,
+        keys=pairing.keys,
+    )
+
+
+def _calls(caller: Caller, pairing: Pairing) -> PairingCalls:
+    return PairingCalls(
+        caller,
+        authorization_server=pairing.authorization_server,
+        mobile_api=pairing.mobile_api,
+    )
+
+
+def _keep_lock(caller: Caller, device: Device, lock: str) -> None:
+    calls = PhoneCalls(caller, mobile_api=device.mobile_api, request_key=request_key(device.keys))
+    calls.keep_recovery_lock(lock)
+
+
+def _bare(characters: str) -> str:
+    return characters.replace("-", "").replace(" ", "")
