@@ -17,8 +17,8 @@ from backend.delivery.endpoints import AllowedHost, check_endpoint
 from backend.delivery.errands import Errand, PushErrand, SmsErrand, look_up
 from backend.delivery.outbox import ClaimedMessage, bury_message, mark_failed, mark_sent
 from backend.delivery.sms import SmsGateway, send_sms
-from backend.delivery.subscriptions import drop_subscription
-from backend.delivery.web_push import VapidIdentity, WakeUp, check_keys, send_push
+from backend.delivery.subscriptions import check_keys, drop_subscription
+from backend.delivery.web_push import VapidIdentity, WakeUp, send_push
 from backend.errors import (
     DeliveryFailed,
     EndpointRefused,

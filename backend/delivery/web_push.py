@@ -23,29 +23,18 @@ from requests import RequestException
 
 from backend.delivery.endpoints import AllowedEndpoint
 from backend.delivery.guarded_session import SECONDS, guarded_session
+from backend.delivery.subscriptions import SubscriberKeys
 from backend.errors import (
     DeliveryFailed,
-    MalformedMessage,
     SettingsInvalid,
     SubscriptionGone,
 )
-from backend.protocol.encoding import unb64u
 from backend.summary.render import push_text
 
 log = logging.getLogger(__name__)
 
 LONGEST_LIFE_SECONDS: Final = 300
 LONGEST_RETRY_AFTER_SECONDS: Final = 3600
-POINT_BYTES: Final = 65
-AUTH_BYTES: Final = 16
-
-
-@final
-class SubscriberKeys(msgspec.Struct, frozen=True, kw_only=True):
-    """Proof that a phone's keys can be encrypted to; made by :func:`check_keys` alone."""
-
-    p256dh: str
-    auth: str
 
 
 @final
@@ -100,22 +89,6 @@ def vapid_identity(key: ec.EllipticCurvePrivateKey, *, subject: str) -> VapidIde
     except VapidException as error:
         raise SettingsInvalid("vapid_subject is not a mailto: or https: address") from error
     return VapidIdentity(key=key, subject=subject)
-
-
-def check_keys(*, unverified_p256dh: str, unverified_auth: str) -> SubscriberKeys:
-    """Check the keys of a subscription (RFC 8291, 3.1 and 3.2).
-
-    Raises:
-        MalformedMessage: they are not a point of P-256 and 16 bytes.
-    """
-    try:
-        point = unb64u(unverified_p256dh)
-        ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), point)
-    except ValueError as error:
-        raise MalformedMessage("p256dh is not a point of P-256") from error
-    if len(point) != POINT_BYTES or len(unb64u(unverified_auth)) != AUTH_BYTES:
-        raise MalformedMessage("p256dh or auth does not have its length")
-    return SubscriberKeys(p256dh=unverified_p256dh, auth=unverified_auth)
 
 
 def send_push(

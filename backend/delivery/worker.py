@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from random import SystemRandom
 from threading import Event
-from typing import Final, final
+from typing import Final, TypeVar, final
 from uuid import uuid4
 
 import msgspec
@@ -33,6 +33,8 @@ POLL_SECONDS: Final = 0.5
 LONGEST_PAUSE_SECONDS: Final = 30.0
 
 _RANDOM: Final = SystemRandom()
+
+Result = TypeVar("Result")
 
 
 @final
@@ -66,9 +68,8 @@ class Worker:
         with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="delivery") as pool:
             while not stop.is_set():
                 self._run_jobs()
-                claimed: list[ClaimedMessage] = []
-                free = AT_ONCE - len(under_way)
-                if not _survives("claiming", lambda: claimed.extend(self._claim(free))):
+                claimed = _outlive("claiming", partial(self._claim, AT_ONCE - len(under_way)))
+                if claimed is None:
                     failures += 1
                     stop.wait(_outage_pause_seconds(failures))
                     continue
@@ -91,7 +92,7 @@ class Worker:
         for job in self._jobs:
             if self._job_due_at.get(job.name, now) <= now:
                 self._job_due_at[job.name] = now + timedelta(seconds=job.every_seconds)
-                _survives(job.name, partial(self._run_job, job))
+                _outlive(job.name, partial(self._run_job, job))
 
     def _run_job(self, job: PeriodicJob) -> None:
         with self._sessions() as session:
@@ -112,12 +113,10 @@ class Worker:
         return claimed
 
     def _deliver(self, message: ClaimedMessage) -> None:
-        _survives(
-            "delivering",
-            lambda: dispatch(
-                message, sessions=self._sessions, channels=self._channels, clock=self._clock
-            ),
+        with_these = partial(
+            dispatch, sessions=self._sessions, channels=self._channels, clock=self._clock
         )
+        _outlive("delivering", partial(with_these, message))
 
 
 def _rest(under_way: set[Future[None]], *, idle: bool, stop: Event) -> set[Future[None]]:
@@ -134,11 +133,10 @@ def _outage_pause_seconds(failures: int) -> float:
     return min(LONGEST_PAUSE_SECONDS, pause)
 
 
-def _survives(what: str, action: Callable[[], object]) -> bool:
-    """Run one piece of work at the process's outer edge; say whether it went well."""
+def _outlive(what: str, action: Callable[[], Result]) -> Result | None:
+    """Run one piece of work at the process's outer edge; ``None`` if it failed."""
     try:
-        action()
+        return action()
     except Exception:
         log.exception("%s failed", what)
-        return False
-    return True
+        return None

@@ -1,0 +1,71 @@
+"""How a push service can fail on the next message it is given."""
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable
+
+from aiohttp import web
+
+Fault = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+class Faults:
+    """What will go wrong, in that order; may be told from any thread."""
+
+    def __init__(self, stopping: asyncio.Event) -> None:
+        self._stopping = stopping
+        self._next: deque[Fault] = deque()
+
+    def take(self) -> Fault | None:
+        """The fault that this message meets, if any."""
+        return self._next.popleft() if self._next else None
+
+    def answer(self, status: int, *, times: int = 1, retry_after: str | None = None) -> None:
+        """Answer the next messages with a status of one's own."""
+        headers = {} if retry_after is None else {"Retry-After": retry_after}
+
+        async def answer(_request: web.Request) -> web.StreamResponse:
+            return web.Response(status=status, headers=headers, text="not now")
+
+        self._next.extend([answer] * times)
+
+    def redirect(self, location: str) -> None:
+        """Send the next message elsewhere."""
+
+        async def redirect(_request: web.Request) -> web.StreamResponse:
+            return web.Response(status=307, headers={"Location": location})
+
+        self._next.append(redirect)
+
+    def hang(self) -> None:
+        """Do not answer the next message."""
+        self._next.append(self._hang)
+
+    def garble(self) -> None:
+        """Answer the next message with what is no HTTP."""
+        self._next.append(_garble)
+
+    def drip(self) -> None:
+        """Answer the next message a header at a time, without end."""
+        self._next.append(self._drip)
+
+    async def _hang(self, _request: web.Request) -> web.StreamResponse:
+        await self._stopping.wait()
+        return web.Response(status=503)
+
+    async def _drip(self, request: web.Request) -> web.StreamResponse:
+        transport = request.transport
+        assert transport is not None
+        transport.write(b"HTTP/1.1 201 Created\r\n")
+        while not transport.is_closing() and not self._stopping.is_set():
+            transport.write(b"X-More: x\r\n")
+            await asyncio.sleep(0.05)
+        return web.Response(status=503)
+
+
+async def _garble(request: web.Request) -> web.StreamResponse:
+    transport = request.transport
+    assert transport is not None
+    transport.write(b"\x00\xff what is this\r\n\r\n")
+    transport.close()
+    return web.Response(status=503)

@@ -1,0 +1,285 @@
+"""A push service, as strict as the real ones, and the place where a phone picks its messages up.
+
+For applications (RFC 8030, 8291, 8292; rules in ``push_rules.py``):
+
+* ``POST https://HOST/wpush/v2/<token>``
+
+For phones, at ``https://127.0.0.1:PORT``, with the same certificate:
+
+* ``POST /subscribe`` ``{"key": VAPID public key}`` → 201 ``{"endpoint", "inbox"}``
+* ``GET <inbox>?wait=25`` → 200, the encrypted message and ``X-Message-Id``; 204 when there is none
+* ``DELETE <inbox>/<id>`` → 204
+
+HOST is made up: it is reached through a pinned entry of the allow-list (:attr:`allow_list_entry`).
+Runs in a thread of pytest (:func:`running_push_service`) or as a process
+(``python -m tests.world.push_service``), for people who try things out.
+"""
+
+import argparse
+import asyncio
+import json
+import signal
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from secrets import token_urlsafe
+from threading import Event, Thread
+
+from aiohttp import web
+
+from tests.world.push_certificates import make_server_context
+from tests.world.push_faults import Faults
+from tests.world.push_rules import (
+    Refused,
+    check_body,
+    check_vapid,
+    read_key,
+    read_topic,
+    read_ttl,
+)
+
+HOST = "push.cellkey.test"
+LONGEST_WAIT_SECONDS = 25
+LONGEST_REQUEST = 64 * 1024
+START_SECONDS = 30
+
+
+@dataclass(frozen=True)
+class Message:
+    """What waits for a phone; nobody here can read it."""
+
+    id: str
+    body: bytes
+    topic: str | None
+    expires_at: float
+
+
+@dataclass(frozen=True)
+class Received:
+    """What an application sent, accepted or not."""
+
+    token: str
+    headers: dict[str, str]
+    body: bytes
+
+
+@dataclass
+class Subscription:
+    """One phone at this service."""
+
+    token: str
+    secret: str
+    key: str
+    gone: bool = False
+    waiting: int = 0
+    messages: list[Message] = field(default_factory=list)
+    changed: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def fresh(self, now: float) -> list[Message]:
+        """Forget what is too old; give the rest."""
+        self.messages = [message for message in self.messages if message.expires_at > now]
+        return self.messages
+
+
+class PushService:
+    """The service. ``host``, ``base`` and ``ca_file`` are known once it runs."""
+
+    def __init__(
+        self, *, ca_out: Path, host: str = HOST, clock: Callable[[], float] = time.time
+    ) -> None:
+        self.host = host
+        self.ca_file = ca_out
+        self.base = ""
+        self.received: list[Received] = []
+        self._clock = clock
+        self._tls = make_server_context(host=host, ca_out=ca_out)
+        self._by_token: dict[str, Subscription] = {}
+        self._by_secret: dict[str, Subscription] = {}
+        self._stopping = asyncio.Event()
+        self.faults = Faults(self._stopping)
+
+    @property
+    def allow_list_entry(self) -> str:
+        """The entry of ``CELLKEY_PUSH_HOSTS`` by which this service is reached."""
+        return f"{self.host}={self.base.removeprefix('https://')};{self.ca_file}"
+
+    # --- what tests may do; safe from any thread ------------------------------
+
+    def expire(self, endpoint: str) -> None:
+        """Let a subscription be gone: 410 from now on."""
+        self._by_token[endpoint.rpartition("/")[2]].gone = True
+
+    # --- running --------------------------------------------------------------
+
+    async def serve(self, *, port: int, ready: Callable[[], None]) -> None:
+        """Serve until :meth:`stop`."""
+        app = web.Application(client_max_size=LONGEST_REQUEST, middlewares=[_say_refusals])
+        app.router.add_post("/subscribe", self._subscribe)
+        app.router.add_post("/wpush/v2/{token}", self._accept)
+        app.router.add_get("/inbox/{secret}", self._pick_up)
+        app.router.add_delete("/inbox/{secret}/{id}", self._acknowledge)
+        runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.2)
+        await runner.setup()
+        try:
+            await web.TCPSite(runner, "127.0.0.1", port, ssl_context=self._tls).start()
+            self.base = f"https://127.0.0.1:{runner.addresses[0][1]}"
+            ready()
+            await self._stopping.wait()
+        finally:
+            await runner.cleanup()
+
+    def stop(self) -> None:
+        """End :meth:`serve`; to be called in its loop."""
+        self._stopping.set()
+        for subscription in self._by_token.values():
+            subscription.changed.set()
+
+    # --- for applications -----------------------------------------------------
+
+    async def _accept(self, request: web.Request) -> web.StreamResponse:
+        body = await request.read()
+        token = request.match_info["token"]
+        self.received.append(Received(token, dict(request.headers), body))
+        fault = self.faults.take()
+        if fault is not None:
+            return await fault(request)
+        if request.host != self.host:
+            raise Refused(421, "this is not that host")
+        subscription = self._by_token.get(token)
+        if subscription is None:
+            raise Refused(404, "no such subscription")
+        if subscription.gone:
+            raise Refused(410, "the subscription is gone")
+        check_vapid(
+            request.headers.get("Authorization"),
+            audience=f"https://{self.host}",
+            expected_key=subscription.key,
+            now=self._clock(),
+        )
+        ttl = read_ttl(request.headers)
+        topic = read_topic(request.headers)
+        check_body(request.headers, body)
+        message = Message(token_urlsafe(16), body, topic, self._clock() + ttl)
+        if ttl or subscription.waiting:
+            self._keep(subscription, message)
+        location = f"https://{self.host}/message/{message.id}"
+        return web.Response(status=201, headers={"Location": location, "TTL": str(ttl)})
+
+    def _keep(self, subscription: Subscription, message: Message) -> None:
+        """Keep a message for its phone; it replaces one of the same topic (RFC 8030, 5.4)."""
+        subscription.messages = [
+            other
+            for other in subscription.messages
+            if message.topic is None or other.topic != message.topic
+        ] + [message]
+        subscription.changed.set()
+
+    # --- for phones -----------------------------------------------------------
+
+    async def _subscribe(self, request: web.Request) -> web.StreamResponse:
+        try:
+            key = (await request.json())["key"]
+        except (ValueError, TypeError, KeyError) as error:
+            raise Refused(400, 'the body is not {"key": …}') from error
+        read_key(str(key))
+        subscription = Subscription(token_urlsafe(32), token_urlsafe(32), key)
+        self._by_token[subscription.token] = subscription
+        self._by_secret[subscription.secret] = subscription
+        answer = {
+            "endpoint": f"https://{self.host}/wpush/v2/{subscription.token}",
+            "inbox": f"{self.base}/inbox/{subscription.secret}",
+        }
+        return web.json_response(answer, status=201)
+
+    async def _pick_up(self, request: web.Request) -> web.StreamResponse:
+        subscription = self._inbox(request)
+        wait = request.query.get("wait", "0")
+        if not wait.isdecimal():
+            raise Refused(400, "wait is a number of seconds")
+        subscription.waiting += 1
+        try:
+            async with asyncio.timeout(min(int(wait), LONGEST_WAIT_SECONDS)):
+                while not subscription.fresh(self._clock()) and not self._stopping.is_set():
+                    subscription.changed.clear()
+                    await subscription.changed.wait()
+        except TimeoutError:
+            return web.Response(status=204)
+        finally:
+            subscription.waiting -= 1
+        if not subscription.messages:
+            return web.Response(status=204)
+        message = subscription.messages[0]
+        headers = {"Content-Encoding": "aes128gcm", "X-Message-Id": message.id}
+        return web.Response(body=message.body, headers=headers)
+
+    async def _acknowledge(self, request: web.Request) -> web.StreamResponse:
+        subscription = self._inbox(request)
+        done = request.match_info["id"]
+        subscription.messages = [kept for kept in subscription.messages if kept.id != done]
+        return web.Response(status=204)
+
+    def _inbox(self, request: web.Request) -> Subscription:
+        subscription = self._by_secret.get(request.match_info["secret"])
+        if subscription is None:
+            raise Refused(404, "no such inbox")
+        return subscription
+
+
+@web.middleware
+async def _say_refusals(
+    request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+) -> web.StreamResponse:
+    try:
+        return await handler(request)
+    except Refused as refused:
+        return web.Response(status=refused.status, text=str(refused))
+
+
+@contextmanager
+def running_push_service(*, ca_out: Path) -> Iterator[PushService]:
+    """Run the service in a thread of its own."""
+    service = PushService(ca_out=ca_out)
+    loop = asyncio.new_event_loop()
+    ready = Event()
+    thread = Thread(
+        target=lambda: loop.run_until_complete(service.serve(port=0, ready=ready.set)),
+        name="push-service",
+    )
+    thread.start()
+    if not ready.wait(START_SECONDS):
+        raise RuntimeError("the push service did not start")
+    try:
+        yield service
+    finally:
+        loop.call_soon_threadsafe(service.stop)
+        thread.join()
+        loop.close()
+
+
+def main() -> None:
+    """Run as a process until it is told to end."""
+    parser = argparse.ArgumentParser(description="A push service on this machine.")
+    parser.add_argument("--port", type=int, default=0, help="0: any that is free")
+    parser.add_argument("--ca-out", type=Path, required=True, help="where its CA is written")
+    parser.add_argument("--ready-file", type=Path, required=True, help="written when it serves")
+    options = parser.parse_args()
+    service = PushService(ca_out=options.ca_out.absolute())
+
+    def ready() -> None:
+        told = {"base": service.base, "push_hosts": [service.allow_list_entry]}
+        beside = options.ready_file.with_suffix(".new")
+        beside.write_text(json.dumps(told))
+        beside.replace(options.ready_file)
+
+    async def run() -> None:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, service.stop)
+        await service.serve(port=options.port, ready=ready)
+
+    asyncio.run(run())
+
+
+if __name__ == "__main__":
+    main()
