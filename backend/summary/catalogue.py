@@ -9,7 +9,7 @@ Read once, when the module is loaded; a file that breaks a rule stops the start.
 """
 
 from collections.abc import Iterable, Mapping
-from typing import Annotated, Final, final
+from typing import Annotated, Final, Literal, final
 
 import msgspec
 
@@ -79,8 +79,8 @@ class Kind(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """One kind of request: what it holds and what the signer reads."""
 
     title: Words
-    for_relying_parties: bool
-    """Whether a relying party may ask it; otherwise the service alone."""
+    ask: Literal["sign", "enrol", "certificate_request"]
+    """The kind of ask that it belongs in (docs/phone-protocol.md 2)."""
     least_documents: DocumentsBound
     most_documents: DocumentsBound
     fields: tuple[Leaf | Group, ...]
@@ -132,7 +132,7 @@ KINDS: Final[Mapping[str, Kind]] = {
 }
 """The kinds by ``fields.type``."""
 
-RELYING_PARTY_KINDS: Final = tuple(name for name, kind in KINDS.items() if kind.for_relying_parties)
+RELYING_PARTY_KINDS: Final = tuple(name for name, kind in KINDS.items() if kind.ask == "sign")
 """What a relying party may ask as ``transaction``; the others only the service."""
 
 PHRASES: Final = read_toml("phrases.toml", kind=Phrases)

@@ -3,8 +3,8 @@
 1. A request is of a known kind and language, and holds what the kind allows, nothing else.
 2. Hostile text is refused, never cut: also in who asks and in the documents' labels (T-06).
 3. Documents are counted, in all and for each label (R-129, T-33); a count stands before the
-   label, which cannot pretend to be one. More than ``MOST_LABELS`` different labels are counted only: the
-   list beside the ask shows them all.
+   label, which cannot pretend to be one. More than ``MOST_LABELS`` different labels are counted
+   only: the list beside the ask shows them all.
 4. The same request gives the same text, to the byte.
 """
 
@@ -26,6 +26,9 @@ LONGEST_LABEL: Final = 200
 MOST_LABELS: Final = 12
 LONGEST_TEXT: Final = 2000
 """Characters of all lines together: what somebody can be asked to read on a phone."""
+
+TIMES: Final = "\N{MULTIPLICATION SIGN}"
+"""Stands between a count and a label; no text from outside has it."""
 
 _LINK: Final = re.compile(r"\w\.\w{2}|/|@")
 
@@ -55,6 +58,18 @@ def render(
     if sum(map(len, lines)) > LONGEST_TEXT:
         raise SummaryRefused("fields", f"make a text of more than {LONGEST_TEXT} characters")
     return Text(lang=language, title=kind.title.of(language), lines=lines)
+
+
+def kind_of_ask(fields: Mapping[str, object]) -> str:
+    """Name the kind of ask (``sign``, ``enrol``, …) that a request belongs in.
+
+    Whoever signs an ask refuses one of another kind: a certificate request must not be read as an
+    invoice.
+
+    Raises:
+        SummaryRefused: the request is of no known kind.
+    """
+    return _kind(fields).ask
 
 
 def sms_pairing_code(*, lang: str, ca_name: str, twelve: str, code: str) -> str:
@@ -145,7 +160,7 @@ def _documents(kind: Kind, labels: Sequence[str], lang: Language) -> dict[str, R
     if len(counts) > MOST_LABELS:
         rows: Rows = (PHRASES.many_labels.of(lang, len(counts)),)
     else:
-        rows = tuple(f"{grouped(str(n), lang)} × {label}" for label, n in counts.items())  # noqa: RUF001  # the sign of multiplication is meant
+        rows = tuple(f"{grouped(str(n), lang)} {TIMES} {label}" for label, n in counts.items())
     return {"documents": (PHRASES.documents.of(lang, len(labels)),), "labels": rows}
 
 
