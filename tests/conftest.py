@@ -63,26 +63,34 @@ def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.fixture
+def sqlite_url(sqlite_template: Path, tmp_path: Path) -> str:
+    """Address of a database file at the newest version."""
+    path = tmp_path / "cellkey.sqlite3"
+    shutil.copyfile(sqlite_template, path)
+    return f"sqlite:///{path}"
+
+
+@pytest.fixture
+def postgresql_url(postgres: Postgres, postgres_template: str) -> Iterator[str]:
+    """Address of a PostgreSQL database at the newest version."""
+    yield from _copy_of(postgres_template, postgres)
+
+
+@pytest.fixture(params=ENGINES)
+def database_url(request: pytest.FixtureRequest) -> str:
+    """Address of a database at the newest version; each test runs on both engines."""
+    url: str = request.getfixturevalue(f"{request.param}_url")
+    return url
+
+
 @pytest.fixture(params=ENGINES)
 def empty_database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """Address of a database without tables; each test runs on both engines."""
     if request.param == "sqlite":
         yield f"sqlite:///{tmp_path / 'empty.sqlite3'}"
-        return
-    server: Postgres = request.getfixturevalue("postgres")
-    yield from _copy_of("template0", server)
-
-
-@pytest.fixture(params=ENGINES)
-def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    """Address of a database at the newest version; each test runs on both engines."""
-    if request.param == "sqlite":
-        path = tmp_path / "cellkey.sqlite3"
-        shutil.copyfile(request.getfixturevalue("sqlite_template"), path)
-        yield f"sqlite:///{path}"
-        return
-    template: str = request.getfixturevalue("postgres_template")
-    yield from _copy_of(template, request.getfixturevalue("postgres"))
+    else:
+        yield from _copy_of("template0", request.getfixturevalue("postgres"))
 
 
 @pytest.fixture

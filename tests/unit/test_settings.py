@@ -1,0 +1,119 @@
+"""Settings: no secret has a default, no switch turns a check off, a typing error is refused."""
+
+from pathlib import Path
+
+import pytest
+
+from backend.errors import SettingsInvalid
+from backend.settings import Environment, HsmKind, Settings, read_settings
+
+PKCS11 = {
+    "CELLKEY_HSM": "pkcs11",
+    "CELLKEY_PKCS11_MODULE": "/usr/lib/softhsm/libsofthsm2.so",
+    "CELLKEY_PKCS11_PIN_FILE": "/run/secrets/pin",
+}
+
+
+def test_without_settings_it_is_the_embedded_default_under_one_folder() -> None:
+    settings = read_settings({"PATH": "/bin"})
+
+    assert settings.environment is Environment.DEVELOPMENT
+    assert settings.hsm is HsmKind.SOFTWARE
+    assert settings.sam_socket is None
+    assert settings.database == f"sqlite:///{Path('var/cellkey.sqlite3').absolute()}"
+
+
+def test_every_file_lies_in_the_data_folder_unless_it_is_named() -> None:
+    settings = read_settings({"CELLKEY_DATA_DIR": "/srv/cellkey"})
+    files = (
+        settings.public_keys_path,
+        settings.root_certificate_path,
+        settings.software_vault_path,
+        settings.worker_key_path,
+        settings.worker_public_key_path,
+        settings.vapid_key_path,
+    )
+
+    assert {file.parent for file in files} == {Path("/srv/cellkey")}
+    assert len(set(files)) == len(files)
+
+
+@pytest.mark.parametrize("name", ["worker_key", "worker_public_key", "vapid_key"])
+def test_a_named_file_is_the_one_that_is_used(name: str) -> None:
+    settings = read_settings({f"CELLKEY_{name.upper()}_FILE": "/run/secrets/key"})
+
+    assert getattr(settings, f"{name}_path") == Path("/run/secrets/key")
+
+
+def test_a_named_database_is_the_one_that_is_used() -> None:
+    url = "postgresql+psycopg://cellkey@/cellkey?host=/run/postgresql"
+
+    assert read_settings({"CELLKEY_DATABASE_URL": url}).database == url
+
+
+def test_lists_are_read_as_json() -> None:
+    settings = read_settings(
+        {"CELLKEY_SAM_PEERS": "[33, 1000]", "CELLKEY_PUSH_HOSTS": '["push.example.org"]'}
+    )
+
+    assert settings.sam_peers == (33, 1000)
+    assert settings.push_hosts == ("push.example.org",)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("CELLKEY_DATABSE_URL", "sqlite://"),  # a typing error
+        ("CELLKEY_ENVIRONMENT", "test"),
+        ("CELLKEY_HSM", "none"),
+        ("CELLKEY_SAM_PEERS", "33"),
+        ("CELLKEY_SAM_PEERS", "[33"),
+        ("CELLKEY_SAM_PEERS", '["root"]'),
+        ("CELLKEY_TRANSACTION_SECONDS", "0"),
+        ("CELLKEY_TRANSACTION_SECONDS", "five"),
+        ("CELLKEY_USE_SECONDS", "601"),
+        ("CELLKEY_FIRST_APPROVAL_SECONDS", "86401"),
+        ("CELLKEY_MULTISIGN", "10001"),
+    ],
+)
+def test_an_unknown_name_or_a_value_that_does_not_fit_is_refused(name: str, value: str) -> None:
+    with pytest.raises(SettingsInvalid):
+        read_settings({name: value})
+
+
+def test_production_refuses_software_cells() -> None:
+    with pytest.raises(SettingsInvalid, match="production needs"):
+        read_settings({"CELLKEY_ENVIRONMENT": "production"})
+
+    assert read_settings({"CELLKEY_ENVIRONMENT": "production"} | PKCS11).hsm is HsmKind.PKCS11
+
+
+@pytest.mark.parametrize("missing", ["CELLKEY_PKCS11_MODULE", "CELLKEY_PKCS11_PIN_FILE"])
+def test_an_hsm_needs_its_module_and_its_pin(missing: str) -> None:
+    with pytest.raises(SettingsInvalid, match=missing):
+        read_settings({name: value for name, value in PKCS11.items() if name != missing})
+
+
+@pytest.mark.parametrize("name", ["AUTHORIZATION_SERVER_URL", "MOBILE_API_URL", "APP_URL"])
+@pytest.mark.parametrize(
+    "url", ["http://sign.example.org", "http://10.0.0.1", "sign.example.org", "ftp://localhost", ""]
+)
+def test_an_address_without_tls_outside_this_machine_is_refused(name: str, url: str) -> None:
+    """CSC-12."""
+    with pytest.raises(SettingsInvalid, match=name):
+        read_settings({f"CELLKEY_{name}": url})
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["https://sign.example.org", "http://127.0.0.1:8600", "http://[::1]:1", "http://localhost"],
+)
+def test_tls_or_loopback_is_taken(url: str) -> None:
+    assert read_settings({"CELLKEY_APP_URL": url}).app_url == url
+
+
+def test_no_setting_holds_a_secret_itself() -> None:
+    """Whatever is named like a secret must be the path of a file."""
+    for field in Settings.__struct_fields__:
+        if any(word in field.split("_") for word in ("pin", "key", "password", "secret")):
+            assert field.endswith("_file"), field
