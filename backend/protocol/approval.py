@@ -50,6 +50,7 @@ class CodeApprovalClaims(msgspec.Struct, frozen=True, kw_only=True, forbid_unkno
     sealed: Octets32
     epk: Octets32
     number: None = None
+    """The number on the screen is compared on a phone, never here."""
     iat: UnixSeconds
     jti: UUID
     method: Literal["password+sms", "password+totp"]
@@ -95,20 +96,20 @@ def read_approval(unverified_approval: str, *, expected_device: RecordDevice) ->
     )
 
 
-def check_names_ask(claims: ApprovalClaims | RefusalClaims, ask: VerifiedAsk) -> None:
+def check_names_ask(
+    claims: ApprovalClaims | CodeApprovalClaims | RefusalClaims, ask: VerifiedAsk
+) -> None:
     """Check that an answer is to this ask, and carries a number exactly when one was asked.
 
     Raises:
         MalformedMessage: it is an answer to something else.
     """
     if claims.tx != ask.claims.jti or claims.tx_hash != ask.tx_hash:
-        msg = "an answer to another ask"
-        raise MalformedMessage(msg)
+        raise MalformedMessage("an answer to another ask")
     if isinstance(claims, ApprovalClaims) and (
         (claims.number is not None) is not ask.claims.number_asked
     ):
-        msg = "a number stands in an approval exactly when it was asked"
-        raise MalformedMessage(msg)
+        raise MalformedMessage("a number stands in an approval exactly when it was asked")
 
 
 def check_user_verification(claims: ApprovalClaims, device: RecordDevice) -> None:
@@ -121,12 +122,10 @@ def check_user_verification(claims: ApprovalClaims, device: RecordDevice) -> Non
     """
     if device.webauthn is None:
         if claims.webauthn is not None:
-            msg = "an assertion by a phone that has no passkey"
-            raise MalformedMessage(msg)
+            raise MalformedMessage("an assertion by a phone that has no passkey")
         return
     if claims.webauthn is None:
-        msg = "no assertion by a phone that has a passkey"
-        raise MalformedMessage(msg)
+        raise MalformedMessage("no assertion by a phone that has a passkey")
     verify_assertion(
         claims.webauthn,
         expected_challenge=approval_challenge(tx_hash=claims.tx_hash, epk=claims.epk),
@@ -163,7 +162,5 @@ def verify_code_approval(
     claims = verify_jws(
         unverified_approval, CodeApprovalClaims, expected_typ=CODE_TYP, expected_key=expected_ks
     )
-    if claims.tx != ask.claims.jti or claims.tx_hash != ask.tx_hash:
-        msg = "an answer to another ask"
-        raise MalformedMessage(msg)
+    check_names_ask(claims, ask)
     return claims

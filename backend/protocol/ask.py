@@ -8,6 +8,7 @@ from uuid import UUID
 
 import msgspec
 
+from backend.errors import MalformedMessage
 from backend.protocol.encoding import Octets32, ascii_bytes, sha256
 from backend.protocol.jose import LONGEST_MESSAGE, PublicJwk, Sign, sign_jws, verify_jws
 from backend.protocol.tree import Documents
@@ -21,14 +22,16 @@ LONGEST_LIFE_SECONDS: Final = 24 * 3600
 AskKind = Literal["sign", "certificate_request", "enrol", "amend", "set_password"]
 HashName = Literal["SHA-256", "SHA-384", "SHA-512"]
 UnixSeconds = Annotated[int, msgspec.Meta(ge=0, le=2**40)]
+Epoch = Annotated[int, msgspec.Meta(ge=1, le=2**31 - 1)]
+ShownLine = Annotated[str, msgspec.Meta(min_length=1, max_length=2000)]
 
 
 @final
 class AskingParty(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Who asks: a relying party, or the authority itself."""
 
-    id: str
-    name: str
+    id: Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
+    name: Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
 
 
 @final
@@ -36,8 +39,8 @@ class AskText(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """What the signer reads, rendered by the SAM."""
 
     lang: Literal["ru", "en"]
-    title: str
-    lines: tuple[str, ...]
+    title: Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
+    lines: Annotated[tuple[ShownLine, ...], msgspec.Meta(max_length=100)]
 
 
 @final
@@ -55,7 +58,7 @@ class AskClaims(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
     v: Literal[1] = 1
     kind: AskKind
-    iss: str
+    iss: Annotated[str, msgspec.Meta(min_length=1, max_length=500)]
     jti: UUID
     iat: UnixSeconds
     exp: UnixSeconds
@@ -63,11 +66,11 @@ class AskClaims(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     use_by: UnixSeconds
     """Last moment to sign."""
     cell: UUID
-    epoch: Annotated[int, msgspec.Meta(ge=1)]
+    epoch: Epoch
     """Epoch of the cell's record when this was asked; a record below it is refused."""
     rp: AskingParty
     text: AskText
-    fields: dict[str, Any]
+    fields: Annotated[dict[str, Any], msgspec.Meta(max_length=64)]
     """The typed request; ``type`` names its kind."""
     documents: Documents | None
     hash_alg: HashName | None
@@ -79,18 +82,23 @@ class AskClaims(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     def __post_init__(self) -> None:
         """Refuse combinations that no ask has."""
         if not self.iat <= self.exp <= self.iat + LONGEST_LIFE_SECONDS:
-            msg = "exp is not within a day of iat"
-            raise ValueError(msg)
+            raise MalformedMessage("exp is not within a day of iat")
         if not self.exp <= self.use_by <= self.exp + LONGEST_USE_SECONDS:
-            msg = "use_by is not within ten minutes of exp"
-            raise ValueError(msg)
+            raise MalformedMessage("use_by is not within ten minutes of exp")
+        if not isinstance(self.fields.get("type"), str):
+            raise MalformedMessage("fields name no type")
+        self._check_kind()
+
+    def _check_kind(self) -> None:
         signs = self.kind in {"sign", "certificate_request"}
         if (self.documents is not None) is not signs or (self.hash_alg is not None) is not signs:
-            msg = "documents and hash_alg stand in asks for signatures, and only there"
-            raise ValueError(msg)
+            raise MalformedMessage(
+                "documents and hash_alg stand in asks for signatures, and only there"
+            )
+        if self.kind == "certificate_request" and self.documents and self.documents.count != 1:
+            raise MalformedMessage("a request for a certificate has one item")
         if self.key_thumbprints is not None and self.kind != "enrol":
-            msg = "key_thumbprints stand only in an ask to enrol"
-            raise ValueError(msg)
+            raise MalformedMessage("key_thumbprints stand only in an ask to enrol")
 
 
 @final
@@ -103,7 +111,11 @@ class VerifiedAsk(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def sign_ask(claims: AskClaims, *, key: PublicJwk, sign: Sign) -> str:
-    """Write an ask."""
+    """Write an ask.
+
+    Raises:
+        MalformedMessage: it breaks a rule, or is too long; nothing was signed.
+    """
     return sign_jws(claims, typ=TYP, key=key, sign=sign)
 
 

@@ -1,15 +1,15 @@
 """Bytes as text and text as values, each in one form only.
 
 What is not canonical is refused, so that two readers never see two things in the same bytes:
-base64url without padding and without stray bits, JSON without duplicate members, numbers or names
-that only look like what is expected.
+base64url without padding and without stray bits, JSON without duplicate members, fractions, lone
+surrogates or deep nesting, no member that is only implied. Whoever calls has bounded the length.
 """
 
 import base64
 import binascii
 import hashlib
 import json
-from typing import Final, Never, TypeVar, final
+from typing import Final, Never, Self, TypeVar, final
 from uuid import UUID
 
 import msgspec
@@ -19,19 +19,44 @@ from backend.errors import MalformedMessage
 CROCKFORD: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 SECRET_BYTES: Final = 16
 SECRET_CHARACTERS: Final = 26
+LONGEST_SECRET_TEXT: Final = 64
 LONGEST_INTEGER: Final = 16
+LONGEST_OCTETS: Final = 16 * 1024
+LONGEST_REASON: Final = 200
+DEEPEST: Final = 16
+"""Arrays and objects within each other."""
 
 Message = TypeVar("Message", bound=msgspec.Struct)
 
 
 @final
 class Octets(bytes):
-    """Bytes of any length, base64url in JSON."""
+    """At most 16 KiB, base64url in JSON."""
+
+    def __new__(cls, value: bytes) -> Self:
+        """Take bytes; a number is refused, of which ``bytes`` would make so many zeros.
+
+        Raises:
+            MalformedMessage: there are too many.
+        """
+        if len(value) > LONGEST_OCTETS:
+            raise MalformedMessage(f"more than {LONGEST_OCTETS} bytes")
+        return super().__new__(cls, value)
 
 
 @final
 class Octets32(bytes):
     """A hash, thumbprint or coordinate: exactly 32 bytes, base64url in JSON."""
+
+    def __new__(cls, value: bytes) -> Self:
+        """Take bytes.
+
+        Raises:
+            MalformedMessage: they are not 32.
+        """
+        if len(value) != 32:  # noqa: PLR2004  # the type's name says it
+            raise MalformedMessage("not 32 bytes")
+        return super().__new__(cls, value)
 
 
 def sha256(message: bytes) -> Octets32:
@@ -55,11 +80,9 @@ def unb64u(unverified: str) -> bytes:
             unverified + "=" * (-len(unverified) % 4), altchars=b"-_", validate=True
         )
     except (ValueError, binascii.Error) as error:
-        msg = "not base64url"
-        raise MalformedMessage(msg) from error
+        raise MalformedMessage("not base64url") from error
     if b64u(value) != unverified:
-        msg = "not canonical base64url"
-        raise MalformedMessage(msg)
+        raise MalformedMessage("not canonical base64url")
     return value
 
 
@@ -70,48 +93,61 @@ def ascii_bytes(unverified: str, *, longest: int) -> bytes:
         MalformedMessage: it is not ASCII, or longer than ``longest``.
     """
     if len(unverified) > longest or not unverified.isascii():
-        msg = f"not ASCII, or longer than {longest} characters"
-        raise MalformedMessage(msg)
+        raise MalformedMessage(f"not ASCII, or longer than {longest} characters")
     return unverified.encode("ascii")
 
 
 def parse_json(unverified: bytes) -> object:
-    """Parse UTF-8 JSON strictly: no duplicate members, no NaN, no fractions, no huge integers.
+    """Parse UTF-8 JSON strictly.
+
+    No duplicate members, NaN, fractions, huge integers or minus nought; no lone surrogates; at most
+    ``DEEPEST`` levels.
 
     Raises:
         MalformedMessage: it is not such a text.
     """
     try:
-        return json.loads(
+        value = json.loads(
             unverified.decode("utf-8"),
             object_pairs_hook=_without_duplicates,
             parse_constant=_refuse_number,
             parse_float=_refuse_number,
             parse_int=_short_integer,
         )
+        _check_value(value, levels=DEEPEST)
     except (ValueError, RecursionError) as error:
-        msg = "not JSON as the protocol has it"
-        raise MalformedMessage(msg) from error
+        raise MalformedMessage("not JSON as the protocol has it") from error
+    return value
 
 
 def _without_duplicates(pairs: list[tuple[str, object]]) -> dict[str, object]:
     members = dict(pairs)
     if len(members) != len(pairs):
-        msg = "a member stands twice"
-        raise ValueError(msg)
+        raise ValueError("a member stands twice")
     return members
 
 
 def _refuse_number(text: str) -> Never:
-    msg = f"number {text[:20]} is not whole"
-    raise ValueError(msg)
+    raise ValueError(f"number {text[:20]} is not whole")
 
 
 def _short_integer(text: str) -> int:
-    if len(text) > LONGEST_INTEGER:
-        msg = "number too long"
-        raise ValueError(msg)
+    if len(text) > LONGEST_INTEGER or text == "-0":
+        raise ValueError("a number that is too long, or minus nought")
     return int(text)
+
+
+def _check_value(value: object, *, levels: int) -> None:
+    """Refuse text that is no Unicode, and what is nested too deep."""
+    if isinstance(value, str):
+        value.encode("utf-8")
+    elif isinstance(value, dict | list):
+        if not levels:
+            raise ValueError("nested too deep")
+        for part in value:
+            _check_value(part, levels=levels - 1)
+            if isinstance(value, dict):
+                _check_value(value[part], levels=levels - 1)
 
 
 def read_message(unverified: bytes, kind: type[Message]) -> Message:
@@ -124,41 +160,50 @@ def read_message(unverified: bytes, kind: type[Message]) -> Message:
     """
     members = parse_json(unverified)
     try:
-        message = msgspec.convert(members, type=kind, dec_hook=_decode)
+        message = msgspec.convert(members, type=kind, dec_hook=read_octets)
     except (msgspec.ValidationError, MalformedMessage) as error:
-        msg = f"not a {kind.__name__}: {error}"
-        raise MalformedMessage(msg) from error
+        # The reason may repeat a name from outside (T-44).
+        raise MalformedMessage(f"not a {kind.__name__}: {str(error)[:LONGEST_REASON]!a}") from error
     if msgspec.json.decode(write_message(message)) != members:
-        msg = f"not a {kind.__name__} in its one form"
-        raise MalformedMessage(msg)
+        raise MalformedMessage(f"not a {kind.__name__} in its one form")
     return message
 
 
 def write_message(message: msgspec.Struct) -> bytes:
     """Write a message as UTF-8 JSON, members in the order of its definition."""
-    return msgspec.json.encode(message, enc_hook=_encode)
+    return msgspec.json.encode(message, enc_hook=write_octets)
 
 
-def _decode(kind: type[object], value: object) -> object:
-    if kind in {Octets, Octets32} and isinstance(value, str):
-        octets = unb64u(value)
-        if kind is Octets32 and len(octets) != 32:  # noqa: PLR2004  # the type's name says it
-            msg = "not 32 bytes"
-            raise MalformedMessage(msg)
-        return kind(octets)  # type: ignore[call-arg]  # one of the two types above
-    msg = f"expected {kind.__name__}"
-    raise MalformedMessage(msg)
+def read_octets(kind: type[object], value: object) -> object:
+    """Read bytes from base64url: msgspec's ``dec_hook``.
+
+    Raises:
+        MalformedMessage: they are not canonical, or ``kind`` is none of ours.
+    """
+    if isinstance(value, str) and (kind is Octets or kind is Octets32):
+        return kind(unb64u(value))
+    raise MalformedMessage(f"expected {kind.__name__}")
 
 
-def _encode(value: object) -> str:
+def write_octets(value: object) -> str:
+    """Write bytes as base64url: msgspec's ``enc_hook``.
+
+    Raises:
+        NotImplementedError: it is something else.
+    """
     if isinstance(value, Octets | Octets32):
         return b64u(value)
-    msg = f"{type(value).__name__} has no form in a message"
-    raise NotImplementedError(msg)
+    raise NotImplementedError(f"{type(value).__name__} has no form in a message")
 
 
 def secret_text(secret: bytes) -> str:
-    """Write 16 bytes as 26 Crockford characters in groups, for print and hand."""
+    """Write 16 bytes as 26 Crockford characters in groups of five, for print and hand.
+
+    Raises:
+        MalformedMessage: they are not 16.
+    """
+    if len(secret) != SECRET_BYTES:
+        raise MalformedMessage(f"a secret has {SECRET_BYTES} bytes")
     number = int.from_bytes(secret, "big")
     characters = "".join(CROCKFORD[number >> shift & 31] for shift in range(125, -1, -5))
     return "-".join(characters[start : start + 5] for start in range(0, SECRET_CHARACTERS, 5))
@@ -170,10 +215,10 @@ def secret_bytes(unverified: str) -> bytes:
     Raises:
         MalformedMessage: it is not the text of 16 bytes.
     """
-    text = unverified.replace("-", "").upper().translate(str.maketrans("ILO", "110"))
+    typed = ascii_bytes(unverified, longest=LONGEST_SECRET_TEXT).decode("ascii")
+    text = typed.replace("-", "").upper().translate(str.maketrans("ILO", "110"))
     if len(text) != SECRET_CHARACTERS or set(text) - set(CROCKFORD) or text[0] > "7":
-        msg = "not the 26 characters of a secret"
-        raise MalformedMessage(msg)
+        raise MalformedMessage("not the 26 characters of a secret")
     number = 0
     for character in text:
         number = number << 5 | CROCKFORD.index(character)
@@ -189,9 +234,7 @@ def read_id(unverified: str) -> UUID:
     try:
         value = UUID(unverified)
     except ValueError as error:
-        msg = "not an id"
-        raise MalformedMessage(msg) from error
+        raise MalformedMessage("not an id") from error
     if str(value) != unverified:
-        msg = "not an id in lower-case text"
-        raise MalformedMessage(msg)
+        raise MalformedMessage("not an id in lower-case text")
     return value

@@ -1,14 +1,14 @@
 """A new phone presents itself (``cell-enrolment+jwt``), signed by its own approval key."""
 
 import base64
-from typing import Final, final
+from typing import Annotated, Final, final
 
 import msgspec
 
 from backend.errors import MalformedMessage
 from backend.protocol.ask import KeyThumbprints, VerifiedAsk
-from backend.protocol.encoding import Octets, Octets32, ascii_bytes, parse_json, sha256, unb64u
-from backend.protocol.jose import LONGEST_MESSAGE, PublicJwk, unverified_header, verify_jws
+from backend.protocol.encoding import Octets, Octets32, ascii_bytes, sha256
+from backend.protocol.jose import LONGEST_MESSAGE, PublicJwk, unverified_payload, verify_jws
 from backend.protocol.record import DeviceKind, Passkey
 from backend.protocol.webauthn import (
     Assertion,
@@ -22,7 +22,6 @@ TYP: Final = "cell-enrolment+jwt"
 TWELVE_PREFIX: Final = b"cell-pair-v1\0"
 TWELVE: Final = 12
 GROUP: Final = 4
-JWS_PARTS: Final = 3
 
 
 @final
@@ -36,8 +35,7 @@ class DeviceKeys(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     def __post_init__(self) -> None:
         """Refuse one key in two places."""
         if len({self.approval, self.request, self.unlock}) != 3:  # noqa: PLR2004  # three keys
-            msg = "the three keys are not different"
-            raise ValueError(msg)
+            raise MalformedMessage("the three keys are not different")
 
     def thumbprints(self) -> KeyThumbprints:
         """Their thumbprints."""
@@ -60,8 +58,8 @@ class PasskeyEnrolment(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
 class Attestation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A native platform's word of its key, over the enrolment challenge."""
 
-    format: str
-    statement: tuple[Octets, ...]
+    format: Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9-]{1,32}\Z")]
+    statement: Annotated[tuple[Octets, ...], msgspec.Meta(min_length=1, max_length=8)]
 
 
 @final
@@ -79,14 +77,11 @@ class EnrolmentClaims(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     def __post_init__(self) -> None:
         """Refuse combinations that no enrolment has."""
         if (self.sealed is None) is not (self.epk is None):
-            msg = "sealed and epk go together"
-            raise ValueError(msg)
+            raise MalformedMessage("sealed and epk go together")
         if (self.kind == "pwa") is not (self.webauthn is not None):
-            msg = "a passkey comes from a pwa, and only from one"
-            raise ValueError(msg)
+            raise MalformedMessage("a passkey comes from a pwa, and only from one")
         if self.attestation is not None and self.kind != "native":
-            msg = "an attestation comes only from a native phone"
-            raise ValueError(msg)
+            raise MalformedMessage("an attestation comes only from a native phone")
 
 
 def read_enrolment(unverified_enrolment: str) -> EnrolmentClaims:
@@ -95,40 +90,13 @@ def read_enrolment(unverified_enrolment: str) -> EnrolmentClaims:
     Raises:
         MalformedMessage: it is not signed by its own approval key, or is no enrolment.
     """
-    header = unverified_header(unverified_enrolment, expected_typ=TYP)
-    unverified_keys = _unverified_approval_key(unverified_enrolment)
-    claims = verify_jws(
-        unverified_enrolment, EnrolmentClaims, expected_typ=TYP, expected_key=unverified_keys
+    unverified = unverified_payload(unverified_enrolment, EnrolmentClaims, expected_typ=TYP)
+    return verify_jws(
+        unverified_enrolment,
+        EnrolmentClaims,
+        expected_typ=TYP,
+        expected_key=unverified.keys.approval,
     )
-    if claims.keys.approval.thumbprint() != header.kid:
-        msg = "an enrolment signed by another key than it carries"
-        raise MalformedMessage(msg)
-    return claims
-
-
-def _unverified_approval_key(unverified_enrolment: str) -> PublicJwk:
-    """The key that a self-signed message carries; it proves only possession of itself."""
-    members = parse_json(unb64u(unverified_enrolment.split(".")[JWS_PARTS - 2]))
-    try:
-        return msgspec.convert(members, type=_CarriedKeys, dec_hook=_octets).keys.approval
-    except (msgspec.ValidationError, MalformedMessage) as error:
-        msg = "an enrolment without an approval key"
-        raise MalformedMessage(msg) from error
-
-
-class _CarriedApproval(msgspec.Struct, frozen=True):
-    approval: PublicJwk
-
-
-class _CarriedKeys(msgspec.Struct, frozen=True):
-    keys: _CarriedApproval
-
-
-def _octets(kind: type[object], value: object) -> object:
-    if kind is Octets32 and isinstance(value, str):
-        return Octets32(unb64u(value))
-    msg = "not a key"
-    raise MalformedMessage(msg)
 
 
 def check_enrols_for(claims: EnrolmentClaims, ask: VerifiedAsk) -> None:
@@ -137,13 +105,11 @@ def check_enrols_for(claims: EnrolmentClaims, ask: VerifiedAsk) -> None:
     Raises:
         MalformedMessage: it is for another one.
     """
-    if claims.tx_hash != ask.tx_hash:
-        msg = "an enrolment for another ask"
-        raise MalformedMessage(msg)
+    if ask.claims.kind != "enrol" or claims.tx_hash != ask.tx_hash:
+        raise MalformedMessage("an enrolment for another ask")
     wanted = ask.claims.key_thumbprints
     if wanted is not None and claims.keys.thumbprints() != wanted:
-        msg = "other keys than the paired phone approved"
-        raise MalformedMessage(msg)
+        raise MalformedMessage("other keys than the paired phone approved")
 
 
 def verify_passkey(claims: EnrolmentClaims, *, rp_id: str, origin: str) -> Passkey | None:

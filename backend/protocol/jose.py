@@ -6,9 +6,10 @@ algorithm, the key, or another header to be obeyed (T-35). The cryptography is j
 
 from collections.abc import Callable
 from functools import lru_cache
-from typing import Final, Literal, Self, final
+from typing import Annotated, Final, Literal, Self, final
 
 import msgspec
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from cryptography.hazmat.primitives.serialization import load_der_public_key
@@ -30,8 +31,17 @@ from backend.protocol.encoding import (
 )
 
 LONGEST_MESSAGE: Final = 64 * 1024
+LONGEST_RECEIPT: Final = 4 * 1024 * 1024
+"""A receipt names every signature of a call; all other messages are at most 64 KiB."""
 JWS_PARTS: Final = 3
 JWE_PARTS: Final = 5
+SIGNATURE_BYTES: Final = 64
+NONCE_BYTES: Final = 12
+TAG_BYTES: Final = 16
+FIELD_PRIME: Final = (2**256 - 2**224 + 2**192 + 2**96 - 1).to_bytes(32, "big")
+"""Of P-256 (SP 800-186, 3.2.1.3)."""
+
+Typ = Annotated[str, msgspec.Meta(max_length=64)]
 
 Sign = Callable[[bytes], bytes]
 """Signs a message with ES256 and gives r ‖ s, 64 bytes (RFC 7518, 3.4)."""
@@ -39,7 +49,11 @@ Sign = Callable[[bytes], bytes]
 
 @final
 class PublicJwk(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A P-256 public key as a JWK of exactly four members; a point that is not on the curve is refused."""
+    """A P-256 public key as a JWK of exactly four members.
+
+    What is no point of the curve is refused, and a coordinate that is not reduced: it would be the
+    same key under another thumbprint.
+    """
 
     kty: Literal["EC"] = "EC"
     crv: Literal["P-256"] = "P-256"
@@ -47,8 +61,13 @@ class PublicJwk(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     y: Octets32
 
     def __post_init__(self) -> None:
-        """Refuse what is no point of the curve."""
-        self.public_key()
+        """Refuse what is no point of the curve in its one form."""
+        if max(self.x, self.y) >= FIELD_PRIME:
+            raise MalformedMessage("a coordinate is not below the field's prime")
+        try:
+            self.public_key()
+        except ValueError as error:
+            raise MalformedMessage("not a point of P-256") from error
 
     def public_key(self) -> ec.EllipticCurvePublicKey:
         """The key as ``cryptography`` has it."""
@@ -62,7 +81,13 @@ class PublicJwk(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
     @classmethod
     def of(cls, key: ec.EllipticCurvePublicKey) -> Self:
-        """Make the JWK of a P-256 key."""
+        """Make the JWK of a P-256 key.
+
+        Raises:
+            MalformedMessage: it is of another curve.
+        """
+        if not isinstance(key.curve, ec.SECP256R1):
+            raise MalformedMessage("not a P-256 key")
         numbers = key.public_numbers()
         return cls(
             x=Octets32(numbers.x.to_bytes(32, "big")), y=Octets32(numbers.y.to_bytes(32, "big"))
@@ -70,13 +95,17 @@ class PublicJwk(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
     @classmethod
     def of_spki(cls, spki: bytes) -> Self:
-        """Make the JWK of a P-256 key in DER SubjectPublicKeyInfo."""
-        key = load_der_public_key(spki)
-        if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(
-            key.curve, ec.SECP256R1
-        ):
-            msg = "not a P-256 key"
-            raise MalformedMessage(msg)
+        """Make the JWK of a P-256 key in DER SubjectPublicKeyInfo.
+
+        Raises:
+            MalformedMessage: it is no such key.
+        """
+        try:
+            key = load_der_public_key(spki)
+        except (ValueError, UnsupportedAlgorithm) as error:
+            raise MalformedMessage("not a public key") from error
+        if not isinstance(key, ec.EllipticCurvePublicKey):
+            raise MalformedMessage("not a P-256 key")
         return cls.of(key)
 
 
@@ -85,8 +114,17 @@ class JwsHeader(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     """The only header that a signed message may have."""
 
     alg: Literal["ES256"] = "ES256"
-    typ: str
+    typ: Typ
     kid: Octets32
+
+
+def _es256() -> jws.JWSRegistry:
+    registry = jws.JWSRegistry(algorithms=["ES256"])
+    registry.max_payload_length = LONGEST_RECEIPT
+    return registry
+
+
+ES256: Final = _es256()
 
 
 @lru_cache(maxsize=1024)
@@ -101,50 +139,81 @@ def raw_signature(der: bytes) -> bytes:
     return r.to_bytes(32, "big") + s.to_bytes(32, "big")
 
 
-def sign_jws(claims: msgspec.Struct, *, typ: str, key: PublicJwk, sign: Sign) -> str:
-    """Write a signed message; ``sign`` holds the private half of ``key``."""
+def sign_jws(
+    claims: msgspec.Struct,
+    *,
+    typ: str,
+    key: PublicJwk,
+    sign: Sign,
+    longest: int = LONGEST_MESSAGE,
+) -> str:
+    """Write a signed message; ``sign`` holds the private half of ``key``.
+
+    Claims are read before they are signed: what no reader would accept gets no signature.
+
+    Raises:
+        MalformedMessage: the claims break a rule of their type, or make too long a message.
+    """
+    payload = write_message(claims)
+    read_message(payload, type(claims))
     header = write_message(JwsHeader(typ=typ, kid=key.thumbprint()))
-    signing_input = f"{b64u(header)}.{b64u(write_message(claims))}"
-    return f"{signing_input}.{b64u(sign(signing_input.encode('ascii')))}"
+    signing_input = f"{b64u(header)}.{b64u(payload)}".encode("ascii")
+    compact = f"{signing_input.decode('ascii')}.{b64u(sign(signing_input))}"
+    unverified_header(compact, expected_typ=typ, longest=longest)
+    return compact
 
 
-def unverified_header(unverified: str, *, expected_typ: str) -> JwsHeader:
+def unverified_header(
+    unverified: str, *, expected_typ: str, longest: int = LONGEST_MESSAGE
+) -> JwsHeader:
     """Read a signed message's header: only to learn which of the keys we hold it names.
 
     Raises:
         MalformedMessage: it is not a JWS with exactly the header of ``expected_typ``.
     """
-    ascii_bytes(unverified, longest=LONGEST_MESSAGE)
+    ascii_bytes(unverified, longest=longest)
     parts = unverified.split(".")
     if len(parts) != JWS_PARTS:
-        msg = "not a compact JWS"
-        raise MalformedMessage(msg)
-    header = read_message(unb64u(parts[0]), JwsHeader)
-    if header.typ != expected_typ:
-        msg = f"a {header.typ[:40]!r} where a {expected_typ} is expected"
-        raise MalformedMessage(msg)
-    return header
+        raise MalformedMessage("not a compact JWS")
+    header, _payload, signature = (unb64u(part) for part in parts)
+    if len(signature) != SIGNATURE_BYTES:
+        raise MalformedMessage("a signature is r ‖ s of 64 bytes")
+    read = read_message(header, JwsHeader)
+    if read.typ != expected_typ:
+        raise MalformedMessage(f"a {read.typ!a} where a {expected_typ} is expected")
+    return read
+
+
+def unverified_payload(unverified: str, claims: type[Message], *, expected_typ: str) -> Message:
+    """Read claims for which nobody vouches yet: only to find the key to verify them by.
+
+    Raises:
+        MalformedMessage: it is not such a message.
+    """
+    unverified_header(unverified, expected_typ=expected_typ)
+    return read_message(unb64u(unverified.split(".")[1]), claims)
 
 
 def verify_jws(
-    unverified: str, claims: type[Message], *, expected_typ: str, expected_key: PublicJwk
+    unverified: str,
+    claims: type[Message],
+    *,
+    expected_typ: str,
+    expected_key: PublicJwk,
+    longest: int = LONGEST_MESSAGE,
 ) -> Message:
     """Verify a signed message by a key that we hold, then read its claims.
 
     Raises:
         MalformedMessage: another type, another key, another signature, or other claims.
     """
-    header = unverified_header(unverified, expected_typ=expected_typ)
+    header = unverified_header(unverified, expected_typ=expected_typ, longest=longest)
     if header.kid != expected_key.thumbprint():
-        msg = f"{expected_typ}: signed by another key"
-        raise MalformedMessage(msg)
+        raise MalformedMessage(f"{expected_typ}: signed by another key")
     try:
-        verified = jws.deserialize_compact(
-            unverified, _imported(expected_key), algorithms=["ES256"]
-        )
+        verified = jws.deserialize_compact(unverified, _imported(expected_key), registry=ES256)
     except (JoseError, ValueError) as error:
-        msg = f"{expected_typ}: the signature is not valid"
-        raise MalformedMessage(msg) from error
+        raise MalformedMessage(f"{expected_typ}: the signature is not valid") from error
     return read_message(verified.payload, claims)
 
 
@@ -160,7 +229,7 @@ class UnverifiedSeal(msgspec.Struct, frozen=True, kw_only=True):
 class _SealHeader(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     alg: Literal["ECDH-ES"] = "ECDH-ES"
     enc: Literal["A256GCM"] = "A256GCM"
-    typ: str
+    typ: Typ
     epk: PublicJwk
     apv: Octets
 
@@ -178,12 +247,13 @@ def unverified_seal(unverified: str, *, expected_typ: str, with_sender: bool) ->
     ascii_bytes(unverified, longest=LONGEST_MESSAGE)
     parts = unverified.split(".")
     if len(parts) != JWE_PARTS or parts[1]:
-        msg = "not a compact JWE with a direct key"
-        raise MalformedMessage(msg)
-    header = read_message(unb64u(parts[0]), _SealHeaderWithSender if with_sender else _SealHeader)
+        raise MalformedMessage("not a compact JWE with a direct key")
+    protected, _none, nonce, _ciphertext, tag = (unb64u(part) for part in parts)
+    if len(nonce) != NONCE_BYTES or len(tag) != TAG_BYTES:
+        raise MalformedMessage("not a JWE by A256GCM")
+    header = read_message(protected, _SealHeaderWithSender if with_sender else _SealHeader)
     if header.typ != expected_typ:
-        msg = f"a {header.typ[:40]!r} where a {expected_typ} is expected"
-        raise MalformedMessage(msg)
+        raise MalformedMessage(f"a {header.typ!a} where a {expected_typ} is expected")
     apu = header.apu if isinstance(header, _SealHeaderWithSender) else None
     return UnverifiedSeal(epk=header.epk, apu=apu, apv=header.apv)
 
@@ -208,8 +278,7 @@ def open_seal(unverified: str, private_key: ec.EllipticCurvePrivateKey) -> bytes
     try:
         opened = jwe.decrypt_compact(unverified, key, algorithms=["ECDH-ES", "A256GCM"])
     except (JoseError, ValueError) as error:
-        msg = "the seal does not open"
-        raise MalformedMessage(msg) from error
+        raise MalformedMessage("the seal does not open") from error
     return opened.plaintext or b""
 
 

@@ -25,7 +25,11 @@ class KeyChangeClaims(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
 
 
 def sign_key_change(claims: KeyChangeClaims, *, key: PublicJwk, sign: Sign) -> str:
-    """Write a change, signed by the old key."""
+    """Write a change, signed by the old key.
+
+    Raises:
+        MalformedMessage: it breaks a rule; nothing was signed.
+    """
     return sign_jws(claims, typ=TYP, key=key, sign=sign)
 
 
@@ -36,18 +40,15 @@ def follow_key_history(unverified_history: Sequence[str], *, known: PublicJwk) -
         MalformedMessage: a change after the known key is not signed by the key before it.
     """
     if len(unverified_history) > LONGEST_HISTORY:
-        msg = "too many changes of key"
-        raise MalformedMessage(msg)
+        raise MalformedMessage("too many changes of key")
     current, following = known, False
     for change in unverified_history:
         if unverified_header(change, expected_typ=TYP).kid != current.thumbprint():
             if following:
-                msg = "a change that does not follow the one before"
-                raise MalformedMessage(msg)
+                raise MalformedMessage("a change that does not follow the one before")
             continue
         claims = verify_jws(change, KeyChangeClaims, expected_typ=TYP, expected_key=current)
         if claims.old != current.thumbprint():
-            msg = "a change of another key"
-            raise MalformedMessage(msg)
+            raise MalformedMessage("a change of another key")
         current, following = claims.new, True
     return current

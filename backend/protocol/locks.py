@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from backend.errors import MalformedMessage
-from backend.protocol.encoding import Octets32, b64u, sha256, unb64u
+from backend.protocol.encoding import Octets32, ascii_bytes, b64u, sha256, unb64u
 from backend.protocol.jose import PublicJwk, make_seal
 
 DEVICE_LOCK_TYP: Final = "cell-lock"
@@ -23,6 +23,8 @@ OUTER: Final = b"cell-outer-v1"
 NONCE_BYTES: Final = 12
 TAG_BYTES: Final = 16
 KEY_BYTES: Final = 32
+LONGEST_LOCK: Final = 1024
+LONGEST_NAME: Final = 64
 
 LockKind = Literal["envelope", "device", "password", "recovery"]
 Purpose = Literal["sign", "recover"]
@@ -61,9 +63,13 @@ def recovery_label(cell: UUID) -> bytes:
 
 
 def outer_aad(*, cell: UUID, spki: bytes, algorithm: str, kw: str) -> bytes:
-    """What the outer layer of a wrapped key is bound to."""
-    bound = OUTER + b"\0" + cell.bytes + sha256(spki)
-    return bound + algorithm.encode("ascii") + b"\0" + kw.encode("ascii")
+    """What the outer layer of a wrapped key is bound to.
+
+    Raises:
+        MalformedMessage: a name is not ASCII, or too long.
+    """
+    names = (ascii_bytes(name, longest=LONGEST_NAME) for name in (algorithm, kw))
+    return OUTER + b"\0" + cell.bytes + sha256(spki) + b"\0".join(names)
 
 
 def outer_key(secret: bytes, cell: UUID) -> bytes:
@@ -97,7 +103,13 @@ def unlock_raw(unverified_lock: str, *, key: bytes, label: bytes) -> bytes:
     Raises:
         MalformedMessage: another key or label, or it was changed.
     """
-    return decrypt(unb64u(unverified_lock), key=key, aad=label)
+    return decrypt(_raw(unverified_lock), key=key, aad=label)
+
+
+def _raw(unverified_lock: str) -> bytes:
+    if len(unverified_lock) > LONGEST_LOCK:
+        raise MalformedMessage("too long for a lock")
+    return unb64u(unverified_lock)
 
 
 def encrypt(plaintext: bytes, *, key: bytes, aad: bytes) -> bytes:
@@ -113,13 +125,11 @@ def decrypt(unverified: bytes, *, key: bytes, aad: bytes) -> bytes:
         MalformedMessage: another key or binding, or it was changed.
     """
     if len(unverified) < NONCE_BYTES + TAG_BYTES:
-        msg = "too short for a sealed value"
-        raise MalformedMessage(msg)
+        raise MalformedMessage("too short for a sealed value")
     try:
         return AESGCM(key).decrypt(unverified[:NONCE_BYTES], unverified[NONCE_BYTES:], aad)
     except InvalidTag as error:
-        msg = "does not open: another key or binding"
-        raise MalformedMessage(msg) from error
+        raise MalformedMessage("does not open: another key or binding") from error
 
 
 def lock_to_device(secret: bytes, *, unlock: PublicJwk, cell: UUID, kid: bytes) -> str:
@@ -134,9 +144,8 @@ def check_recovery_lock(unverified_lock: str) -> str:
     Raises:
         MalformedMessage: it has not the size of one.
     """
-    if len(unb64u(unverified_lock)) != NONCE_BYTES + KEY_BYTES + TAG_BYTES:
-        msg = "not a recovery lock"
-        raise MalformedMessage(msg)
+    if len(_raw(unverified_lock)) != NONCE_BYTES + KEY_BYTES + TAG_BYTES:
+        raise MalformedMessage("not a recovery lock")
     return unverified_lock
 
 
@@ -146,5 +155,9 @@ def envelope_plaintext(secret: bytes, ks: PublicJwk) -> bytes:
 
 
 def split_envelope_plaintext(opened: bytes) -> tuple[bytes, Octets32]:
-    """Undo :func:`envelope_plaintext`."""
+    """Undo :func:`envelope_plaintext`.
+
+    Raises:
+        MalformedMessage: it is not of two halves.
+    """
     return opened[:KEY_BYTES], Octets32(opened[KEY_BYTES:])

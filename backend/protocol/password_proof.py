@@ -24,7 +24,11 @@ class PasswordProofClaims(msgspec.Struct, frozen=True, kw_only=True, forbid_unkn
 
 
 def sign_password_proof(claims: PasswordProofClaims, *, key: PublicJwk, sign: Sign) -> str:
-    """Write a password proof."""
+    """Write a password proof.
+
+    Raises:
+        MalformedMessage: it breaks a rule; nothing was signed.
+    """
     return sign_jws(claims, typ=TYP, key=key, sign=sign)
 
 

@@ -4,12 +4,13 @@ Written by ``cellkey hsm init``, read once at start. It comes from a file and ne
 database, so that whoever writes rows cannot plant a KS.
 """
 
-from typing import final
+from typing import Annotated, final
 
 import msgspec
 
 from backend.protocol.encoding import read_message
-from backend.protocol.jose import PublicJwk
+from backend.protocol.jose import LONGEST_MESSAGE, PublicJwk
+from backend.protocol.key_history import LONGEST_HISTORY
 
 
 @final
@@ -18,7 +19,10 @@ class PublicKeys(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
     ks: PublicJwk
     ka: PublicJwk
-    keys: tuple[str, ...]
+    keys: Annotated[
+        tuple[Annotated[str, msgspec.Meta(max_length=LONGEST_MESSAGE)], ...],
+        msgspec.Meta(max_length=LONGEST_HISTORY),
+    ]
     """``cell-keys+jwt``, oldest first."""
 
 

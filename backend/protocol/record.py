@@ -4,12 +4,15 @@ Tables of devices are views of it. Whoever needs a phone's key reads it from her
 signature was checked; writing rows gives nobody a key that the SAM would believe.
 """
 
+from collections.abc import Sequence
 from typing import Annotated, Final, Literal, final
 from uuid import UUID
 
 import msgspec
 
-from backend.errors import NotFound
+from backend.algorithms import KeyAlgorithm
+from backend.errors import MalformedMessage, NotFound
+from backend.protocol.ask import Epoch
 from backend.protocol.encoding import Octets, Octets32, ascii_bytes, sha256
 from backend.protocol.jose import LONGEST_MESSAGE, PublicJwk, Sign, sign_jws, verify_jws
 
@@ -18,7 +21,15 @@ TYP: Final = "cell-record+jwt"
 DeviceKind = Literal["pwa", "native", "desktop", "virtual"]
 UserVerification = Literal["webauthn", "attested", "self_asserted"]
 Confirmation = Literal["sms", "operator", "device"]
+Confirmations = Annotated[tuple[Confirmation, ...], msgspec.Meta(min_length=1, max_length=3)]
 Method = Literal["app", "password+sms", "password+totp"]
+LONGEST_CREDENTIAL_ID: Final = 1023
+MOST_DEVICES: Final = 16
+
+
+def _check_once(words: Sequence[str]) -> None:
+    if len(set(words)) != len(words):
+        raise MalformedMessage("a word stands twice")
 
 
 @final
@@ -27,8 +38,13 @@ class Passkey(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
     id: Octets
     key: PublicJwk
-    rp_id: str
-    origin: str
+    rp_id: Annotated[str, msgspec.Meta(min_length=1, max_length=253)]
+    origin: Annotated[str, msgspec.Meta(min_length=1, max_length=300)]
+
+    def __post_init__(self) -> None:
+        """Refuse an id that no authenticator gives (WebAuthn, 4: at most 1023 bytes)."""
+        if not 1 <= len(self.id) <= LONGEST_CREDENTIAL_ID:
+            raise MalformedMessage("not the id of a passkey")
 
 
 @final
@@ -45,19 +61,20 @@ class RecordDevice(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     webauthn: Passkey | None
     enrolment: Octets32
     """SHA-256 of the enrolment by which it came."""
-    confirmed_by: tuple[Confirmation, ...]
+    confirmed_by: Confirmations
 
     def __post_init__(self) -> None:
         """Refuse a device that contradicts itself."""
         if self.kid != self.approval.thumbprint():
-            msg = "kid is not the approval key's thumbprint"
-            raise ValueError(msg)
-        if (self.uv == "webauthn") is not (self.webauthn is not None):
-            msg = "a passkey and its user verification go together"
-            raise ValueError(msg)
-        if not self.confirmed_by:
-            msg = "a phone that nobody confirmed"
-            raise ValueError(msg)
+            raise MalformedMessage("kid is not the approval key's thumbprint")
+        if len({self.kid, self.request.thumbprint(), self.unlock.thumbprint()}) != 3:  # noqa: PLR2004  # three keys
+            raise MalformedMessage("the three keys are not different")
+        passkey = self.webauthn is not None
+        if (self.uv == "webauthn") is not passkey or (self.kind == "pwa") is not passkey:
+            raise MalformedMessage("a passkey, its user verification and a pwa go together")
+        if self.uv == "attested" and self.kind != "native":
+            raise MalformedMessage("an attestation comes only from a native phone")
+        _check_once(self.confirmed_by)
 
 
 @final
@@ -66,18 +83,27 @@ class Caps(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
     multisign: Annotated[int, msgspec.Meta(ge=1, le=10_000)]
     """Most hashes for one approval."""
-    kinds: tuple[DeviceKind, ...]
+    kinds: Annotated[tuple[DeviceKind, ...], msgspec.Meta(max_length=4)]
     """Kinds of phones that may be paired."""
-    confirm: tuple[Confirmation, ...]
+    confirm: Confirmations
     """What confirms a pairing: all of them."""
+
+    def __post_init__(self) -> None:
+        """Refuse one word twice."""
+        _check_once(self.kinds)
+        _check_once(self.confirm)
 
 
 @final
 class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What the signer agreed to; loosening it needs the signer."""
 
-    methods: tuple[Method, ...]
+    methods: Annotated[tuple[Method, ...], msgspec.Meta(min_length=1, max_length=3)]
     caps: Caps
+
+    def __post_init__(self) -> None:
+        """Refuse one word twice."""
+        _check_once(self.methods)
 
 
 @final
@@ -88,18 +114,18 @@ class CellRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     signer: UUID
     subject: Octets32
     """SHA-256 of the registered name (DER); never changes: another name is a new cell."""
-    epoch: Annotated[int, msgspec.Meta(ge=1)]
+    epoch: Epoch
     prev: Octets32 | None
-    """SHA-256 of the record before."""
+    """SHA-256 of the record before; absent in the first."""
     origin: Literal["generated", "imported"]
-    alg: str
+    alg: KeyAlgorithm
     spki: Octets
-    kw: str
+    kw: Annotated[str, msgspec.Meta(pattern=r"^[\x21-\x7e]{1,64}\Z")]
     certificate: Octets32 | None
     """SHA-256 of the certificate."""
     confirmed: bool
     """False until the certificate was issued for this very cell."""
-    devices: tuple[RecordDevice, ...]
+    devices: Annotated[tuple[RecordDevice, ...], msgspec.Meta(max_length=MOST_DEVICES)]
     sms: Octets32 | None
     """HMAC of the verified number; whether it may sign is policy."""
     totp: Octets32 | None
@@ -108,11 +134,11 @@ class CellRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     def __post_init__(self) -> None:
         """Refuse a record that contradicts itself."""
         if len({device.kid for device in self.devices}) != len(self.devices):
-            msg = "a device stands twice"
-            raise ValueError(msg)
+            raise MalformedMessage("a device stands twice")
+        if (self.prev is None) is not (self.epoch == 1):
+            raise MalformedMessage("every epoch but the first names the one before")
         if self.confirmed and self.certificate is None:
-            msg = "confirmed without a certificate"
-            raise ValueError(msg)
+            raise MalformedMessage("confirmed without a certificate")
 
     def device(self, kid: bytes) -> RecordDevice:
         """The device of that approval key.
@@ -123,12 +149,15 @@ class CellRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         for device in self.devices:
             if device.kid == kid:
                 return device
-        msg = "no such phone in the cell's record"
-        raise NotFound(msg)
+        raise NotFound("no such phone in the cell's record")
 
 
 def sign_record(record: CellRecord, *, key: PublicJwk, sign: Sign) -> str:
-    """Write a record."""
+    """Write a record.
+
+    Raises:
+        MalformedMessage: it breaks a rule, or is too long; nothing was signed.
+    """
     return sign_jws(record, typ=TYP, key=key, sign=sign)
 
 

@@ -1,6 +1,6 @@
 """A phone's request proof (``dpop+jwt``, the shape of RFC 9449 without a token)."""
 
-from typing import Final, Literal, final
+from typing import Annotated, Final, Literal, final
 from uuid import UUID
 
 import msgspec
@@ -20,7 +20,7 @@ class RequestProofClaims(msgspec.Struct, frozen=True, kw_only=True, forbid_unkno
     """The claims of a request proof."""
 
     htm: Literal["GET", "PUT", "POST", "DELETE"]
-    htu: str
+    htu: Annotated[str, msgspec.Meta(max_length=2000)]
     iat: UnixSeconds
     jti: UUID
     body: Octets32 | None
@@ -61,12 +61,9 @@ def verify_request_proof(
         unverified_proof, RequestProofClaims, expected_typ=TYP, expected_key=expected_key
     )
     if claims.htm != method or claims.htu != address:
-        msg = "a proof for another request"
-        raise MalformedMessage(msg)
+        raise MalformedMessage("a proof for another request")
     if claims.body != (sha256(body) if body else None):
-        msg = "a proof for another body"
-        raise MalformedMessage(msg)
+        raise MalformedMessage("a proof for another body")
     if abs(claims.iat - now) > ACCEPTED_SECONDS:
-        msg = "a proof from another time: set the clock from the Date header"
-        raise MalformedMessage(msg)
+        raise MalformedMessage("a proof from another time: set the clock from the Date header")
     return claims

@@ -39,14 +39,11 @@ def check_sealed(
     """
     seal = unverified_seal(unverified_sealed, expected_typ=TYP, with_sender=True)
     if sealed_hash(unverified_sealed) != expected_hash:
-        msg = "sealed: not the one that was signed for"
-        raise MalformedMessage(msg)
+        raise MalformedMessage("sealed: not the one that was signed for")
     if seal.epk.thumbprint() != expected_epk:
-        msg = "sealed: another ephemeral key than was signed for"
-        raise MalformedMessage(msg)
+        raise MalformedMessage("sealed: another ephemeral key than was signed for")
     if seal.apu != expected_sender or seal.apv != expected_tx_hash:
-        msg = "sealed: of another phone or for another ask"
-        raise MalformedMessage(msg)
+        raise MalformedMessage("sealed: of another phone or for another ask")
     return seal
 
 
@@ -56,8 +53,8 @@ def open_sealed(sealed: str, transaction_key: ec.EllipticCurvePrivateKey) -> byt
     Raises:
         MalformedMessage: it is not sealed to this key, or holds no secret.
     """
+    unverified_seal(sealed, expected_typ=TYP, with_sender=True)
     secret = open_seal(sealed, transaction_key)
     if len(secret) != SECRET_BYTES:
-        msg = "sealed: holds no cell secret"
-        raise MalformedMessage(msg)
+        raise MalformedMessage("sealed: holds no cell secret")
     return secret

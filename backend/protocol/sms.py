@@ -5,6 +5,7 @@ from typing import Annotated, Final, final
 import msgspec
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from backend.errors import MalformedMessage
 from backend.protocol.encoding import read_message, write_message
 from backend.protocol.jose import PublicJwk, make_seal, open_seal, unverified_seal
 
@@ -30,7 +31,8 @@ def open_sms(sealed: str, private_key: ec.EllipticCurvePrivateKey) -> Sms:
     """Open with the worker's key.
 
     Raises:
-        MalformedMessage: it was not sealed to this key.
+        MalformedMessage: it was not sealed to this key, or is no text message.
     """
-    unverified_seal(sealed, expected_typ=TYP, with_sender=False)
+    if unverified_seal(sealed, expected_typ=TYP, with_sender=False).apv != BOUND_TO:
+        raise MalformedMessage("sealed for another use")
     return read_message(open_seal(sealed, private_key), Sms)
