@@ -93,6 +93,9 @@ class Signer(Base):
     password_verifier: Mapped[bytes | None]
     password_change_due: Mapped[bool]
     """The first password, from the envelope, opens nothing but its own change."""
+    password_tries: Mapped[int] = mapped_column(default=0)
+    """Tries since the last right password; each is counted before it is checked (T-16)."""
+    password_tried_at: Mapped[datetime | None]
     registered_by: Mapped[str]
     registered_at: Mapped[datetime]
 
@@ -116,6 +119,8 @@ class Freeze(Base):
     frozen_by: Mapped[str]
     """``phone``, or the operator's name."""
     lifted_at: Mapped[datetime | None]
+    lifted_by: Mapped[str | None]
+    """Both names: lifting takes two people (R-048)."""
 
 
 class RelyingParty(Base):
@@ -210,6 +215,8 @@ class Pairing(Base):
     transaction_id: Mapped[UUID | None] = mapped_column(ForeignKey("transactions.id"))
     """The enrol ask that the ticket belongs to."""
     password_proof: Mapped[str | None]
+    codes_sent: Mapped[int] = mapped_column(default=0)
+    """Codes sent for this ask (T-14)."""
     code_tries: Mapped[int]
     code_sent_at: Mapped[datetime | None]
 

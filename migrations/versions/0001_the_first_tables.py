@@ -40,6 +40,8 @@ def upgrade() -> None:
         sa.Column("password_salt", sa.LargeBinary(), nullable=False),
         sa.Column("password_verifier", sa.LargeBinary(), nullable=True),
         sa.Column("password_change_due", sa.Boolean(), nullable=False),
+        sa.Column("password_tries", sa.Integer(), nullable=False),
+        sa.Column("password_tried_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("registered_by", sa.String(), nullable=False),
         sa.Column("registered_at", sa.DateTime(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_signers")),
@@ -86,6 +88,7 @@ def upgrade() -> None:
         sa.Column("frozen_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("frozen_by", sa.String(), nullable=False),
         sa.Column("lifted_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("lifted_by", sa.String(), nullable=True),
         sa.ForeignKeyConstraint(
             ["signer_id"], ["signers.id"], name=op.f("fk_freezes_signer_id_signers")
         ),
@@ -266,6 +269,7 @@ def upgrade() -> None:
         sa.Column("ticket_expires_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("transaction_id", sa.Uuid(), nullable=True),
         sa.Column("password_proof", sa.String(), nullable=True),
+        sa.Column("codes_sent", sa.Integer(), nullable=False),
         sa.Column("code_tries", sa.Integer(), nullable=False),
         sa.Column("code_sent_at", sa.DateTime(timezone=True), nullable=True),
         sa.CheckConstraint(
