@@ -28,6 +28,8 @@ from backend.virtual_phone.locks import pairing_id
 from backend.virtual_phone.phone_keys import new_keys, request_key
 from backend.virtual_phone.transport import Caller
 
+Sleep = Callable[[float], None]
+
 OPERATOR_PAUSE_SECONDS = 2.0
 
 
@@ -112,34 +114,25 @@ def send_code(keystore: Keystore, caller: Caller) -> int:
     return _calls(caller, pairing).send_code(pairing.ticket)
 
 
-def confirm(keystore: Keystore, caller: Caller, *, code: str) -> bool:
-    """Step 3: hand in the code; whether the pairing is confirmed by it.
-
-    Raises:
-        NotPaired: no pairing has begun.
-        ServerRefused: ``wrong-code`` with ``tries_left``, ``not-confirmed`` where an operator is
-            needed too, or another refusal.
-    """
-    pairing = _begun(keystore.load())
-    state = _calls(caller, pairing).confirm(pairing.ticket, code=code)
-    return _take_over(keystore, state)
-
-
-def wait_for_operator(
-    keystore: Keystore, caller: Caller, *, sleep: Callable[[float], None], rounds: int
+def confirm(
+    keystore: Keystore, caller: Caller, *, code: str | None, sleep: Sleep, rounds: int
 ) -> bool:
-    """Step 3: ask again until an operator has confirmed; whether one has within ``rounds``.
+    """Step 3: hand in the code, or ask again until an operator has confirmed; whether it is done.
+
+    Where both are needed, the code waits for the operator and is handed in again.
 
     Raises:
-        CannotAnswer: the pairing is frozen.
         NotPaired: no pairing has begun.
+        CannotAnswer: the pairing is frozen.
+        ServerRefused: ``wrong-code`` with ``tries_left``, or another refusal.
     """
     pairing = _begun(keystore.load())
     calls = _calls(caller, pairing)
-    for _ in range(rounds):
-        if _take_over(keystore, calls.pairing(pairing.ticket).state):
+    for left in reversed(range(rounds)):
+        if _take_over(keystore, _state_after(calls, pairing.ticket, code=code)):
             return True
-        sleep(OPERATOR_PAUSE_SECONDS)
+        if left:
+            sleep(OPERATOR_PAUSE_SECONDS)
     return False
 
 
@@ -197,6 +190,17 @@ def _already_confirmed(
     _take_over(keystore, "confirmed")
     twelve = twelve_characters(earlier.enrolment.enrolment)
     return Progress(confirmed=True, twelve=twelve, confirmation=())
+
+
+def _state_after(calls: PairingCalls, ticket: str, *, code: str | None) -> str:
+    if code is None:
+        return calls.pairing(ticket).state
+    try:
+        return calls.confirm(ticket, code=code)
+    except ServerRefused as error:
+        if error.name != "not-confirmed":
+            raise
+        return "enrolled"
 
 
 def _take_over(keystore: Keystore, state: str) -> bool:

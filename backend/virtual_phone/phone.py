@@ -55,14 +55,13 @@ class VirtualPhone:
         """Have the pairing code sent to the signer's number; how many tries are left."""
         return pairing.send_code(self.keystore, self._caller)
 
-    def pair_confirm(self, code: str) -> bool:
-        """Hand in the pairing code; whether the phone is paired by it."""
-        return pairing.confirm(self.keystore, self._caller, code=code)
+    def pair_confirm(self, code: str | None, *, rounds: int = 1) -> bool:
+        """Hand in the pairing code; whether the phone is paired by it.
 
-    def wait_for_operator(self, *, rounds: int = OPERATOR_ROUNDS) -> bool:
-        """Wait until an operator has confirmed; whether the phone is paired then."""
-        return pairing.wait_for_operator(
-            self.keystore, self._caller, sleep=self._sleep, rounds=rounds
+        Where an operator confirms (without a code, or beside it) ask in up to ``rounds`` rounds.
+        """
+        return pairing.confirm(
+            self.keystore, self._caller, code=code, sleep=self._sleep, rounds=rounds
         )
 
     def recovery_code(self) -> str | None:

@@ -226,7 +226,7 @@ def _nobody(*_message: object) -> None:
 
 
 def _pause_seconds(retry_after: str | None, *, attempt: int) -> float:
-    growing = FIRST_PAUSE_SECONDS * 2**attempt
+    growing = FIRST_PAUSE_SECONDS * (1 << attempt)
     if retry_after is not None and retry_after.isdecimal():
         growing = max(growing, float(retry_after))
     return min(growing, LONGEST_PAUSE_SECONDS)
