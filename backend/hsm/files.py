@@ -20,7 +20,7 @@ def create(path: Path, content: bytes) -> None:
     """
     written = _written_beside(path, content)
     try:
-        # Unlike replace(), link() refuses a name that exists; unlike O_EXCL, it is complete at once.
+        # Like O_EXCL, link() refuses a name that exists; unlike it, the file is complete at once.
         path.hardlink_to(written)
     finally:
         written.unlink()

@@ -21,14 +21,9 @@ from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from backend.algorithms import HashAlgorithm, KeyAlgorithm, SignatureScheme
 from backend.errors import CellUnopened, SettingsInvalid
-from backend.hsm.protocol import (
-    HashAlgorithm,
-    KeyAlgorithm,
-    SignatureScheme,
-    SigningServiceKey,
-    WrappedKey,
-)
+from backend.hsm.protocol import SigningServiceKey, WrappedKey
 from backend.hsm.schemes import MAX_BLOB_BYTES, RSA_BITS, check_digest, check_signable
 from backend.hsm.vault import Vault
 from backend.settings import Environment

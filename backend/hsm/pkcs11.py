@@ -1,0 +1,247 @@
+"""Cells in an HSM that speaks PKCS#11.
+
+Nothing is loaded before it is used, and everything is kept by process id: a forked worker loads and
+logs in for itself. :mod:`backend.hsm.pkcs11_templates` says what keys may do,
+:mod:`backend.hsm.pkcs11_sessions` what happens when the token fails.
+"""
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from pkcs11 import MGF, Attribute, KeyType, Mechanism, MechanismFlag, ObjectClass, PKCS11Error
+
+from backend.algorithms import DIGEST_BYTES, HashAlgorithm, KeyAlgorithm, SignatureScheme
+from backend.errors import CellUnopened, HourKeyMissing, HsmUnavailable
+from backend.hsm import pkcs11_keys as keys
+from backend.hsm import pkcs11_templates as templates
+from backend.hsm.pkcs11_binding import load_module
+from backend.hsm.pkcs11_confinement import check_token
+from backend.hsm.pkcs11_sessions import TokenSession, TokenSessions
+from backend.hsm.protocol import SigningServiceKey, WrappedKey
+from backend.hsm.schemes import check_digest, check_signable, digest_info
+
+PAUSES_SECONDS: Final = (0.05, 0.2, 0.8)
+"""Pauses of the ladder, before the module is initialised again."""
+REST_SECONDS: Final = 2.0
+"""How long nobody tries after the ladder's end."""
+
+_HASH_MECHANISMS: Final = {
+    HashAlgorithm.SHA256: (Mechanism.SHA256, MGF.SHA256),
+    HashAlgorithm.SHA384: (Mechanism.SHA384, MGF.SHA384),
+    HashAlgorithm.SHA512: (Mechanism.SHA512, MGF.SHA512),
+}
+_KE_BITS: Final = 512
+
+
+class Pkcs11OpenedKey:
+    """A signer's private key as a session object, until the ``with`` block ends."""
+
+    def __init__(self, algorithm: KeyAlgorithm, key: keys.SigningKey) -> None:
+        """Hold the key."""
+        self._algorithm = algorithm
+        self._key: keys.SigningKey | None = key
+
+    def sign(
+        self, digest: bytes, *, scheme: SignatureScheme, hash_algorithm: HashAlgorithm
+    ) -> bytes:
+        """Sign a digest.
+
+        Raises:
+            RequestRefused: a key of this algorithm does not sign this digest by this scheme.
+            CellUnopened: the ``with`` block is over.
+            HsmUnavailable: the token failed meanwhile.
+        """
+        check_signable(self._algorithm, digest, scheme=scheme, hash_algorithm=hash_algorithm)
+        if self._key is None:
+            raise CellUnopened("the key is closed")
+        try:
+            return _sign(self._key, digest, scheme, hash_algorithm)
+        except PKCS11Error as error:
+            raise HsmUnavailable(f"the HSM did not sign ({type(error).__name__})") from error
+
+    def close(self) -> None:
+        """Destroy the key in the HSM."""
+        key, self._key = self._key, None
+        if key is not None:
+            key.destroy()
+
+
+class Pkcs11Hsm:
+    """A token of a PKCS#11 HSM."""
+
+    name = "pkcs11"
+
+    def __init__(
+        self,
+        *,
+        module: Path,
+        token: str,
+        pin_file: Path,
+        pauses_seconds: tuple[float, ...] = PAUSES_SECONDS,
+        rest_seconds: float = REST_SECONDS,
+    ) -> None:
+        """Name a token by its module, its label and the file of the user's PIN."""
+        self._module = module
+        self._token = token
+        self._pin_file = pin_file
+        self._pauses_seconds = pauses_seconds
+        self._rest_seconds = rest_seconds
+        self._by_process: dict[int, TokenSessions] = {}
+        self._public_keys: dict[SigningServiceKey, bytes] = {}
+
+    def generate(self, algorithm: KeyAlgorithm) -> WrappedKey:
+        """Make a signer's key pair, wrap it under the newest KW, and leave nothing of it inside."""
+        return self._sessions().run(
+            lambda session: keys.make_wrapped(
+                session, algorithm, kw=keys.newest_wrapping_key(session)
+            )
+        )
+
+    @contextmanager
+    def opened(self, *, algorithm: KeyAlgorithm, blob: bytes, kw: str) -> Iterator[Pkcs11OpenedKey]:
+        """Unwrap a signer's key for the length of a ``with`` block, then destroy it.
+
+        Raises:
+            CellUnopened: ``blob`` is not a key of this algorithm wrapped under ``kw``.
+        """
+        with self._sessions().working(
+            lambda session: keys.unwrap(session, algorithm, blob=blob, kw=kw)
+        ) as key:
+            opened = Pkcs11OpenedKey(algorithm, key)
+            try:
+                yield opened
+            finally:
+                opened.close()
+
+    def sign(self, key: SigningServiceKey, digest: bytes) -> bytes:
+        """Sign a SHA-256 digest with a service key."""
+        check_digest(digest, HashAlgorithm.SHA256)
+        return self._sessions().run(
+            lambda session: keys.sign_digest(keys.service_key(session, key), digest)
+        )
+
+    def public_key(self, key: SigningServiceKey) -> bytes:
+        """Public key of a service key, as it was proved at the login."""
+        self._sessions().run(lambda _session: None)
+        return self._public_keys[key]
+
+    def pepper(self, message: bytes) -> bytes:
+        """HMAC-SHA-256 under KP."""
+        return self._sessions().run(
+            lambda session: keys.pepper_key(session).sign(message, mechanism=Mechanism.SHA256_HMAC)
+        )
+
+    def make_hour_key(self, hour: int) -> None:
+        """Make KE of an hour, unless it is there already."""
+        sessions = self._sessions()
+        with sessions.writing:
+            sessions.run(lambda session: _make_hour_key(session, hour))
+
+    def hour_mac(self, hour: int, message: bytes) -> bytes:
+        """HMAC-SHA-512 under the hour's KE.
+
+        Raises:
+            HourKeyMissing: it was never made, or is destroyed.
+        """
+
+        def work(session: TokenSession) -> bytes | None:
+            key = keys.hour_key(session, hour)
+            return key.sign(message, mechanism=Mechanism.SHA512_HMAC) if key else None
+
+        mac = self._sessions().run(work)
+        if mac is None:
+            raise HourKeyMissing(f"the key of hour {hour} is not there")
+        return mac
+
+    def hours(self) -> frozenset[int]:
+        """The hours whose KE is there."""
+        return self._sessions().run(keys.hours)
+
+    def destroy_hour_key(self, hour: int) -> None:
+        """Destroy KE of an hour; nothing happens if it is not there."""
+        sessions = self._sessions()
+        with sessions.writing:
+            sessions.run(lambda session: _destroy_hour_key(session, hour))
+
+    def random(self, length: int) -> bytes:
+        """Random bytes of the HSM's generator."""
+        return self._sessions().run(lambda session: session.session.generate_random(length * 8))
+
+    def health(self) -> Mapping[str, str]:
+        """Facts about the token, after it has wrapped, unwrapped and signed.
+
+        Raises:
+            HsmUnavailable: it cannot do its work now.
+        """
+        return self._sessions().run(self._health)
+
+    def _health(self, session: TokenSession) -> Mapping[str, str]:
+        kw = keys.newest_wrapping_key(session)
+        keys.prove_wrapping(session, kw)
+        keys.service_public_key(session, SigningServiceKey.RECORDS)
+        major, minor = session.session.token.firmware_version
+        return {
+            "name": self.name,
+            "module": str(self._module),
+            "token": self._token,
+            "firmware": f"{major}.{minor}",
+            "wrapping_key": kw,
+        }
+
+    def _sessions(self) -> TokenSessions:
+        process = os.getpid()
+        if process not in self._by_process:
+            sessions = TokenSessions(
+                module=load_module(self._module),
+                token=self._token,
+                pin_file=self._pin_file,
+                check=self._check,
+                pauses_seconds=self._pauses_seconds,
+                rest_seconds=self._rest_seconds,
+            )
+            self._by_process.setdefault(process, sessions)
+        return self._by_process[process]
+
+    def _check(self, session: TokenSession) -> None:
+        self._public_keys = check_token(session)
+
+
+def _sign(
+    key: keys.SigningKey, digest: bytes, scheme: SignatureScheme, hash_algorithm: HashAlgorithm
+) -> bytes:
+    if scheme is SignatureScheme.ECDSA:
+        return keys.sign_digest(key, digest)
+    if scheme is SignatureScheme.RSA_PKCS1:
+        return key.sign(digest_info(digest, hash_algorithm), mechanism=Mechanism.RSA_PKCS)
+    hash_mechanism, mgf = _HASH_MECHANISMS[hash_algorithm]
+    return key.sign(
+        digest,
+        mechanism=Mechanism.RSA_PKCS_PSS,
+        mechanism_param=(hash_mechanism, mgf, DIGEST_BYTES[hash_algorithm]),
+    )
+
+
+def _make_hour_key(session: TokenSession, hour: int) -> None:
+    if keys.hour_key(session, hour):
+        return
+    with session.session.token.open(rw=True) as writing:
+        writing.generate_key(
+            KeyType.GENERIC_SECRET,
+            _KE_BITS,
+            label=keys.hour_key_label(hour),
+            store=True,
+            capabilities=MechanismFlag.SIGN,
+            mechanism=Mechanism.GENERIC_SECRET_KEY_GEN,
+            template=templates.STAYING_KEY,
+        )
+
+
+def _destroy_hour_key(session: TokenSession, hour: int) -> None:
+    """Destroy every secret key of the hour's name, also one that somebody else brought in."""
+    named = {Attribute.CLASS: ObjectClass.SECRET_KEY, Attribute.LABEL: keys.hour_key_label(hour)}
+    with session.session.token.open(rw=True) as writing:
+        for key in list(writing.get_objects(named)):
+            key.destroy()

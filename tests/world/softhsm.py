@@ -1,0 +1,99 @@
+"""SoftHSM 2: a PKCS#11 HSM in software, with tokens that are made for one test.
+
+SoftHSM reads ``SOFTHSM2_CONF`` when it is initialised, which happens once in a process. So all tests
+of a process share one store, :func:`softhsm`; a test that wants to be alone takes a token of its own
+from it. A process that a test starts gets :attr:`Token.environment`.
+"""
+
+import atexit
+import os
+import shutil
+import tempfile
+from functools import cache
+from itertools import count
+from pathlib import Path
+from typing import NamedTuple
+
+from backend.hsm.pkcs11 import PAUSES_SECONDS, REST_SECONDS, Pkcs11Hsm
+from backend.hsm.pkcs11_provision import provision
+
+MODULE = Path(os.environ.get("SOFTHSM2_MODULE", "/usr/lib/softhsm/libsofthsm2.so"))
+SO_PIN = "so-pin-of-tests"
+PIN = "pin-of-tests"
+
+
+class Token(NamedTuple):
+    """A token with Cellkey's service keys."""
+
+    label: str
+    pin_file: Path
+    folder: Path
+    """Where SoftHSM keeps it: moving this folder away is pulling the token out."""
+    conf: Path
+
+    def hsm(
+        self,
+        *,
+        pauses_seconds: tuple[float, ...] = PAUSES_SECONDS,
+        rest_seconds: float = REST_SECONDS,
+    ) -> Pkcs11Hsm:
+        """The token, as Cellkey uses it."""
+        return Pkcs11Hsm(
+            module=MODULE,
+            token=self.label,
+            pin_file=self.pin_file,
+            pauses_seconds=pauses_seconds,
+            rest_seconds=rest_seconds,
+        )
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What a process needs in its environment to use the token."""
+        return {
+            "SOFTHSM2_CONF": str(self.conf),
+            "CELLKEY_HSM": "pkcs11",
+            "CELLKEY_PKCS11_MODULE": str(MODULE),
+            "CELLKEY_PKCS11_TOKEN": self.label,
+            "CELLKEY_PKCS11_PIN_FILE": str(self.pin_file),
+        }
+
+
+class SoftHsm:
+    """A store of tokens."""
+
+    def __init__(self, folder: Path) -> None:
+        """Make an empty store and its configuration."""
+        self.tokens = folder / "tokens"
+        self.tokens.mkdir()
+        self.conf = folder / "softhsm2.conf"
+        self.conf.write_text(
+            f"directories.tokendir = {self.tokens}\n"
+            "objectstore.backend = file\n"
+            "log.level = ERROR\n"
+            "slots.removable = false\n"
+        )
+        self.pin_file = folder / "pin"
+        self.pin_file.write_text(PIN + "\n")
+        self._numbers = count(1)
+
+    def new_label(self) -> str:
+        """A label that no token has yet."""
+        return f"cellkey-{next(self._numbers)}"
+
+    def new_token(self) -> Token:
+        """Make a token and its service keys, as ``cellkey hsm init`` does."""
+        label = self.new_label()
+        before = set(self.tokens.iterdir())
+        provision(module=MODULE, token=label, so_pin=SO_PIN, pin=PIN)
+        (folder,) = set(self.tokens.iterdir()) - before
+        return Token(label=label, pin_file=self.pin_file, folder=folder, conf=self.conf)
+
+
+@cache
+def softhsm() -> SoftHsm:
+    """The store of this process; it is gone when the process ends."""
+    folder = Path(tempfile.mkdtemp(prefix="cellkey-softhsm-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    store = SoftHsm(folder)
+    os.environ["SOFTHSM2_CONF"] = str(store.conf)
+    return store
