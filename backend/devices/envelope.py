@@ -1,0 +1,257 @@
+"""The envelope: a new cell, the first password and one secret, shown once, to be printed.
+
+1. The secret and the first password are in no row and in no log; nobody can show them again. "It
+   did not print" makes a new cell and destroys the unpaired one.
+2. The SAM is asked before the database is written, and no transaction is open meanwhile. What a
+   crash leaves behind is a cell that no row knows: nothing.
+3. Who prints is remembered, because another operator has to confirm where no number is verified.
+"""
+
+import logging
+import secrets
+from datetime import datetime, timedelta
+from typing import Final, final
+from urllib.parse import quote
+from uuid import UUID, uuid4
+
+import msgspec
+from sqlalchemy import select
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from backend.algorithms import KeyAlgorithm
+from backend.devices.unpaired import destroy_unpaired, refuse_paired
+from backend.errors import AlreadyThere
+from backend.model.tables import Cell, Lock, Pairing, PairingState, Record, Signer
+from backend.protocol.encoding import secret_text, sha256
+from backend.protocol.record import Caps, DeviceKind, Policy
+from backend.sam.cells import Cells, MadeCell, MakeCell
+from backend.settings import Environment, Settings
+from backend.signers.freeze import refuse_frozen
+from backend.signers.password import SALT_BYTES, argon2_hash
+from backend.signers.registration import (
+    Applicant,
+    check_applicant,
+    find_signer,
+    make_first_password,
+    make_login,
+    plain_first_password,
+    plain_login,
+    subject_der,
+    written_name,
+)
+
+log = logging.getLogger(__name__)
+
+QR_2: Final = "cellkey:pair?s="
+
+
+@final
+class Envelope(msgspec.Struct, frozen=True, kw_only=True):
+    """What is printed. Shown once; kept nowhere."""
+
+    name: str
+    lang: str
+    login: str
+    first_password: str
+    qr1: str
+    """Opens the app and tells it the two addresses (R-034, R-038)."""
+    qr2: str
+    """The secret that binds a phone to the cell (R-040)."""
+    secret_text: str
+    """The same, to be typed."""
+    pairing: UUID
+    expires_at: datetime
+
+
+def register_signer_with_cell(
+    session: Session,
+    cells: Cells,
+    applicant: Applicant,
+    *,
+    algorithm: KeyAlgorithm,
+    operator: str,
+    settings: Settings,
+    now: datetime,
+) -> Envelope:
+    """Register an applicant whom the operator checked, and make the first cell. Commits.
+
+    Raises:
+        AlreadyThere: the login is taken.
+        RequestRefused: a number or login is not fit.
+        SummaryRefused: the name could not be shown to the signer.
+    """
+    check_applicant(applicant)
+    signer = Signer(
+        id=uuid4(),
+        login=plain_login(applicant.login) if applicant.login else make_login(),
+        name=written_name(applicant.name),
+        subject=subject_der(applicant.name),
+        number=applicant.number,
+        lang=applicant.lang,
+        registered_by=operator,
+        registered_at=now,
+    )
+    made, first_password = _make_cell(signer, cells, algorithm=algorithm, settings=settings)
+    try:
+        session.add(signer)
+        session.flush()
+        pairing = _keep(
+            session,
+            signer,
+            made,
+            algorithm=algorithm,
+            operator=operator,
+            settings=settings,
+            now=now,
+        )
+        session.commit()
+    except IntegrityError as error:
+        session.rollback()
+        raise AlreadyThere("a signer of that login is registered already") from error
+    log.info("signer registered", extra={"signer_id": signer.id, "operator": operator})
+    return _printed(
+        signer, made.envelope.secret, first_password, pairing=pairing, settings=settings
+    )
+
+
+def reprint(
+    session: Session,
+    cells: Cells,
+    *,
+    login: str,
+    operator: str,
+    settings: Settings,
+    now: datetime,
+) -> Envelope:
+    """Make a new cell and envelope, and destroy the cell whose envelope did not print. Commits.
+
+    Raises:
+        NotFound: there is no such signer.
+        SignerFrozen: the signer's access is locked.
+        AlreadyThere: a phone is paired already: nothing is to be destroyed.
+    """
+    signer = find_signer(session, login)
+    refuse_frozen(session, signer.id)
+    refuse_paired(session, signer.id)
+    newest = select(Cell.algorithm).where(Cell.signer_id == signer.id)
+    algorithm = KeyAlgorithm(
+        session.scalars(newest.order_by(Cell.created_at.desc()).limit(1)).one()
+    )
+    session.commit()
+    made, first_password = _make_cell(signer, cells, algorithm=algorithm, settings=settings)
+    session.flush()
+    destroy_unpaired(session, signer.id)
+    refuse_paired(session, signer.id)
+    pairing = _keep(
+        session, signer, made, algorithm=algorithm, operator=operator, settings=settings, now=now
+    )
+    session.commit()
+    log.warning("envelope printed anew", extra={"signer_id": signer.id, "operator": operator})
+    return _printed(
+        signer, made.envelope.secret, first_password, pairing=pairing, settings=settings
+    )
+
+
+def _make_cell(
+    signer: Signer, cells: Cells, *, algorithm: KeyAlgorithm, settings: Settings
+) -> tuple[MadeCell, str]:
+    """Have the SAM make a cell under a new first password, and note its verifier on the signer."""
+    first_password = make_first_password()
+    salt = secrets.token_bytes(SALT_BYTES)
+    made = cells.make_cell(
+        MakeCell(
+            signer=signer.id,
+            subject=sha256(signer.subject),
+            algorithm=algorithm,
+            policy=standard_policy(settings, with_number=signer.number is not None),
+            number=signer.number,
+            password_hash=argon2_hash(plain_first_password(first_password), salt),
+        )
+    )
+    signer.password_salt = salt
+    signer.password_verifier = made.password.verifier if made.password else None
+    signer.password_change_due = True
+    signer.password_tries = 0
+    return made, first_password
+
+
+def standard_policy(settings: Settings, *, with_number: bool) -> Policy:
+    """What a new cell allows: signing by the app alone, pairing by code or by operator."""
+    kinds: tuple[DeviceKind, ...] = ("pwa", "native", "desktop")
+    return Policy(
+        methods=("app",),
+        caps=Caps(
+            multisign=settings.multisign,
+            kinds=kinds if settings.environment is Environment.PRODUCTION else (*kinds, "virtual"),
+            confirm=("sms",) if with_number else ("operator",),
+        ),
+    )
+
+
+def _keep(
+    session: Session,
+    signer: Signer,
+    made: MadeCell,
+    *,
+    algorithm: KeyAlgorithm,
+    operator: str,
+    settings: Settings,
+    now: datetime,
+) -> Pairing:
+    """Write the rows of a new cell."""
+    session.add(
+        Cell(
+            id=made.cell,
+            signer_id=signer.id,
+            algorithm=algorithm,
+            spki=made.spki,
+            blob=made.blob,
+            epoch=1,
+            created_at=now,
+        )
+    )
+    session.flush()
+    locks = {("envelope", made.envelope.pairing.bytes): made.envelope.lock}
+    if made.password:
+        locks["password", signer.id.bytes] = made.password.lock
+    session.add_all(
+        Lock(cell_id=made.cell, kind=kind, key_id=key_id, lock=lock, created_at=now)
+        for (kind, key_id), lock in locks.items()
+    )
+    session.add(Record(cell_id=made.cell, epoch=1, record=made.record, created_at=now))
+    pairing = Pairing(
+        id=made.envelope.pairing,
+        cell_id=made.cell,
+        signer_id=signer.id,
+        printed_by=operator,
+        printed_at=now,
+        expires_at=now + timedelta(hours=settings.envelope_hours),
+        state=PairingState.PRINTED,
+        codes_sent=0,
+        code_tries=0,
+    )
+    session.add(pairing)
+    return pairing
+
+
+def _printed(
+    signer: Signer, secret: bytes, first_password: str, *, pairing: Pairing, settings: Settings
+) -> Envelope:
+    """Put together what is printed."""
+    text = secret_text(secret)
+    servers = (
+        f"as={quote(settings.authorization_server_url, safe='')}"
+        f"&api={quote(settings.mobile_api_url, safe='')}"
+    )
+    return Envelope(
+        name=signer.name,
+        lang=signer.lang,
+        login=signer.login,
+        first_password=first_password,
+        qr1=f"{settings.app_url}/#{servers}",
+        qr2=QR_2 + text.replace("-", ""),
+        secret_text=text,
+        pairing=pairing.id,
+        expires_at=pairing.expires_at,
+    )

@@ -1,0 +1,166 @@
+"""Passwords: their rules, their hash, and how often one may be tried.
+
+1. Rules of ASVS 6.2: 8 to 128 characters of any kind, no composition rules, no expiry; common
+   passwords, the login and the envelope's password are refused.
+2. Here a password becomes A (docs/phone-protocol.md, 5); A goes to the SAM and is never stored.
+   Without the SAM nobody can test a guess, not even with the whole database.
+3. A try is counted and committed before it is checked, so that parallel guesses are counted too
+   (T-16). After five, pauses double up to a quarter of an hour: nobody is locked out for good, and
+   who cannot name the signer's envelope is never heard at all (T-21).
+4. Argon2 takes 64 MiB a time; only so many run at once (T-39).
+"""
+
+import unicodedata
+from datetime import datetime, timedelta
+from threading import BoundedSemaphore
+from typing import Final
+from uuid import UUID
+
+from argon2.low_level import Type, hash_secret_raw
+from sqlalchemy import update
+from sqlalchemy.orm import Session
+
+from backend.errors import PasswordUnfit, TooManyTries
+from backend.model.tables import Signer
+from backend.sam.cells import Cells, ChangedPassword, ChangePassword, CheckPassword, PasswordLock
+from backend.signers.blocklist import is_common
+
+SHORTEST: Final = 8
+LONGEST: Final = 128
+SALT_BYTES: Final = 16
+AT_ONCE: Final = 4
+LONGEST_WAIT_SECONDS: Final = 5
+
+FREE_TRIES: Final = 5
+LONGEST_PAUSE_SECONDS: Final = 900
+FORGOTTEN_AFTER: Final = timedelta(days=1)
+
+_places = BoundedSemaphore(AT_ONCE)
+
+
+def check_rules(password: str, *, login: str) -> None:
+    """Check a new password.
+
+    Raises:
+        PasswordUnfit: it does not keep the rules; the message says which.
+    """
+    if not SHORTEST <= len(password) <= LONGEST:
+        raise PasswordUnfit(f"a password has {SHORTEST} to {LONGEST} characters")
+    if login.casefold() in password.casefold():
+        raise PasswordUnfit("a password must not contain the login")
+    if is_common(password):
+        raise PasswordUnfit("this password is among the first that are guessed")
+
+
+def argon2_hash(password: str, salt: bytes) -> bytes:
+    """A: Argon2id, 64 MiB, t = 3, p = 1, 32 bytes, over UTF-8 in NFKC (SP 800-63B, 3.1.1.2).
+
+    Raises:
+        TooManyTries: too many are being computed; nothing was tried.
+    """
+    secret = unicodedata.normalize("NFKC", password[:LONGEST]).encode()
+    if not _places.acquire(timeout=LONGEST_WAIT_SECONDS):
+        raise TooManyTries("too many people sign in now", retry_after_seconds=2)
+    try:
+        return hash_secret_raw(
+            secret,
+            salt,
+            time_cost=3,
+            memory_cost=64 * 1024,
+            parallelism=1,
+            hash_len=32,
+            type=Type.ID,
+        )
+    finally:
+        _places.release()
+
+
+def check(
+    cells: Cells, *, signer: UUID, password_hash: bytes, verifier: bytes, ask: str | None
+) -> str | None:
+    """Check a password by the SAM; the proof for an enrol ask, if one is named.
+
+    Raises:
+        WrongPassword: it is wrong.
+        TooManyTries: too many wrong ones for this signer, for now.
+    """
+    asked = CheckPassword(signer=signer, password_hash=password_hash, verifier=verifier, ask=ask)
+    return cells.check_password(asked).proof
+
+
+def change(
+    cells: Cells,
+    *,
+    signer: UUID,
+    old_hash: bytes,
+    new_hash: bytes,
+    verifier: bytes,
+    locks: tuple[PasswordLock, ...],
+) -> ChangedPassword:
+    """Have the SAM seal every lock of the signer under a new password; key and cell stay (R-015).
+
+    Raises:
+        WrongPassword: the old one is wrong.
+        TooManyTries: too many wrong ones for this signer, for now.
+    """
+    return cells.change_password(
+        ChangePassword(
+            signer=signer,
+            old_password_hash=old_hash,
+            new_password_hash=new_hash,
+            verifier=verifier,
+            locks=locks,
+        )
+    )
+
+
+# --- tries --------------------------------------------------------------------
+
+
+def count_try(
+    session: Session, *, signer: UUID, tries: int, tried_at: datetime | None, now: datetime
+) -> None:
+    """Count a try before it is checked. Commits, so that a crash does not forget it.
+
+    Args:
+        session: ends with a commit.
+        signer: whose password is tried.
+        tries: ``password_tries`` as the caller has just read it.
+        tried_at: ``password_tried_at``, likewise.
+        now: the time.
+
+    Raises:
+        TooManyTries: the pause is not over, or another try of this signer runs.
+    """
+    since = now - tried_at if tried_at else FORGOTTEN_AFTER
+    used = tries if since < FORGOTTEN_AFTER else 0
+    wait = pause_seconds(used) - since.total_seconds()
+    if used and wait > 0:
+        session.rollback()
+        raise TooManyTries("too many wrong passwords", retry_after_seconds=int(wait) + 1)
+    counted = session.execute(
+        update(Signer)
+        .where(Signer.id == signer, Signer.password_tries == tries)
+        .values(password_tries=used + 1, password_tried_at=now)
+        .returning(Signer.id)
+    ).first()
+    session.commit()
+    if counted is None:
+        raise TooManyTries("another try is running", retry_after_seconds=1)
+
+
+def give_try_back(session: Session, *, signer: UUID) -> None:
+    """Undo a count where nobody could check the password. Commits."""
+    session.execute(
+        update(Signer)
+        .where(Signer.id == signer, Signer.password_tries > 0)
+        .values(password_tries=Signer.password_tries - 1)
+    )
+    session.commit()
+
+
+def pause_seconds(tries: int) -> int:
+    """Say how long after the last of so many tries the next one is heard."""
+    if tries < FREE_TRIES:
+        return 0
+    return int(min(LONGEST_PAUSE_SECONDS, 2 ** min(tries - FREE_TRIES, 10)))
