@@ -45,9 +45,10 @@ Address = IPv4Address | IPv6Address
 Resolve = Callable[[str], Iterable[str]]
 """Gives the addresses of a name, as ``getaddrinfo`` writes them."""
 
-_CARRIERS_OF_IPV4: Final = tuple(
+_NEVER: Final = tuple(
     ip_network(network)
     for network in (
+        # Carry an IPv4 address that may be anything.
         "::/96",  # compatible, RFC 4291
         "::ffff:0:0/96",  # mapped, RFC 4291
         "::ffff:0:0:0/96",  # translated, RFC 2765
@@ -55,7 +56,12 @@ _CARRIERS_OF_IPV4: Final = tuple(
         "64:ff9b:1::/48",  # local NAT64, RFC 8215
         "2001::/32",  # Teredo, RFC 4380
         "2002::/16",  # 6to4, RFC 3056
-        "fec0::/10",  # site-local, RFC 3879
+        "192.88.99.0/24",  # 6to4 relays, RFC 7526
+        # Special (RFC 6890), which ``ipaddress`` of some Python calls global.
+        "192.0.0.0/24",
+        "3fff::/20",
+        "5f00::/16",
+        "fec0::/10",
     )
 )
 
@@ -119,7 +125,7 @@ def _is_public(address: Address) -> bool:
     """Say whether anybody on the internet means the same machine by this address."""
     if not address.is_global or address.is_multicast or address.is_reserved:
         return False
-    return not any(address in network for network in _CARRIERS_OF_IPV4)
+    return not any(address in network for network in _NEVER)
 
 
 @final
@@ -139,14 +145,14 @@ class _GuardedAdapter(BaseAdapter):
             EndpointRefused: the host has an address that is not public.
             ConnectionError: of requests; there was no whole answer in time.
         """
-        connection = _GuardedConnection(
-            self._endpoint, resolve=self._resolve, seconds=self._seconds
-        )
-        with closing(connection):
-            try:
+        try:
+            with closing(self._connection()) as connection:
                 return _exchange(connection, request)
-            except (OSError, HTTPException, HTTPError) as error:
-                raise NotReached(error, request=request) from error
+        except (OSError, HTTPException, HTTPError) as error:
+            raise NotReached(error, request=request) from error
+
+    def _connection(self) -> HTTPSConnection:
+        return _GuardedConnection(self._endpoint, resolve=self._resolve, seconds=self._seconds)
 
     def close(self) -> None:
         """Nothing is kept open between requests."""

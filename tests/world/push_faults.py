@@ -20,12 +20,14 @@ class Faults:
         """The fault that this message meets, if any."""
         return self._next.popleft() if self._next else None
 
-    def answer(self, status: int, *, times: int = 1, retry_after: str | None = None) -> None:
+    def answer(
+        self, status: int, *, times: int = 1, retry_after: str | None = None, text: str = "no"
+    ) -> None:
         """Answer the next messages with a status of one's own."""
         headers = {} if retry_after is None else {"Retry-After": retry_after}
 
         async def answer(_request: web.Request) -> web.StreamResponse:
-            return web.Response(status=status, headers=headers, text="not now")
+            return web.Response(status=status, headers=headers, text=text)
 
         self._next.extend([answer] * times)
 
