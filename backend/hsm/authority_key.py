@@ -1,11 +1,16 @@
 """The CA's key in the HSM, in the shape that ``cryptography`` builds certificates with."""
 
 import hashlib
-from typing import Any, NoReturn, final
+from typing import NoReturn, final
 
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.serialization import load_der_public_key
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    KeySerializationEncryption,
+    PrivateFormat,
+    load_der_public_key,
+)
 
 from backend.errors import HsmNotReady
 from backend.hsm.protocol import Hsm, SigningServiceKey
@@ -52,7 +57,11 @@ class AuthorityKey(ec.EllipticCurvePrivateKey):
             raise TypeError("the CA signs by ECDSA with SHA-256")
         return self._hsm.sign(SigningServiceKey.AUTHORITY, hashlib.sha256(data).digest())
 
-    def exchange(self, algorithm: ec.ECDH, peer_public_key: ec.EllipticCurvePublicKey) -> NoReturn:
+    def exchange(
+        self,
+        algorithm: ec.ECDH,  # noqa: ARG002  # the base class has it
+        peer_public_key: ec.EllipticCurvePublicKey,  # noqa: ARG002  # the base class has it
+    ) -> NoReturn:
         """Refuse: the key signs."""
         raise TypeError("the CA's key only signs")
 
@@ -60,14 +69,19 @@ class AuthorityKey(ec.EllipticCurvePrivateKey):
         """Refuse: the key stays in the HSM."""
         raise TypeError("the CA's key stays in the HSM")
 
-    def private_bytes(self, *args: Any, **kwargs: Any) -> NoReturn:  # noqa: ANN401  # as the base class has it
+    def private_bytes(
+        self,
+        encoding: Encoding,  # noqa: ARG002  # the base class has it
+        format: PrivateFormat,  # noqa: A002, ARG002  # the base class has it, by this name
+        encryption_algorithm: KeySerializationEncryption,  # noqa: ARG002  # the base class has it
+    ) -> NoReturn:
         """Refuse: the key stays in the HSM."""
         self.private_numbers()
 
     def __copy__(self) -> NoReturn:
-        """Refuse."""
-        self.private_numbers()
+        """Refuse: there is one."""
+        raise TypeError("the CA's key is not copied")
 
     def __deepcopy__(self, memo: dict[int, object]) -> NoReturn:
-        """Refuse."""
-        self.private_numbers()
+        """Refuse: there is one."""
+        self.__copy__()

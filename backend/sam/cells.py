@@ -159,7 +159,7 @@ class PasswordLock(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
 @final
 class ChangePassword(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A new password; every lock of the signer is sealed again, key and certificate stay (R-015)."""
+    """A new password; the signer's locks are sealed again, key and certificate stay (R-015)."""
 
     signer: UUID
     old_password_hash: PasswordHash

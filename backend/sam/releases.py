@@ -1,4 +1,4 @@
-"""Capability: signatures by a signer's key. Whoever holds it still needs an approval: the door asks.
+"""Capability: signatures by a signer's key. Its holder still needs an approval: the door asks.
 
 Importing this type is the permission to be handed the object; who may is in ``pyproject.toml``.
 """

@@ -1,8 +1,8 @@
 """SoftHSM 2: a PKCS#11 HSM in software, with tokens that are made for one test.
 
-SoftHSM reads ``SOFTHSM2_CONF`` when it is initialised, which happens once in a process. So all tests
-of a process share one store, :func:`softhsm`; a test that wants to be alone takes a token of its own
-from it. A process that a test starts gets :attr:`Token.environment`.
+SoftHSM reads ``SOFTHSM2_CONF`` when it is initialised, which happens once in a process. So all
+tests of a process share one store, :func:`softhsm`; a test that wants to be alone takes a token of
+its own from it. A process that a test starts gets :attr:`Token.environment`.
 """
 
 import atexit
@@ -41,7 +41,7 @@ class Token(NamedTuple):
         return Pkcs11Hsm(
             module=MODULE,
             token=self.label,
-            pin_file=self.pin_file,
+            read_pin=self.pin_file.read_text().strip,
             pauses_seconds=pauses_seconds,
             rest_seconds=rest_seconds,
         )

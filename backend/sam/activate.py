@@ -1,0 +1,51 @@
+"""The only place where a signer's key signs; the door calls it, with its proof, and nobody else."""
+
+from collections.abc import Sequence
+
+from backend.algorithms import HashAlgorithm, SignatureScheme
+from backend.hsm.protocol import Hsm
+from backend.protocol.record import CellRecord
+from backend.sam.approvals import VerifiedApproval
+from backend.sam.locks import open_outer
+
+
+def activate(
+    approval: VerifiedApproval,
+    requested: Sequence[int],
+    *,
+    secret: bytes,
+    blob: bytes,
+    scheme: SignatureScheme,
+    hsm: Hsm,
+) -> tuple[bytes, ...]:
+    """Open the approval's cell, sign the requested items, destroy the opened key.
+
+    Args:
+        approval: the proof; it is redeemed here, so it gives signatures once.
+        requested: positions in the approved list.
+        secret: the cell's secret, as the phone sealed it.
+        blob: the cell.
+        scheme: how to sign.
+        hsm: where the key is opened.
+
+    Raises:
+        CellUnopened: the secret does not open this cell, or the blob is not its key.
+    """
+    record, hash_algorithm, digests = approval.redeem(requested)
+    wrapped = open_outer(blob, secret=secret, record=record)
+    return _sign(record, wrapped, digests, scheme=scheme, hash_algorithm=hash_algorithm, hsm=hsm)
+
+
+def _sign(
+    record: CellRecord,
+    wrapped: bytes,
+    digests: Sequence[bytes],
+    *,
+    scheme: SignatureScheme,
+    hash_algorithm: HashAlgorithm,
+    hsm: Hsm,
+) -> tuple[bytes, ...]:
+    with hsm.opened(algorithm=record.alg, blob=wrapped, kw=record.kw) as key:
+        return tuple(
+            key.sign(digest, scheme=scheme, hash_algorithm=hash_algorithm) for digest in digests
+        )

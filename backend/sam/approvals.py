@@ -1,0 +1,134 @@
+"""The proof that the signer approved: what the door's first rules give, and its last one demands.
+
+:class:`VerifiedApproval` is built by :func:`verify_approval` alone. It can be redeemed once, for
+items of the list that was approved; it cannot be copied or pickled, and never leaves the SAM.
+Python cannot stop hostile code inside the process from forging one; what it stops is the mistake.
+"""
+
+from collections.abc import Sequence
+from typing import Final, NoReturn, final
+
+from backend.algorithms import DIGEST_BYTES, HashAlgorithm
+from backend.errors import DoorRefused, MalformedMessage, NotFound
+from backend.protocol.approval import (
+    ApprovalClaims,
+    approving_kid,
+    check_names_ask,
+    check_user_verification,
+    read_approval,
+)
+from backend.protocol.ask import VerifiedAsk
+from backend.protocol.record import CellRecord, RecordDevice
+from backend.protocol.tree import Item, verify_list
+
+_BUILT_HERE: Final = object()
+
+
+@final
+class VerifiedApproval:
+    """A signer's yes to exactly these items, by a phone of exactly this record."""
+
+    __slots__ = ("_items", "_redeemed", "ask", "claims", "device", "record")
+
+    def __init__(
+        self,
+        proof: object,
+        *,
+        ask: VerifiedAsk,
+        record: CellRecord,
+        device: RecordDevice,
+        claims: ApprovalClaims,
+        items: tuple[Item, ...],
+    ) -> None:
+        """Refuse to be built anywhere else."""
+        if proof is not _BUILT_HERE:
+            raise TypeError("a VerifiedApproval comes from verify_approval alone")
+        self.ask = ask
+        self.record = record
+        self.device = device
+        self.claims = claims
+        self._items = items
+        self._redeemed = False
+
+    def __copy__(self) -> NoReturn:
+        """Refuse: a copy could be redeemed again."""
+        raise TypeError("a VerifiedApproval cannot be copied")
+
+    def __deepcopy__(self, memo: dict[int, object]) -> NoReturn:
+        """Refuse: a copy could be redeemed again."""
+        self.__copy__()
+
+    def __reduce_ex__(self, protocol: object) -> NoReturn:
+        """Refuse: a proof is worth nothing outside the process that checked."""
+        raise TypeError("a VerifiedApproval never leaves the SAM")
+
+    @property
+    def items(self) -> tuple[Item, ...]:
+        """What was approved."""
+        return self._items
+
+    def redeem(
+        self, requested: Sequence[int]
+    ) -> tuple[CellRecord, HashAlgorithm, tuple[bytes, ...]]:
+        """Give the cell and the digests to sign, once.
+
+        Raises:
+            DoorRefused: it was redeemed before, or an item was not approved (rule 5).
+        """
+        if self._redeemed:
+            raise DoorRefused(5, "the approval was redeemed before")
+        self._redeemed = True
+        if len(set(requested)) != len(requested):
+            raise DoorRefused(5, "an item is requested twice")
+        if any(not 0 <= position < len(self._items) for position in requested):
+            raise DoorRefused(5, "an item that was not approved")
+        hash_algorithm = HashAlgorithm(str(self.ask.claims.hash_alg))
+        digests = tuple(bytes(self._items[position].hash) for position in requested)
+        if any(len(digest) != DIGEST_BYTES[hash_algorithm] for digest in digests):
+            raise DoorRefused(5, "a hash of another length than its algorithm gives")
+        return self.record, hash_algorithm, digests
+
+
+def verify_approval(
+    unverified_approval: str,
+    unverified_items: Sequence[str],
+    *,
+    ask: VerifiedAsk,
+    record: CellRecord,
+) -> VerifiedApproval:
+    """Rules 3 and 4 of the door, and the list of rule 5.
+
+    Args:
+        unverified_approval: what the phone sent.
+        unverified_items: the list beside the ask.
+        ask: kept to rule 1.
+        record: kept to rule 2.
+
+    Raises:
+        DoorRefused: one of the rules is not kept.
+    """
+    # (3) A device of that record signed it, with the one typ and alg.
+    try:
+        device = record.device(approving_kid(unverified_approval))
+        claims = read_approval(unverified_approval, expected_device=device)
+    except (MalformedMessage, NotFound) as error:
+        raise DoorRefused(3, str(error)) from error
+
+    # (4) It names this ask and says approve; user verification is proved as the record demands.
+    try:
+        check_names_ask(claims, ask)
+        check_user_verification(claims, device)
+    except MalformedMessage as error:
+        raise DoorRefused(4, str(error)) from error
+
+    # (5) The list is the one whose root the signer approved.
+    documents = ask.claims.documents
+    if documents is None:
+        raise DoorRefused(5, "an ask without documents")
+    try:
+        items = verify_list(unverified_items, expected=documents)
+    except MalformedMessage as error:
+        raise DoorRefused(5, str(error)) from error
+    return VerifiedApproval(
+        _BUILT_HERE, ask=ask, record=record, device=device, claims=claims, items=items
+    )

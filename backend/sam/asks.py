@@ -1,0 +1,157 @@
+"""Opens transactions: renders what the signer will read, and signs the ask.
+
+1. The record is ours and allows the kind: ``sign`` once the cell has its certificate,
+   ``certificate_request`` before, ``enrol`` at any time.
+2. Hashes have the length of their algorithm, which the key can sign; none stands twice; no more
+   than the record's ``multisign``.
+3. ``exp`` lies within a day, ``use_by`` within ten minutes of it: an hour key never lives longer.
+4. The text is rendered here, from fields that are checked here; a relying party names only kinds
+   that are meant for relying parties.
+"""
+
+from collections.abc import Callable
+from typing import final
+from uuid import UUID
+
+from backend.algorithms import DIGEST_BYTES, HASHES, HashAlgorithm
+from backend.errors import MalformedMessage, RecordRefused, RequestRefused
+from backend.protocol.ask import (
+    LONGEST_LIFE_SECONDS,
+    LONGEST_USE_SECONDS,
+    AskClaims,
+    AskText,
+    tx_hash,
+)
+from backend.protocol.encoding import Octets
+from backend.protocol.jose import PublicJwk
+from backend.protocol.record import CellRecord
+from backend.protocol.tree import Documents, Item, item_text, tree_root
+from backend.sam.certificate_request import request_item
+from backend.sam.hours import TransactionKeys
+from backend.sam.records import ServiceVoice
+from backend.sam.transactions import OpenedTransaction, OpenTransaction
+from backend.summary.catalogue import KINDS
+from backend.summary.render import render
+
+
+@final
+class Asks:
+    """Makes asks."""
+
+    def __init__(
+        self, *, voice: ServiceVoice, keys: TransactionKeys, issuer: str, new_id: Callable[[], UUID]
+    ) -> None:
+        """Keep what an ask is made with; ``issuer`` is the authority's name."""
+        self._voice = voice
+        self._keys = keys
+        self._issuer = issuer
+        self._new_id = new_id
+
+    def open(self, request: OpenTransaction, *, now: int) -> OpenedTransaction:
+        """Open a transaction; the errors are those of ``Transactions.open_transaction``."""
+        record = self._voice.verified_record(request.record)
+        _check_times(request, now)
+        items = _items(request, record)
+        text = render(
+            fields=request.fields,
+            lang=request.lang,
+            rp_name=request.rp.name,
+            document_labels=[item.label for item in items] if request.kind == "sign" else [],
+        )
+        texts = tuple(item_text(item) for item in items)
+        jti = self._new_id()
+        key = self._keys.make(use_by=request.use_by, jti=jti)
+        claims = AskClaims(
+            kind=request.kind,
+            iss=self._issuer,
+            jti=jti,
+            iat=now,
+            exp=request.exp,
+            use_by=request.use_by,
+            cell=record.cell,
+            epoch=record.epoch,
+            rp=request.rp,
+            text=AskText(lang=text.lang, title=text.title, lines=text.lines),
+            fields=request.fields,
+            documents=Documents(root=tree_root(texts), count=len(texts)) if texts else None,
+            hash_alg=request.hash_alg,
+            key_thumbprints=None,
+            sam=PublicJwk.of(key.public_key()),
+            number_asked=False,
+        )
+        ask = self._voice.ask(claims)
+        return OpenedTransaction(
+            id=jti,
+            ask=ask,
+            tx_hash=tx_hash(ask),
+            epoch=record.epoch,
+            items=texts,
+            hashes=tuple(bytes(item.hash) for item in items),
+        )
+
+
+def _check_times(request: OpenTransaction, now: int) -> None:
+    """Rule 3."""
+    if not now < request.exp <= now + LONGEST_LIFE_SECONDS:
+        raise RequestRefused("exp is not within a day from now")
+    if not request.exp <= request.use_by <= request.exp + LONGEST_USE_SECONDS:
+        raise RequestRefused("use_by is not within ten minutes of exp")
+
+
+def _items(request: OpenTransaction, record: CellRecord) -> tuple[Item, ...]:
+    """Rules 1, 2 and 4: the list for the kind."""
+    if request.kind == "sign":
+        return _items_to_sign(request, record)
+    if request.items or (request.hash_alg is not None) is not (
+        request.kind == "certificate_request"
+    ):
+        raise RequestRefused("only an ask to sign has hashes of its caller")
+    if request.fields.get("type") != request.kind:
+        raise RequestRefused(f"the fields of {request.kind} are of another type")
+    if request.kind == "enrol":
+        return ()
+    if request.kind != "certificate_request":
+        raise RequestRefused(f"{request.kind} is not offered")
+    return (_certificate_request_item(request, record),)
+
+
+def _certificate_request_item(request: OpenTransaction, record: CellRecord) -> Item:
+    if record.confirmed:
+        raise RecordRefused("the cell has its certificate already")
+    if not record.devices:
+        raise RecordRefused("no phone is paired with the cell")
+    shown = (request.fields.get("ca"), request.fields.get("algorithm"), request.hash_alg)
+    if shown != (request.rp.name, record.alg, "SHA-256"):
+        raise RequestRefused("a certificate request shows its authority and its key's algorithm")
+    try:
+        return request_item(request.fields, record)
+    except MalformedMessage as error:
+        raise RecordRefused(str(error)) from error
+
+
+def _items_to_sign(request: OpenTransaction, record: CellRecord) -> tuple[Item, ...]:
+    if not record.confirmed:
+        raise RecordRefused("the cell has no certificate yet")
+    if not 1 <= len(request.items) <= record.policy.caps.multisign:
+        raise RequestRefused(f"1 to {record.policy.caps.multisign} hashes for one approval")
+    if len({item.hash for item in request.items}) != len(request.items):
+        raise RequestRefused("a hash stands twice")
+    hash_algorithm = _hash_algorithm(request.hash_alg, record)
+    if any(len(item.hash) != DIGEST_BYTES[hash_algorithm] for item in request.items):
+        raise RequestRefused(f"a hash that is not of {hash_algorithm}'s length")
+    kind = KINDS.get(str(request.fields.get("type")))
+    if kind is None or kind.ask != "sign":
+        raise RequestRefused("type: is no kind that a relying party may ask")
+    return tuple(
+        Item(label=item.label, type="dtbsr", hash=Octets(item.hash)) for item in request.items
+    )
+
+
+def _hash_algorithm(unverified: str | None, record: CellRecord) -> HashAlgorithm:
+    try:
+        hash_algorithm = HashAlgorithm(str(unverified))
+    except ValueError as error:
+        raise RequestRefused("hash_alg is not offered") from error
+    if hash_algorithm not in HASHES[record.alg]:
+        raise RequestRefused(f"{record.alg} does not sign {hash_algorithm}")
+    return hash_algorithm

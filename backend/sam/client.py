@@ -1,0 +1,151 @@
+"""The SAM in another process, with the same calls as the SAM in this one.
+
+Connections are kept and used again. A call is never repeated by itself: whether a ``release`` took
+place is the caller's to find out. Only where the connection was dead before anything was sent is
+the call sent on a new one.
+"""
+
+import socket
+from collections import deque
+from pathlib import Path
+from typing import Final, TypeVar, final
+
+import msgspec
+
+from backend.errors import MalformedMessage, SamUnavailable
+from backend.sam.cells import (
+    ChangedPassword,
+    ChangePassword,
+    CheckPassword,
+    Enrol,
+    Enrolled,
+    MadeCell,
+    MakeCell,
+    NextRecord,
+    PasswordChecked,
+    RemoveDevice,
+    SealedSms,
+    SendPairingCode,
+)
+from backend.sam.releases import Release, Released
+from backend.sam.service_keys import IssueCertificate, IssuedCertificate, SamHealth
+from backend.sam.transactions import OpenedTransaction, OpenTransaction
+from backend.sam.wire import (
+    Nothing,
+    Reply,
+    error_from,
+    read_request,
+    receive_frame,
+    send_frame,
+    write_call,
+)
+
+ANSWER_SECONDS: Final = 60
+Result = TypeVar("Result", bound=msgspec.Struct)
+
+
+@final
+class SamClient:
+    """All four capabilities, over a unix socket."""
+
+    def __init__(self, path: Path) -> None:
+        """Remember where the SAM listens; the first call connects."""
+        self._path = path
+        self._idle: deque[socket.socket] = deque()
+
+    def make_cell(self, request: MakeCell) -> MadeCell:
+        """See ``Cells``."""
+        return self._call("make_cell", request, MadeCell)
+
+    def open_transaction(self, request: OpenTransaction) -> OpenedTransaction:
+        """See ``Transactions``."""
+        return self._call("open_transaction", request, OpenedTransaction)
+
+    def pairing_code(self, request: SendPairingCode) -> SealedSms:
+        """See ``Cells``."""
+        return self._call("pairing_code", request, SealedSms)
+
+    def enrol(self, request: Enrol) -> Enrolled:
+        """See ``Cells``."""
+        return self._call("enrol", request, Enrolled)
+
+    def remove_device(self, request: RemoveDevice) -> NextRecord:
+        """See ``Cells``."""
+        return self._call("remove_device", request, NextRecord)
+
+    def check_password(self, request: CheckPassword) -> PasswordChecked:
+        """See ``Cells``."""
+        return self._call("check_password", request, PasswordChecked)
+
+    def change_password(self, request: ChangePassword) -> ChangedPassword:
+        """See ``Cells``."""
+        return self._call("change_password", request, ChangedPassword)
+
+    def release(self, request: Release) -> Released:
+        """See ``Releases``."""
+        return self._call("release", request, Released)
+
+    def certificate(self, request: IssueCertificate) -> IssuedCertificate:
+        """See ``ServiceKeys``."""
+        return self._call("certificate", request, IssuedCertificate)
+
+    def health(self) -> SamHealth:
+        """See ``ServiceKeys``."""
+        return self._call("health", Nothing(), SamHealth)
+
+    def close(self) -> None:
+        """Close the connections that are kept."""
+        while self._idle:
+            self._idle.pop().close()
+
+    def _call(self, name: str, request: msgspec.Struct, kind: type[Result]) -> Result:
+        connection = self._connection()
+        try:
+            send_frame(connection, write_call(name, request))
+            frame = receive_frame(connection)
+        except (OSError, SamUnavailable) as error:
+            connection.close()
+            raise SamUnavailable(f"the SAM at {self._path} does not answer") from error
+        if frame is None:
+            connection.close()
+            raise SamUnavailable(f"the SAM at {self._path} closed the connection")
+        self._idle.append(connection)
+        return _read(frame, kind)
+
+    def _connection(self) -> socket.socket:
+        while self._idle:
+            kept = self._idle.pop()
+            if _is_alive(kept):
+                return kept
+            kept.close()
+        connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        connection.settimeout(ANSWER_SECONDS)
+        try:
+            connection.connect(str(self._path))
+        except OSError as error:
+            connection.close()
+            raise SamUnavailable(f"no SAM listens at {self._path}") from error
+        return connection
+
+
+def _is_alive(kept: socket.socket) -> bool:
+    """Whether an idle connection was not closed by the other side."""
+    try:
+        kept.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    return False
+
+
+def _read(frame: bytes, kind: type[Result]) -> Result:
+    try:
+        reply = msgspec.json.decode(frame, type=Reply)
+        if reply.result is not None:
+            return read_request(reply.result, kind)
+    except (msgspec.MsgspecError, MalformedMessage) as error:
+        raise SamUnavailable("the SAM's answer makes no sense") from error
+    if reply.error is None:
+        raise SamUnavailable("the SAM's answer is empty")
+    raise error_from(reply.error)

@@ -1,0 +1,292 @@
+"""The signature activation module itself: every call of the four capabilities, in one object.
+
+It has no database and trusts none: all it needs comes with the call and is checked here. Its state
+is the HSM, and in memory the counts of wrong attempts and of receipts in this boot.
+"""
+
+import threading
+from collections.abc import Callable
+from typing import Final, final
+from uuid import UUID, uuid4
+
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from backend.errors import EnrolmentRefused, MalformedMessage, RecordRefused, RequestRefused
+from backend.hsm.authority_key import AuthorityKey
+from backend.hsm.protocol import Hsm
+from backend.protocol.approval import approval_hash
+from backend.protocol.encoding import Octets, Octets32, sha256
+from backend.protocol.enrolment import twelve_characters
+from backend.protocol.jose import PublicJwk
+from backend.protocol.password_proof import PasswordProofClaims
+from backend.protocol.receipt import ReceiptClaims, SignedItem
+from backend.protocol.record import CellRecord
+from backend.protocol.sms import Sms, seal_sms
+from backend.protocol.tree import leaf_hash
+from backend.sam.approvals import VerifiedApproval
+from backend.sam.asks import Asks
+from backend.sam.cells import (
+    ChangedPassword,
+    ChangePassword,
+    CheckPassword,
+    Enrol,
+    Enrolled,
+    MadeCell,
+    MakeCell,
+    NextRecord,
+    PasswordChecked,
+    PasswordSeal,
+    RemoveDevice,
+    SealedSms,
+    SendPairingCode,
+)
+from backend.sam.certificates import Authority
+from backend.sam.codes import PairingCodes
+from backend.sam.door import Door
+from backend.sam.enrolments import Enrolments
+from backend.sam.hours import TransactionKeys
+from backend.sam.locks import ENVELOPE_SECRET_BYTES, PasswordSeals, make_envelope, wrap_outer
+from backend.sam.records import ServiceVoice
+from backend.sam.releases import Release, Released
+from backend.sam.service_keys import IssueCertificate, IssuedCertificate, SamHealth
+from backend.sam.transactions import OpenedTransaction, OpenTransaction
+from backend.sam.tries import Tries
+from backend.summary.render import sms_pairing_code
+
+SECRET_BYTES: Final = 32
+PASSWORD_TRIES: Final = 20
+PASSWORD_WINDOW_SECONDS: Final = 900
+
+
+@final
+class Sam:
+    """The SAM in this process; :mod:`backend.sam.client` speaks to one in another."""
+
+    def __init__(
+        self,
+        *,
+        hsm: Hsm,
+        root: bytes,
+        issuer: str,
+        rp_id: str,
+        origin: str,
+        worker_key: PublicJwk,
+        clock: Callable[[], int],
+    ) -> None:
+        """Open for business, and destroy the keys of hours that are over.
+
+        Args:
+            hsm: where keys live.
+            root: the authority's certificate, DER.
+            issuer: the authority's name.
+            rp_id: the app's domain, for passkeys.
+            origin: the app's origin, for passkeys.
+            worker_key: to whom SMS texts are sealed.
+            clock: the SAM's own clock, Unix seconds.
+        """
+        self._hsm = hsm
+        self._issuer = issuer
+        self._worker_key = worker_key
+        self._clock = clock
+        self._voice = ServiceVoice(hsm)
+        self._keys = TransactionKeys(hsm)
+        self._codes = PairingCodes(hsm)
+        self._passwords = PasswordSeals(hsm)
+        self._password_tries = Tries(allowed=PASSWORD_TRIES)
+        self._authority = Authority(key=AuthorityKey(hsm), root=root)
+        self._asks = Asks(voice=self._voice, keys=self._keys, issuer=issuer, new_id=uuid4)
+        self._door = Door(hsm=hsm, voice=self._voice, keys=self._keys)
+        self._enrolments = Enrolments(
+            voice=self._voice, keys=self._keys, codes=self._codes, rp_id=rp_id, origin=origin
+        )
+        self._boot = uuid4()
+        self._receipts = 0
+        self._numbering = threading.Lock()
+        self.destroy_finished_hours()
+
+    # --- transactions and releases --------------------------------------------
+
+    def open_transaction(self, request: OpenTransaction) -> OpenedTransaction:
+        """See ``Transactions``."""
+        return self._asks.open(request, now=self._clock())
+
+    def release(self, request: Release) -> Released:
+        """See ``Releases``."""
+        approval, signatures = self._door.release(request, now=self._clock())
+        return Released(signatures=signatures, receipt=self._receipt(request, approval))
+
+    def _receipt(self, request: Release, approval: VerifiedApproval) -> str:
+        with self._numbering:
+            self._receipts += 1
+            number = self._receipts
+        signed = tuple(
+            SignedItem(
+                item=leaf_hash(request.items[position]),
+                hash=Octets(approval.items[position].hash),
+            )
+            for position in request.requested
+        )
+        return self._voice.receipt(
+            ReceiptClaims(
+                boot=self._boot,
+                number=number,
+                iat=self._clock(),
+                tx_hash=approval.ask.tx_hash,
+                approval=approval_hash(request.approval),
+                signed=signed,
+            )
+        )
+
+    # --- cells ----------------------------------------------------------------
+
+    def make_cell(self, request: MakeCell) -> MadeCell:
+        """See ``Cells``."""
+        cell, secret = uuid4(), self._hsm.random(SECRET_BYTES)
+        wrapped = self._hsm.generate(request.algorithm)
+        record = CellRecord(
+            cell=cell,
+            signer=request.signer,
+            subject=Octets32(request.subject),
+            epoch=1,
+            prev=None,
+            origin="generated",
+            alg=request.algorithm,
+            spki=Octets(wrapped.spki),
+            kw=wrapped.kw,
+            certificate=None,
+            confirmed=False,
+            devices=(),
+            sms=self._passwords.number_mac(cell, request.number) if request.number else None,
+            totp=None,
+            policy=request.policy,
+        )
+        return MadeCell(
+            cell=cell,
+            spki=wrapped.spki,
+            blob=wrap_outer(wrapped, secret=secret, cell=cell, algorithm=record.alg),
+            record=self._voice.record(record),
+            envelope=make_envelope(
+                entropy=self._hsm.random(ENVELOPE_SECRET_BYTES),
+                secret=secret,
+                cell=cell,
+                ks=self._voice.ks,
+            ),
+            password=self._password_seal(request.password_hash, secret=secret, record=record),
+        )
+
+    def _password_seal(
+        self, password_hash: bytes | None, *, secret: bytes, record: CellRecord
+    ) -> PasswordSeal | None:
+        if password_hash is None:
+            return None
+        return PasswordSeal(
+            verifier=self._passwords.verifier(record.signer, password_hash),
+            lock=self._passwords.seal(secret, record=record, password_hash=password_hash),
+        )
+
+    def pairing_code(self, request: SendPairingCode) -> SealedSms:
+        """See ``Cells``."""
+        ask, record = self._enrolments.asked(request.ask, request.record, now=self._clock())
+        self._enrolments.presented(request.enrolment, ask=ask, record=record)
+        if (
+            record.sms is None
+            or self._passwords.number_mac(record.cell, request.number) != record.sms
+        ):
+            raise RecordRefused("the number is not the one that was verified")
+        text = sms_pairing_code(
+            lang=request.lang,
+            ca_name=self._issuer,
+            twelve=twelve_characters(request.enrolment).replace("-", ""),
+            code=self._codes.code(request.enrolment),
+        )
+        return SealedSms(sms=seal_sms(Sms(number=request.number, text=text), self._worker_key))
+
+    def enrol(self, request: Enrol) -> Enrolled:
+        """See ``Cells``."""
+        return self._enrolments.enrol(request, now=self._clock())
+
+    def remove_device(self, request: RemoveDevice) -> NextRecord:
+        """See ``Cells``."""
+        record = self._voice.verified_record(request.record)
+        staying = tuple(device for device in record.devices if device.kid != request.kid)
+        text, following = self._voice.next_record(request.record, devices=staying)
+        return NextRecord(record=text, epoch=following.epoch)
+
+    # --- passwords ------------------------------------------------------------
+
+    def check_password(self, request: CheckPassword) -> PasswordChecked:
+        """See ``Cells``."""
+        self._check_password(request.signer, request.password_hash, request.verifier)
+        if request.ask is None:
+            return PasswordChecked(proof=None)
+        try:
+            ask = self._voice.verified_ask(request.ask)
+        except MalformedMessage as error:
+            raise EnrolmentRefused(1, str(error)) from error
+        claims = PasswordProofClaims(
+            signer=request.signer, tx_hash=ask.tx_hash, exp=ask.claims.use_by
+        )
+        return PasswordChecked(proof=self._voice.password_proof(claims))
+
+    def change_password(self, request: ChangePassword) -> ChangedPassword:
+        """See ``Cells``."""
+        self._check_password(request.signer, request.old_password_hash, request.verifier)
+        locks = []
+        for held in request.locks:
+            record = self._voice.verified_record(held.record)
+            if record.signer != request.signer:
+                raise RecordRefused("the cell of another signer")
+            locks.append(self._sealed_again(held.lock, record, request))
+        verifier = self._passwords.verifier(request.signer, request.new_password_hash)
+        return ChangedPassword(verifier=verifier, locks=tuple(locks))
+
+    def _sealed_again(self, lock: str, record: CellRecord, request: ChangePassword) -> str:
+        try:
+            secret = self._passwords.open(
+                lock, record=record, password_hash=request.old_password_hash
+            )
+        except MalformedMessage as error:
+            raise RequestRefused("a password lock does not open") from error
+        return self._passwords.seal(secret, record=record, password_hash=request.new_password_hash)
+
+    def _check_password(self, signer: UUID, password_hash: bytes, verifier: bytes) -> None:
+        now = self._clock()
+        self._password_tries.count(signer, until=now + PASSWORD_WINDOW_SECONDS, now=now)
+        self._passwords.check(signer=signer, password_hash=password_hash, verifier=verifier)
+        self._password_tries.forget(signer)
+
+    # --- service keys ---------------------------------------------------------
+
+    def certificate(self, request: IssueCertificate) -> IssuedCertificate:
+        """See ``ServiceKeys``."""
+        approval = self._door.approved_request(
+            unverified_record=request.record,
+            ask=request.ask,
+            items=request.items,
+            approval=request.approval,
+        )
+        certificate = self._authority.issue(approval, request.signature)
+        encoded = certificate.public_bytes(Encoding.DER)
+        record, following = self._voice.next_record(
+            request.record, certificate=sha256(encoded), confirmed=True
+        )
+        return IssuedCertificate(
+            certificate=encoded,
+            not_after=int(certificate.not_valid_after_utc.timestamp()),
+            record=record,
+            epoch=following.epoch,
+        )
+
+    def health(self) -> SamHealth:
+        """See ``ServiceKeys``."""
+        return SamHealth(
+            hsm=dict(self._hsm.health()),
+            ks=self._voice.ks,
+            ka=self._voice.ka,
+            root=self._authority.root,
+            hours=self._keys.hours(),
+        )
+
+    def destroy_finished_hours(self) -> None:
+        """Destroy the keys of hours that are over; called at the start and every minute."""
+        self._keys.destroy_finished(self._clock())

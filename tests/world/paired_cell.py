@@ -1,0 +1,217 @@
+"""A cell with a phone, made step by step by the SAM's own calls."""
+
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID, uuid4
+
+import msgspec
+from cryptography import x509
+from cryptography.x509.oid import NameOID
+
+from backend.algorithms import KeyAlgorithm, SignatureScheme
+from backend.protocol.ask import AskingParty, HashName
+from backend.protocol.encoding import b64u, sha256
+from backend.protocol.record import Caps, Policy
+from backend.protocol.sms import open_sms
+from backend.sam.cells import CheckPassword, Enrol, MadeCell, MakeCell, SendPairingCode
+from backend.sam.certificate_request import REQUEST_SCHEME
+from backend.sam.releases import Release
+from backend.sam.service_keys import IssueCertificate, IssuedCertificate
+from backend.sam.transactions import OpenedTransaction, OpenTransaction, RequestedItem
+from tests.world.paper_phone import PaperPhone, read, secret_in_envelope
+from tests.world.sam import CA_NAME, SamWorld
+
+NAME = "Анна Петровна Иванова"
+NUMBER = "+79161234567"
+PASSWORD_HASH = bytes(range(32))
+CA = AskingParty(id="ca", name=CA_NAME)
+SHOP = AskingParty(id="shop", name="Shop")
+POLICY = Policy(
+    methods=("app",),
+    caps=Caps(multisign=10, kinds=("pwa", "native", "virtual"), confirm=("sms",)),
+)
+
+
+def subject_name() -> bytes:
+    """The signer's registered name, DER."""
+    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, NAME)]).public_bytes()
+
+
+@dataclass(kw_only=True)
+class PairedCell:
+    """What the database would hold of a cell, and the phone that opens it."""
+
+    world: SamWorld
+    made: MadeCell
+    signer: UUID
+    record: str
+    algorithm: KeyAlgorithm
+    phone: PaperPhone = field(default_factory=PaperPhone)
+    device_lock: str = ""
+    certificate: bytes = b""
+
+    @property
+    def scheme(self) -> SignatureScheme:
+        """How this cell's key signs by default."""
+        return REQUEST_SCHEME[self.algorithm]
+
+    @property
+    def secret(self) -> bytes:
+        """The cell's secret, as the envelope gives it."""
+        made = self.made
+        return secret_in_envelope(made.envelope.secret, made.envelope.lock, made.cell)
+
+    def open(self, kind: str, **members: Any) -> OpenedTransaction:  # noqa: ANN401  # members of OpenTransaction
+        """Open a transaction now."""
+        now = int(self.world.clock().timestamp())
+        given: dict[str, Any] = {
+            "record": self.record,
+            "kind": kind,
+            "rp": CA,
+            "lang": "ru",
+            "items": (),
+            "hash_alg": None,
+            "exp": now + 300,
+            "use_by": now + 600,
+        }
+        return self.world.sam.open_transaction(
+            msgspec.convert(given | members, type=OpenTransaction, from_attributes=True)
+        )
+
+    def open_enrolment(self) -> OpenedTransaction:
+        """Ask to enrol a phone."""
+        return self.open("enrol", fields={"type": "enrol", "name": NAME})
+
+    def open_certificate_request(self) -> OpenedTransaction:
+        """Ask for the first approval."""
+        fields = {
+            "type": "certificate_request",
+            "subject": b64u(subject_name()),
+            "name": NAME,
+            "ca": CA_NAME,
+            "algorithm": self.algorithm.value,
+        }
+        return self.open("certificate_request", fields=fields, hash_alg="SHA-256")
+
+    def open_signing(
+        self,
+        *hashes: bytes,
+        hash_alg: HashName = "SHA-256",
+        **members: Any,  # noqa: ANN401  # members of OpenTransaction
+    ) -> OpenedTransaction:
+        """Ask for signatures over hashes."""
+        items = tuple(RequestedItem(label="invoice", hash=value) for value in hashes)
+        fields = {"type": "generic"}
+        given = {"rp": SHOP, "fields": fields, "items": items, "hash_alg": hash_alg}
+        return self.open("sign", **(given | members))
+
+    def password_proof(self, ask: str) -> str:
+        """The SAM's word that the signer's password was right for this ask."""
+        assert self.made.password is not None
+        checked = self.world.sam.check_password(
+            CheckPassword(
+                signer=self.signer,
+                password_hash=PASSWORD_HASH,
+                verifier=self.made.password.verifier,
+                ask=ask,
+            )
+        )
+        assert checked.proof is not None
+        return checked.proof
+
+    def sms_code(self, ask: str, enrolment: str) -> str:
+        """The pairing code, as it arrives on the signer's number."""
+        sealed = self.world.sam.pairing_code(
+            SendPairingCode(
+                record=self.record, ask=ask, enrolment=enrolment, number=NUMBER, lang="ru"
+            )
+        )
+        text = open_sms(sealed.sms, self.world.worker_key).text
+        digits = [
+            word for word in text.replace(".", " ").split() if len(word) == 8 and word.isdigit()
+        ]  # digits of a code
+        return digits[0]
+
+    def enrol_request(self, *, app: str | None = None) -> Enrol:
+        """Everything for a phone to be believed."""
+        opened = self.open_enrolment()
+        ask = read(opened.ask, self.world.public_keys.ks)
+        enrolment, sealed = self.phone.enrol(ask, self.secret, app=app)
+        return Enrol(
+            record=self.record,
+            blob=self.made.blob,
+            ask=opened.ask,
+            enrolment=enrolment,
+            sealed=sealed,
+            password_proof=self.password_proof(opened.ask),
+            code=self.sms_code(opened.ask, enrolment),
+            operator=None,
+        )
+
+    def pair(self, *, app: str | None = None) -> None:
+        """Enrol the phone."""
+        enrolled = self.world.sam.enrol(self.enrol_request(app=app))
+        self.record, self.device_lock = enrolled.record, enrolled.device_lock
+
+    def release_of(self, opened: OpenedTransaction, *, rp: AskingParty = SHOP) -> Release:
+        """The evidence of an approved transaction, for the door."""
+        ask = read(opened.ask, self.world.public_keys.ks)
+        approval, sealed = self.phone.approve(ask, self.phone.secret_in_lock(self.device_lock))
+        return Release(
+            record=self.record,
+            blob=self.made.blob,
+            ask=opened.ask,
+            items=opened.items,
+            approval=approval,
+            sealed=sealed,
+            requested=tuple(range(len(opened.items))),
+            scheme=self.scheme,
+            rp=rp.id,
+        )
+
+    def certify(self) -> IssuedCertificate:
+        """The first approval, and the certificate."""
+        opened = self.open_certificate_request()
+        evidence = self.release_of(opened, rp=CA)
+        released = self.world.sam.release(evidence)
+        issued = self.world.sam.certificate(
+            IssueCertificate(
+                record=self.record,
+                ask=opened.ask,
+                items=opened.items,
+                approval=evidence.approval,
+                signature=released.signatures[0],
+            )
+        )
+        self.record, self.certificate = issued.record, issued.certificate
+        return issued
+
+
+def make_cell(
+    world: SamWorld, *, algorithm: KeyAlgorithm = KeyAlgorithm.P256, policy: Policy = POLICY
+) -> PairedCell:
+    """A new cell; no phone yet."""
+    signer = uuid4()
+    made = world.sam.make_cell(
+        MakeCell(
+            signer=signer,
+            subject=sha256(subject_name()),
+            algorithm=algorithm,
+            policy=policy,
+            number=NUMBER,
+            password_hash=PASSWORD_HASH,
+        )
+    )
+    return PairedCell(
+        world=world, made=made, signer=signer, record=made.record, algorithm=algorithm
+    )
+
+
+def ready_cell(
+    world: SamWorld, *, algorithm: KeyAlgorithm = KeyAlgorithm.P256, app: str | None = None
+) -> PairedCell:
+    """A cell with a phone and a certificate."""
+    cell = make_cell(world, algorithm=algorithm)
+    cell.pair(app=app)
+    cell.certify()
+    return cell
