@@ -9,6 +9,7 @@ Read once, when the module is loaded; a file that breaks a rule stops the start.
 """
 
 from collections.abc import Iterable, Mapping
+from collections.abc import Set as AbstractSet
 from typing import Annotated, Final, Literal, final
 
 import msgspec
@@ -92,18 +93,24 @@ class Kind(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         Raises:
             ValueError: it breaks one.
         """
+        leaves = dict(_leaves(self.fields))
+        self._check_lines(leaves.keys() | AROUND)
+        self._check_fields(leaves)
+
+    def _check_lines(self, known: AbstractSet[str]) -> None:
         for line in self.lines:
             if placeholders(line.ru) != placeholders(line.en):
                 raise ValueError(f"rule 1: the languages differ: {line.en}")
-        leaves = dict(_leaves(self.fields))
-        named = frozenset[str]().union(*(line.names() for line in self.lines))
-        if not named <= leaves.keys() | AROUND:
-            raise ValueError(f"rule 2: unknown {sorted(named - leaves.keys() - AROUND)}")
-        shown = frozenset[str]().union(*(placeholders(line.ru) for line in self.lines))
+            if not line.names() <= known:
+                raise ValueError(f"rule 2: unknown {sorted(line.names() - known)}")
+
+    def _check_fields(self, leaves: Mapping[str, Leaf]) -> None:
+        shown = [placeholders(line.ru) for line in self.lines]
         for path, leaf in leaves.items():
-            if (leaf.read_as if isinstance(leaf, SubjectField) else path) not in shown:
+            stands_as = leaf.read_as if isinstance(leaf, SubjectField) else path
+            if stands_as not in frozenset[str]().union(*shown):
                 raise ValueError(f"rule 3: {path} is not shown")
-            if isinstance(leaf, AmountField) and path not in placeholders(self.lines[0].ru):
+            if isinstance(leaf, AmountField) and path not in shown[0]:
                 raise ValueError(f"rule 4: {path} is not in the first line")
 
 

@@ -64,6 +64,7 @@ SCRIPTS: Final = (LATIN, CYRILLIC, GREEK)
 SHOWN: Final = LATIN | CYRILLIC | GREEK | SIGNS
 
 _RUN: Final = re.compile(rf"(.)\1{{{LONGEST_RUN}}}", re.DOTALL)
+_LOOSE_SPACE: Final = re.compile(r"\A |  | \Z")
 _WORD: Final = re.compile(r"[^\W_]+")
 
 
@@ -86,7 +87,7 @@ def check_text(unverified: object, *, field: str, longest: int) -> str:
         strange = next(character for character in unverified if character not in SHOWN)
         raise SummaryRefused(field, f"has U+{ord(strange):04X}, which is not shown")
     # Rule 4.
-    if unverified.strip(" ") != unverified or "  " in unverified:
+    if _LOOSE_SPACE.search(unverified):
         raise SummaryRefused(field, "has a space at an end, or two together")
     # Rule 5.
     if _RUN.search(unverified):

@@ -48,6 +48,13 @@ def test_a_hostile_text_is_refused(category: str) -> None:
         assert field_of(text) == "payee.name", ascii(text)
 
 
+def test_who_wrote_another_normal_form_is_told_so() -> None:
+    """Rule 2 comes before the table: the writer learns what to mend."""
+    for text in CORPUS["not_normal"]["texts"]:
+        with pytest.raises(SummaryRefused, match=r"^x: is not in Unicode normal form C$"):
+            check_text(text, field="x", longest=500)
+
+
 def test_the_corpus_has_several_hundred_texts() -> None:
     assert sum(len(entry["texts"]) for entry in CORPUS.values()) > 400
 

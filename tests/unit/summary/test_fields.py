@@ -178,6 +178,14 @@ def test_a_description_has_at_most_eight_lines() -> None:
     assert refused_at(with_field(request, "description", "\n".join(rows))) == "description"
 
 
+def test_a_descriptions_bound_is_of_all_its_lines_together() -> None:
+    request = golden("generic")
+    longest = "\n".join([text_of(62)] * 7 + [text_of(59)])
+    assert len(longest) == 500
+    rendered(with_field(request, "description", longest))
+    assert refused_at(with_field(request, "description", longest + "z")) == "description"
+
+
 @pytest.mark.parametrize("text", ["\n", "a\n\nb", "a\n", "\na", "a\r\nb", "a\rb", "a\n b", "a \nb"])
 def test_a_description_has_no_empty_lines_and_newlines_of_one_kind(text: str) -> None:
     assert refused_at(with_field(golden("generic"), "description", text)) == "description"
