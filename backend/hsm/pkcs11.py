@@ -6,7 +6,7 @@ logs in for itself. :mod:`backend.hsm.pkcs11_templates` says what keys may do,
 """
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
@@ -79,14 +79,14 @@ class Pkcs11Hsm:
         *,
         module: Path,
         token: str,
-        pin_file: Path,
+        read_pin: Callable[[], str],
         pauses_seconds: tuple[float, ...] = PAUSES_SECONDS,
         rest_seconds: float = REST_SECONDS,
     ) -> None:
-        """Name a token by its module, its label and the file of the user's PIN."""
+        """Name a token by its module and its label; ``read_pin`` gives the user's PIN."""
         self._module = module
         self._token = token
-        self._pin_file = pin_file
+        self._read_pin = read_pin
         self._pauses_seconds = pauses_seconds
         self._rest_seconds = rest_seconds
         self._by_process: dict[int, TokenSessions] = {}
@@ -197,7 +197,7 @@ class Pkcs11Hsm:
             sessions = TokenSessions(
                 module=load_module(self._module),
                 token=self._token,
-                pin_file=self._pin_file,
+                read_pin=self._read_pin,
                 check=self._check,
                 pauses_seconds=self._pauses_seconds,
                 rest_seconds=self._rest_seconds,

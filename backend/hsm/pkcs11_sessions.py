@@ -16,7 +16,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from pathlib import Path
 from typing import Final, TypeVar
 
 from pkcs11 import (
@@ -112,7 +111,7 @@ class TokenSessions:
         *,
         module: Module,
         token: str,
-        pin_file: Path,
+        read_pin: Callable[[], str],
         check: Callable[[TokenSession], None],
         pauses_seconds: tuple[float, ...],
         rest_seconds: float,
@@ -122,7 +121,7 @@ class TokenSessions:
         Args:
             module: the module that has the token.
             token: its label.
-            pin_file: file with the user's PIN, read at each login.
+            read_pin: gives the user's PIN, which is asked for at each login and not kept.
             check: called after each login; it raises where the token is not fit for use.
             pauses_seconds: the ladder's pause before each further initialisation.
             rest_seconds: how long nobody tries when the ladder is at its end.
@@ -130,7 +129,7 @@ class TokenSessions:
         self.writing = threading.Lock()
         self._module = module
         self._label = token
-        self._pin_file = pin_file
+        self._read_pin = read_pin
         self._check = check
         self._pauses_seconds = pauses_seconds
         self._rest_seconds = rest_seconds
@@ -220,16 +219,16 @@ class TokenSessions:
     def _log_in(self) -> Token:
         """Log the process in, and check that the token is fit for use."""
         if self._pin_refused:
-            raise HsmNotReady("the PIN was refused: correct the PIN's file and start again")
+            raise HsmUnavailable("the PIN was refused: correct the PIN's file and start again")
         self._free.clear()  # handles of before may belong to others by now, so nobody closes them
         token = self._module.token(self._label)
         try:
-            anchor = token.open(user_pin=_read_pin(self._pin_file))
+            anchor = token.open(user_pin=self._read_pin())
         except UserAlreadyLoggedIn:
             anchor = token.open()
         except _PIN_REFUSED as error:
             self._pin_refused = True
-            raise HsmNotReady(f"the token refused the PIN ({type(error).__name__})") from error
+            raise HsmUnavailable(f"the token refused the PIN ({type(error).__name__})") from error
         self._login += 1
         self._check(TokenSession(anchor, login=self._login))
         return token
@@ -259,10 +258,3 @@ def _unavailable(error: PKCS11Error) -> HsmUnavailable:
     if isinstance(error, NoSuchKey | NoSuchToken):
         return HsmNotReady(f"the token or its key {error} is not there: run `cellkey hsm init`")
     return HsmUnavailable(f"the HSM failed ({type(error).__name__})")
-
-
-def _read_pin(file: Path) -> str:
-    try:
-        return file.read_text().strip()
-    except OSError as error:
-        raise HsmNotReady(f"{file}: {error.strerror}") from error

@@ -7,7 +7,6 @@ is opened, and refuses where settings say production.
 """
 
 import hmac
-import logging
 import secrets
 import warnings
 from collections.abc import Iterator, Mapping
@@ -33,7 +32,6 @@ WARNING = (
     "Try Cellkey out with them; never sign with them what matters."
 )
 
-_logger = logging.getLogger(__name__)
 _HASHES: Mapping[HashAlgorithm, hashes.HashAlgorithm] = MappingProxyType(
     {
         HashAlgorithm.SHA256: hashes.SHA256(),
@@ -98,9 +96,8 @@ class SoftwareHsm:
             raise SettingsInvalid(
                 "production needs CELLKEY_HSM=pkcs11: software cells keep keys in memory and files"
             )
-        warnings.warn(WARNING, SoftwareCellsWarning, stacklevel=2)
-        _logger.warning(WARNING)
         self._vault = Vault(path)
+        warnings.warn(WARNING, SoftwareCellsWarning, stacklevel=2)
         self._pepper_key = self._vault.pepper_key()
         self._service_keys = {key: self._vault.service_key(key) for key in SigningServiceKey}
 
