@@ -1,0 +1,156 @@
+"""Who is calling, when a phone calls: its request proof, checked against the cell's record.
+
+1. Rows only say where to look. A phone's request key is believed from the newest record of its
+   cell, and a record only with the signature of KS, which comes from a file and not from a row.
+2. A phone whose removal was asked for is refused at once, before the record follows (T-37).
+3. A proof is good once: its ``jti`` is a row in the same database transaction as what the phone
+   asked for (T-04). What is refused keeps no row, and changed nothing.
+"""
+
+import logging
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from typing import Final, final
+from uuid import UUID
+
+import msgspec
+from sqlalchemy import Row, and_, delete, insert, select
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from backend.errors import MalformedMessage, ProofReplayed, Unauthenticated
+from backend.model.tables import Cell, Device, Record, RequestProof
+from backend.protocol.jose import PublicJwk
+from backend.protocol.public_keys import PublicKeys
+from backend.protocol.record import CellRecord, RecordDevice, verify_record
+from backend.protocol.request_proof import ACCEPTED_SECONDS, proving_kid, verify_request_proof
+
+log = logging.getLogger(__name__)
+
+SCHEME: Final = "DPoP "
+LONGEST_PROOF: Final = 4096
+
+
+@final
+class AuthenticatedPhone(msgspec.Struct, frozen=True, kw_only=True):
+    """A phone that proved it made this very request, and what the SAM says of it."""
+
+    kid: bytes
+    """Thumbprint of its approval key."""
+    cell: UUID
+    signer: UUID
+    device: RecordDevice
+    record: str
+    """The newest record of its cell, verified."""
+
+
+def authenticate_phone(
+    session: Session,
+    *,
+    authorization: str | None,
+    method: str,
+    address: str,
+    body: bytes,
+    public_keys: PublicKeys,
+    now: datetime,
+) -> AuthenticatedPhone:
+    """Find out which phone made this request. Does not commit: the proof's row goes with the use.
+
+    Args:
+        session: the transaction of what the phone asks for.
+        authorization: the header, as it came.
+        method: HTTP method.
+        address: scheme://host[:port]/path, as our settings name this server.
+        body: the body, empty if there is none.
+        public_keys: whose records are believed.
+        now: the time.
+
+    Raises:
+        Unauthenticated: no proof, a false one, or one of a phone that is not paired any more.
+        ProofReplayed: the proof came before.
+    """
+    unverified_proof = _proof_of(authorization)
+    try:
+        request_kid = proving_kid(unverified_proof)
+        row = _look_up(session, request_kid)
+        claims = verified_record(row.record, public_keys.ks)
+        device = _device(claims, row, request_kid)
+        proof = verify_request_proof(
+            unverified_proof,
+            expected_key=device.request,
+            method=method,
+            address=address,
+            body=body,
+            now=int(now.timestamp()),
+        )
+    except MalformedMessage as error:
+        raise Unauthenticated(f"the request proof is not valid: {error}") from error
+    _use_up(session, jti=proof.jti, iat=proof.iat)
+    return AuthenticatedPhone(
+        kid=device.kid, cell=claims.cell, signer=claims.signer, device=device, record=row.record
+    )
+
+
+@lru_cache(maxsize=4096)
+def verified_record(unverified_record: str, ks: PublicJwk) -> CellRecord:
+    """Verify a record once; the same text is the same record.
+
+    Raises:
+        MalformedMessage: KS did not sign it.
+    """
+    return verify_record(unverified_record, expected_ks=ks)
+
+
+def forget_proofs(session: Session, *, now: datetime) -> int:
+    """Forget proofs that are too old to be accepted again; gives their number. Commits."""
+    forgotten = session.execute(
+        delete(RequestProof).where(RequestProof.expires_at < now).returning(RequestProof.jti)
+    ).all()
+    session.commit()
+    return len(forgotten)
+
+
+def _proof_of(authorization: str | None) -> str:
+    if authorization is None or not authorization.startswith(SCHEME):
+        raise Unauthenticated("a request proof is needed: Authorization: DPoP …")
+    if len(authorization) > len(SCHEME) + LONGEST_PROOF:
+        raise Unauthenticated("the request proof is too long")
+    return authorization.removeprefix(SCHEME)
+
+
+def _look_up(session: Session, request_kid: bytes) -> Row[bytes, UUID, int, str]:
+    row = session.execute(
+        select(Device.kid, Device.cell_id, Cell.epoch, Record.record)
+        .join(Cell, Cell.id == Device.cell_id)
+        .join(Record, and_(Record.cell_id == Cell.id, Record.epoch == Cell.epoch))
+        .where(
+            Device.request_kid == request_kid,
+            Device.removal_asked_at.is_(None),
+            Device.removed_at.is_(None),
+        )
+    ).one_or_none()
+    if row is None:
+        raise Unauthenticated("no paired phone has this key")
+    return row
+
+
+def _device(
+    claims: CellRecord, row: Row[bytes, UUID, int, str], request_kid: bytes
+) -> RecordDevice:
+    """Find the phone in the record; a row that says otherwise is nobody's word (T-09)."""
+    if claims.cell != row.cell_id or claims.epoch != row.epoch:
+        log.error("a row holds another record", extra={"cell_id": row.cell_id})
+        raise Unauthenticated("no paired phone has this key")
+    for device in claims.devices:
+        if device.kid == row.kid and device.request.thumbprint() == request_kid:
+            return device
+    raise Unauthenticated("no paired phone has this key")
+
+
+def _use_up(session: Session, *, jti: UUID, iat: int) -> None:
+    expires_at = datetime.fromtimestamp(iat, UTC) + timedelta(seconds=ACCEPTED_SECONDS + 1)
+    try:
+        session.execute(insert(RequestProof).values(jti=jti, expires_at=expires_at))
+    except IntegrityError as error:
+        session.rollback()
+        raise ProofReplayed("this request proof came before") from error

@@ -1,0 +1,42 @@
+"""The phones of a cell, as one of them shows them to its owner."""
+
+from datetime import datetime
+from typing import final
+
+import msgspec
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from backend.access.phones import AuthenticatedPhone
+from backend.model.tables import Device
+
+
+@final
+class ListedDevice(msgspec.Struct, frozen=True, kw_only=True):
+    """A phone that is paired, or was until its removal was asked for."""
+
+    kid: bytes
+    kind: str
+    paired_at: datetime
+    this: bool
+    """The phone that asks."""
+    removal_asked: bool
+
+
+def phones_of(session: Session, *, phone: AuthenticatedPhone) -> tuple[ListedDevice, ...]:
+    """List the phones of the asking phone's cell, the oldest first."""
+    rows = session.scalars(
+        select(Device)
+        .where(Device.cell_id == phone.cell, Device.removed_at.is_(None))
+        .order_by(Device.paired_at, Device.kid)
+    )
+    return tuple(
+        ListedDevice(
+            kid=row.kid,
+            kind=row.kind,
+            paired_at=row.paired_at,
+            this=row.kid == phone.kid,
+            removal_asked=row.removal_asked_at is not None,
+        )
+        for row in rows
+    )
