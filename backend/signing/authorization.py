@@ -1,0 +1,134 @@
+"""The relying party learns that the signer approved, and gets what it collects by.
+
+1. ``handle`` and ``csc_sad`` are opaque; of both only hashes are kept. The second follows from the
+   first, so that handing it out writes nothing.
+2. They count only for the relying party that asked, and only while the approval may be used.
+3. No ``csc_sad`` before the evidence is there. It opens nothing by itself: the door asks the
+   evidence again.
+"""
+
+import time
+from collections.abc import Callable
+from datetime import datetime
+from hashlib import sha256
+from typing import Any, Final, final
+from uuid import UUID
+
+import msgspec
+from sqlalchemy import Row, select
+from sqlalchemy.orm import Session
+
+from backend.errors import AuthorizationInvalid, SignerFrozen, TransactionOver
+from backend.model.tables import Approval, Transaction, TransactionState
+from backend.protocol.encoding import b64u
+from backend.signers.freeze import not_frozen
+from backend.signing.cancellation import cancel
+from backend.signing.moves import state_at
+
+POLL_SECONDS: Final = 0.25
+_CSC_SAD: Final = b"cellkey-csc-sad-v1\x00"
+
+
+@final
+class Authorization(msgspec.Struct, frozen=True, kw_only=True):
+    """The signer approved."""
+
+    csc_sad: str
+    expires_in: int
+    """Seconds, at least one."""
+
+
+@final
+class Waiting(msgspec.Struct, frozen=True):
+    """The signer has not answered yet."""
+
+
+def csc_sad_of(handle: bytes) -> str:
+    """Derive the ``csc_sad`` of a handle (design 5.4)."""
+    return b64u(sha256(_CSC_SAD + handle).digest())
+
+
+def authorization(
+    session: Session, *, handle: bytes, relying_party: UUID, now: datetime
+) -> Authorization | Waiting:
+    """Tell a relying party how the signer answered. Writes nothing; ends the read by a commit.
+
+    Raises:
+        AuthorizationInvalid: the handle is not this relying party's.
+        SignerFrozen: the signer's access is locked.
+        TransactionOver: rejected, expired, cancelled or failed; or signed, and its time is over.
+    """
+    found = _asked(session, handle, relying_party)
+    session.commit()
+    if not found.may_go_on:
+        raise SignerFrozen("the signer's access is locked")
+    state = state_at(found.state, expires_at=found.expires_at, use_by=found.use_by, now=now)
+    approved = state in {TransactionState.APPROVED, TransactionState.REDEEMED}
+    if state is TransactionState.PENDING or (approved and found.evidence is None):
+        return Waiting()
+    if not approved or now >= found.use_by:
+        raise TransactionOver(state)
+    seconds = int((found.use_by - now).total_seconds())
+    return Authorization(csc_sad=csc_sad_of(handle), expires_in=max(seconds, 1))
+
+
+def _asked(session: Session, handle: bytes, relying_party: UUID) -> Row[*tuple[Any, ...]]:
+    found = session.execute(
+        select(
+            Transaction.state,
+            Transaction.expires_at,
+            Transaction.use_by,
+            Approval.transaction_id.label("evidence"),
+            not_frozen(Transaction.signer_id).label("may_go_on"),
+        )
+        .outerjoin(Approval, Approval.transaction_id == Transaction.id)
+        .where(
+            Transaction.handle_hash == sha256(handle).digest(),
+            Transaction.relying_party_id == relying_party,
+        )
+    ).one_or_none()
+    if found is None:
+        raise AuthorizationInvalid("the handle is not known")
+    return found
+
+
+def wait_for_authorization(
+    sessions: Callable[[], Session],
+    *,
+    transaction: UUID,
+    handle: bytes,
+    relying_party: UUID,
+    until: datetime,
+    clock: Callable[[], datetime],
+    gone: Callable[[], bool],
+    pause: Callable[[float], None] = time.sleep,
+) -> Authorization:
+    """Wait for the signer in the name of a caller that blocks (CSC v1.0.4, ``implicit``).
+
+    The transaction is cancelled when the time is up or the caller has gone: nobody would collect
+    what is approved afterwards (CSC-128). No session is open between two looks.
+
+    Args:
+        sessions: makes a session for each look.
+        transaction: what is cancelled.
+        handle: of the transaction.
+        relying_party: who asked.
+        until: when the time is up.
+        clock: tells the time.
+        gone: tells whether the caller has closed its connection.
+        pause: waits so many seconds.
+
+    Raises:
+        SignerFrozen: the signer's access is locked.
+        TransactionOver: there is no approval; ``cancelled`` when the time is up.
+    """
+    while True:
+        with sessions() as session:
+            now = clock()
+            found = authorization(session, handle=handle, relying_party=relying_party, now=now)
+            if isinstance(found, Authorization):
+                return found
+            if now >= until or gone():
+                cancel(session, transaction=transaction, because="nobody waits for it", now=now)
+                raise TransactionOver(TransactionState.CANCELLED)
+        pause(POLL_SECONDS)

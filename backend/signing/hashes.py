@@ -1,0 +1,28 @@
+"""What may be asked for and collected: hashes of their algorithm's length, each once.
+
+The SAM says the same; here it costs nothing, and nothing is reserved for what cannot be signed.
+"""
+
+from collections.abc import Sequence
+from typing import Final
+
+from backend.algorithms import DIGEST_BYTES, HashAlgorithm
+from backend.errors import RequestRefused
+from backend.protocol.ask import HashName
+
+MOST_HASHES: Final = 10_000
+
+
+def check_hashes(unverified_hashes: Sequence[bytes], hash_alg: HashName) -> None:
+    """Check that these are hashes of that algorithm, and that none stands twice.
+
+    Raises:
+        RequestRefused: they are not.
+    """
+    if not 1 <= len(unverified_hashes) <= MOST_HASHES:
+        raise RequestRefused(f"1 to {MOST_HASHES} hashes")
+    length = DIGEST_BYTES[HashAlgorithm(hash_alg)]
+    if any(len(unverified) != length for unverified in unverified_hashes):
+        raise RequestRefused(f"a {hash_alg} hash has {length} bytes")
+    if len(set(unverified_hashes)) != len(unverified_hashes):
+        raise RequestRefused("a hash stands twice")

@@ -1,0 +1,131 @@
+"""The phone looks: what waits for it, and one ask with its list and the phone's lock.
+
+An ask to enrol is not among them: it belongs to a pairing, and to the phone that is being paired.
+"""
+
+from datetime import datetime
+from hashlib import sha256
+from typing import Final, final
+from uuid import UUID
+
+import msgspec
+from sqlalchemy import and_, select, update
+from sqlalchemy.orm import Session
+
+from backend.access.phones import AuthenticatedPhone
+from backend.errors import NotFound
+from backend.model.tables import AuthorisedHash, Lock, Transaction, TransactionState
+from backend.protocol.encoding import b64u
+from backend.signing.moves import in_time, state_at
+
+MOST_PENDING: Final = 100
+
+
+@final
+class PendingTransaction(msgspec.Struct, frozen=True, kw_only=True):
+    """One that waits for an answer."""
+
+    id: UUID
+    kind: str
+    expires_at: datetime
+
+
+@final
+class PendingList(msgspec.Struct, frozen=True, kw_only=True):
+    """What waits for a cell's phones, the oldest first."""
+
+    version: str
+    """Another text when another list; long polls compare it."""
+    transactions: tuple[PendingTransaction, ...]
+
+
+@final
+class ShownTransaction(msgspec.Struct, frozen=True, kw_only=True):
+    """All that a phone needs to show and approve."""
+
+    state: TransactionState
+    ask: str
+    items: tuple[str, ...]
+    """The list beside the ask, exact texts."""
+    lock: str
+    """This phone's lock of the cell's secret."""
+
+
+def pending(session: Session, *, cell: UUID, now: datetime) -> PendingList:
+    """List what waits for an answer. Commits, which ends the read."""
+    rows = session.execute(
+        select(Transaction.id, Transaction.kind, Transaction.expires_at)
+        .where(
+            Transaction.cell_id == cell,
+            Transaction.state == TransactionState.PENDING,
+            Transaction.kind != "enrol",
+            in_time(now),
+        )
+        .order_by(Transaction.created_at, Transaction.id)
+        .limit(MOST_PENDING)
+    ).all()
+    session.commit()
+    return PendingList(
+        version=b64u(sha256(b"".join(row.id.bytes for row in rows)).digest()),
+        transactions=tuple(
+            PendingTransaction(id=row.id, kind=row.kind, expires_at=row.expires_at) for row in rows
+        ),
+    )
+
+
+def show(
+    session: Session, *, phone: AuthenticatedPhone, transaction: UUID, now: datetime
+) -> ShownTransaction:
+    """Give a phone what it is asked, and record that it was opened. Commits.
+
+    Raises:
+        NotFound: it is none of this phone's cell, or the phone has no lock.
+    """
+    shown = session.execute(
+        select(
+            Transaction.state,
+            Transaction.ask,
+            Transaction.expires_at,
+            Transaction.use_by,
+            Transaction.seen_at,
+            Lock.lock,
+        )
+        .join(
+            Lock,
+            and_(
+                Lock.cell_id == Transaction.cell_id,
+                Lock.kind == "device",
+                Lock.key_id == phone.kid,
+            ),
+        )
+        .where(
+            Transaction.id == transaction,
+            Transaction.cell_id == phone.cell,
+            Transaction.kind != "enrol",
+        )
+    ).one_or_none()
+    if shown is None:
+        raise NotFound("no such request")
+    items = session.scalars(
+        select(AuthorisedHash.item)
+        .where(AuthorisedHash.transaction_id == transaction)
+        .order_by(AuthorisedHash.position)
+    ).all()
+    if shown.seen_at is None:
+        _record_seen(session, transaction, now)
+    session.commit()
+    return ShownTransaction(
+        state=state_at(shown.state, expires_at=shown.expires_at, use_by=shown.use_by, now=now),
+        ask=shown.ask,
+        items=tuple(items),
+        lock=shown.lock,
+    )
+
+
+def _record_seen(session: Session, transaction: UUID, now: datetime) -> None:
+    session.execute(
+        update(Transaction)
+        .where(Transaction.id == transaction, Transaction.seen_at.is_(None))
+        .values(seen_at=now)
+        .execution_options(synchronize_session=False)
+    )

@@ -1,0 +1,282 @@
+"""A transaction begins: somebody asks the signer.
+
+1. Who asks, for which hashes and in which words is settled here for good: the SAM renders the text
+   and signs the ask, and every later step goes by that.
+2. One commit holds transaction, authorised hashes and the messages that wake the phones: none of
+   them is there without the others.
+3. The relying party gets a ``handle``, of which only the hash is kept: whoever reads the database
+   can neither poll for the answer nor collect the signatures.
+4. While the SAM works, no transaction of the database is open.
+"""
+
+from datetime import UTC, datetime
+from hashlib import sha256
+from secrets import token_bytes
+from typing import Any, Final, Literal, final
+from uuid import UUID
+
+import msgspec
+from sqlalchemy import Row, insert, select
+from sqlalchemy.orm import Session
+
+from backend.delivery.outbox import enqueue_push
+from backend.errors import AlreadyThere, NotFound, RequestRefused, SummaryRefused
+from backend.model.tables import AuthorisedHash, Cell, Transaction, TransactionState
+from backend.protocol.ask import AskingParty, HashName
+from backend.protocol.encoding import b64u
+from backend.sam.transactions import (
+    OpenedTransaction,
+    OpenTransaction,
+    RequestedItem,
+    Transactions,
+)
+from backend.settings import Settings
+from backend.signing.askable import language, needs_certificate, read_cell
+from backend.signing.authorization import csc_sad_of
+from backend.signing.hashes import check_hashes
+
+HANDLE_BYTES: Final = 32
+AUTHORITY: Final = "authority"
+"""Id, in an ask's ``rp``, of the authority itself."""
+
+
+@final
+class Requester(msgspec.Struct, frozen=True, kw_only=True):
+    """The relying party that asks."""
+
+    id: UUID
+    client_id: str
+    name: str
+
+
+@final
+class SignatureOrder(msgspec.Struct, frozen=True, kw_only=True):
+    """What a relying party wants to have signed."""
+
+    relying_party: Requester
+    credential: UUID
+    hashes: tuple[bytes, ...]
+    hash_alg: HashName
+    labels: tuple[str, ...] | None
+    """One for each hash; without them the documents are numbered."""
+    fields: dict[str, Any] | None
+    """The typed ``transaction``; without it the request is ``generic``."""
+    description: str | None
+    """The relying party's own words, where there is no typed ``transaction``."""
+    lang: Literal["ru", "en"] | None
+    """``None``: the signer's."""
+
+
+@final
+class RequestedTransaction(msgspec.Struct, frozen=True, kw_only=True):
+    """What was asked, and what the relying party polls by."""
+
+    id: UUID
+    handle: bytes
+    """256 random bits, for that relying party alone."""
+    expires_at: datetime
+
+
+# --- by a relying party ---------------------------------------------------------
+
+
+def request_signatures(
+    session: Session,
+    transactions: Transactions,
+    order: SignatureOrder,
+    *,
+    settings: Settings,
+    now: datetime,
+) -> RequestedTransaction:
+    """Ask a signer, in a relying party's name, for signatures. Commits.
+
+    Raises:
+        NotFound: there is no such credential, or it has no certificate yet.
+        SignerFrozen: the signer's access is locked.
+        RequestRefused: hashes, labels or the certificate's time do not fit.
+        SummaryRefused: a field cannot be shown to a signer (T-06).
+        RecordRefused: the cell's record does not allow it.
+    """
+    check_hashes(order.hashes, order.hash_alg)
+    cell = read_cell(session, order.credential)
+    session.commit()
+    if cell.certificate is None or cell.certificate_expires_at is None:
+        raise NotFound("no such credential")
+    if cell.certificate_expires_at <= now:
+        raise RequestRefused("the certificate has expired")
+    exp = int(now.timestamp()) + settings.transaction_seconds
+    ask = OpenTransaction(
+        record=cell.record,
+        kind="sign",
+        rp=AskingParty(id=order.relying_party.client_id, name=order.relying_party.name),
+        lang=order.lang or language(cell.lang),
+        fields=_fields(order),
+        items=_items(order),
+        hash_alg=order.hash_alg,
+        exp=exp,
+        use_by=exp + settings.use_seconds,
+    )
+    opened = transactions.open_transaction(ask)
+    handle = token_bytes(HANDLE_BYTES)
+    row = _row(cell, ask, opened, now=now) | {
+        "relying_party_id": order.relying_party.id,
+        "handle_hash": sha256(handle).digest(),
+        "csc_sad_hash": sha256(csc_sad_of(handle).encode()).digest(),
+    }
+    session.execute(insert(Transaction).values(row))
+    _add_list(session, opened)
+    expires_at = _instant(exp)
+    enqueue_push(session, transaction=opened.id, cell=cell.id, now=now, expires_at=expires_at)
+    session.commit()
+    return RequestedTransaction(id=opened.id, handle=handle, expires_at=expires_at)
+
+
+def _fields(order: SignatureOrder) -> dict[str, Any]:
+    """Give the typed request; a description belongs to the ``generic`` one alone."""
+    if order.fields is None:
+        description = {} if order.description is None else {"description": order.description}
+        return {"type": "generic", **description}
+    if order.description is not None:
+        raise SummaryRefused("description", "stands in the transaction, not beside it")
+    return order.fields
+
+
+def _items(order: SignatureOrder) -> tuple[RequestedItem, ...]:
+    labels = order.labels or tuple(str(number) for number in range(1, len(order.hashes) + 1))
+    if len(labels) != len(order.hashes):
+        raise RequestRefused("one label for each hash")
+    return tuple(
+        RequestedItem(label=label, hash=wanted)
+        for label, wanted in zip(labels, order.hashes, strict=True)
+    )
+
+
+# --- by the authority -----------------------------------------------------------
+
+
+def request_certificate(
+    session: Session, transactions: Transactions, *, cell: UUID, settings: Settings, now: datetime
+) -> UUID:
+    """Ask a signer for the first approval, that of the certificate request. Commits.
+
+    Two clerks may come at once: the cell's row is locked before the last look, one of them goes on.
+
+    Returns:
+        The transaction.
+
+    Raises:
+        NotFound: there is no such cell.
+        SignerFrozen: the signer's access is locked.
+        AlreadyThere: see :func:`~backend.signing.askable.needs_certificate`.
+        SummaryRefused: the registered name cannot be shown, or is not the certificate's.
+        RecordRefused: the record does not allow it.
+    """
+    found = read_cell(session, cell)
+    session.commit()
+    exp = int(now.timestamp()) + settings.first_approval_seconds
+    ask = OpenTransaction(
+        record=found.record,
+        kind="certificate_request",
+        rp=AskingParty(id=AUTHORITY, name=settings.ca_name),
+        lang=language(found.lang),
+        fields={
+            "type": "certificate_request",
+            "subject": b64u(found.subject),
+            "name": found.name,
+            "ca": settings.ca_name,
+            "algorithm": found.algorithm,
+        },
+        items=(),
+        hash_alg="SHA-256",
+        exp=exp,
+        use_by=exp + settings.use_seconds,
+    )
+    opened = transactions.open_transaction(ask)
+    session.execute(select(Cell.id).where(Cell.id == cell).with_for_update(key_share=True))
+    if session.scalar(select(Cell.id).where(Cell.id == cell, needs_certificate())) is None:
+        raise AlreadyThere("there is a certificate, a request for it, or no phone to ask")
+    session.execute(insert(Transaction).values(_row(found, ask, opened, now=now)))
+    _add_list(session, opened)
+    enqueue_push(session, transaction=opened.id, cell=cell, now=now, expires_at=_instant(exp))
+    session.commit()
+    return opened.id
+
+
+def request_enrolment(
+    session: Session,
+    transactions: Transactions,
+    *,
+    cell: UUID,
+    signer_name: str,
+    settings: Settings,
+    now: datetime,
+    use_seconds: int,
+) -> OpenedTransaction:
+    """Ask a phone to enrol. Does not commit: the pairing's ticket goes into the same commit.
+
+    Args:
+        session: in whose transaction it is added.
+        transactions: who signs the ask.
+        cell: what the phone is to be paired with.
+        signer_name: whose signature that is, as the phone shows it.
+        settings: the authority's name.
+        now: from when on.
+        use_seconds: how long the pairing may take, from its ticket to its confirmation.
+
+    Raises:
+        NotFound: there is no such cell.
+        SignerFrozen: the signer's access is locked.
+        SummaryRefused: the name cannot be shown.
+        RecordRefused: the record does not allow it.
+    """
+    found = read_cell(session, cell)
+    use_by = int(now.timestamp()) + use_seconds
+    ask = OpenTransaction(
+        record=found.record,
+        kind="enrol",
+        rp=AskingParty(id=AUTHORITY, name=settings.ca_name),
+        lang=language(found.lang),
+        fields={"type": "enrol", "name": signer_name},
+        items=(),
+        hash_alg=None,
+        exp=use_by,
+        use_by=use_by,
+    )
+    opened = transactions.open_transaction(ask)
+    session.execute(insert(Transaction).values(_row(found, ask, opened, now=now)))
+    return opened
+
+
+# --- for all of them ------------------------------------------------------------
+
+
+def _instant(unix_seconds: int) -> datetime:
+    return datetime.fromtimestamp(unix_seconds, UTC)
+
+
+def _row(
+    cell: Row[*tuple[Any, ...]], ask: OpenTransaction, opened: OpenedTransaction, *, now: datetime
+) -> dict[str, object]:
+    """Make the transaction's row."""
+    return {
+        "id": opened.id,
+        "kind": ask.kind,
+        "cell_id": cell.id,
+        "signer_id": cell.signer_id,
+        "epoch": opened.epoch,
+        "state": TransactionState.PENDING,
+        "ask": opened.ask,
+        "tx_hash": opened.tx_hash,
+        "hash_alg": ask.hash_alg,
+        "created_at": now,
+        "expires_at": _instant(ask.exp),
+        "use_by": _instant(ask.use_by),
+    }
+
+
+def _add_list(session: Session, opened: OpenedTransaction) -> None:
+    rows = [
+        {"transaction_id": opened.id, "position": position, "item": item, "hash": wanted}
+        for position, (item, wanted) in enumerate(zip(opened.items, opened.hashes, strict=True))
+    ]
+    session.execute(insert(AuthorisedHash), rows)
