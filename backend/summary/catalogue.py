@@ -81,7 +81,10 @@ class Kind(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
     title: Words
     ask: Literal["sign", "enrol", "certificate_request"]
-    """The kind of ask that it belongs in (docs/phone-protocol.md 2)."""
+    """The kind of ask that it belongs in (docs/phone-protocol.md 2); the SAM refuses it in another.
+
+    A relying party asks only to ``sign``.
+    """
     least_documents: DocumentsBound
     most_documents: DocumentsBound
     fields: tuple[Leaf | Group, ...]
@@ -138,8 +141,5 @@ KINDS: Final[Mapping[str, Kind]] = {
     for name in ("payment", "generic", "enrol", "certificate_request")
 }
 """The kinds by ``fields.type``."""
-
-RELYING_PARTY_KINDS: Final = tuple(name for name, kind in KINDS.items() if kind.ask == "sign")
-"""What a relying party may ask as ``transaction``; the others only the service."""
 
 PHRASES: Final = read_toml("phrases.toml", kind=Phrases)

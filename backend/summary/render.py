@@ -60,18 +60,6 @@ def render(
     return Text(lang=language, title=kind.title.of(language), lines=lines)
 
 
-def kind_of_ask(fields: Mapping[str, object]) -> str:
-    """Name the kind of ask (``sign``, ``enrol``, …) that a request belongs in.
-
-    Whoever signs an ask refuses one of another kind: a certificate request must not be read as an
-    invoice.
-
-    Raises:
-        SummaryRefused: the request is of no known kind.
-    """
-    return _kind(fields).ask
-
-
 def sms_pairing_code(*, lang: str, ca_name: str, twelve: str, code: str) -> str:
     """Write the SMS that carries a pairing code (protocol, section 5; T-32).
 

@@ -9,12 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backend.errors import SummaryRefused
-from backend.summary.catalogue import KINDS, RELYING_PARTY_KINDS
+from backend.summary.catalogue import KINDS
 from backend.summary.characters import SHOWN
 from backend.summary.render import (
     LONGEST_TEXT,
     MOST_LABELS,
-    kind_of_ask,
     push_text,
     sms_pairing_code,
 )
@@ -53,19 +52,14 @@ def test_an_unknown_language_is_refused(lang: str) -> None:
         sms_pairing_code(lang=lang, ca_name="CA", twelve=TWELVE, code=CODE)
 
 
-def test_a_request_belongs_in_one_kind_of_ask() -> None:
-    assert {kind: kind_of_ask({"type": kind}) for kind in KINDS} == {
+def test_a_kind_belongs_in_one_kind_of_ask() -> None:
+    """A certificate request must not be read as an invoice; the SAM holds asks to it."""
+    assert {name: kind.ask for name, kind in KINDS.items()} == {
         "payment": "sign",
         "generic": "sign",
         "enrol": "enrol",
         "certificate_request": "certificate_request",
     }
-    with pytest.raises(SummaryRefused, match=r"^type: "):
-        kind_of_ask({"type": "amend"})
-
-
-def test_a_relying_party_cannot_ask_what_the_service_alone_asks() -> None:
-    assert RELYING_PARTY_KINDS == ("payment", "generic")
 
 
 @pytest.mark.parametrize("kind", sorted(KINDS))
