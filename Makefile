@@ -44,7 +44,7 @@ test: lint $(DONE)/test-programs ## Check the form of the code, then run all tes
 
 lint: $(DONE)/development ## Check form, types and the direction of imports
 	@echo "ruff"
-	@$(BIN)/ruff check --quiet .
+	@$(BIN)/ruff check --quiet --output-format concise .
 	@$(BIN)/ruff format --check --quiet .
 	@echo "mypy"
 	@$(BIN)/mypy --no-error-summary
