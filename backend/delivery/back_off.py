@@ -4,6 +4,7 @@ from typing import Final
 
 FIRST_STEP_SECONDS: Final = 1.0
 LONGEST_STEP_SECONDS: Final = 900.0
+MOST_DOUBLINGS: Final = 10
 
 
 def pause_seconds(attempts: int, *, jitter: float, retry_after_seconds: int | None) -> float:
@@ -13,5 +14,7 @@ def pause_seconds(attempts: int, *, jitter: float, retry_after_seconds: int | No
     of a step away, so that what failed together is not repeated together. What the service asked
     for comes on top, never less.
     """
-    step = min(LONGEST_STEP_SECONDS, FIRST_STEP_SECONDS * 2.0 ** (attempts - 1))
+    # Bounded, for an outage counts its failures without end and a float ends at 2 ** 1023.
+    doublings = min(attempts - 1, MOST_DOUBLINGS)
+    step = min(LONGEST_STEP_SECONDS, FIRST_STEP_SECONDS * 2.0**doublings)
     return (retry_after_seconds or 0) + step * (1.0 - jitter / 2)

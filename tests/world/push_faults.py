@@ -21,12 +21,19 @@ class Faults:
         return self._next.popleft() if self._next else None
 
     def answer(
-        self, status: int, *, times: int = 1, retry_after: str | None = None, text: str = "no"
+        self,
+        status: int,
+        *,
+        times: int = 1,
+        retry_after: str | None = None,
+        text: str = "no",
+        meanwhile: Callable[[], object] = lambda: None,
     ) -> None:
-        """Answer the next messages with a status of one's own."""
+        """Answer the next messages with a status of one's own, once ``meanwhile`` has happened."""
         headers = {} if retry_after is None else {"Retry-After": retry_after}
 
         async def answer(_request: web.Request) -> web.StreamResponse:
+            meanwhile()
             return web.Response(status=status, headers=headers, text=text)
 
         self._next.extend([answer] * times)

@@ -62,6 +62,7 @@ class Received:
 
     token: str
     headers: dict[str, str]
+    """By their names in lower case."""
     body: bytes
 
 
@@ -141,7 +142,8 @@ class PushService:
     async def _accept(self, request: web.Request) -> web.StreamResponse:
         body = await request.read()
         token = request.match_info["token"]
-        self.received.append(Received(token, dict(request.headers), body))
+        headers = {name.lower(): value for name, value in request.headers.items()}
+        self.received.append(Received(token, headers, body))
         fault = self.faults.take()
         if fault is not None:
             return await fault(request)
@@ -238,9 +240,9 @@ async def _say_refusals(
 
 
 @contextmanager
-def running_push_service(*, ca_out: Path) -> Iterator[PushService]:
+def running_push_service(*, ca_out: Path, host: str = HOST) -> Iterator[PushService]:
     """Run the service in a thread of its own."""
-    service = PushService(ca_out=ca_out)
+    service = PushService(ca_out=ca_out, host=host)
     loop = asyncio.new_event_loop()
     ready = Event()
     thread = Thread(

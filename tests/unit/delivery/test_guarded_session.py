@@ -191,7 +191,7 @@ def test_a_pinned_host_is_reached_at_its_address_without_resolving(
         answer = session.post(endpoint.url, data=b"hello")
     assert answer.status_code == 404
     (received,) = push_service.received
-    assert (received.headers["Host"], received.body) == (push_service.host, b"hello")
+    assert (received.headers["host"], received.body) == (push_service.host, b"hello")
 
 
 def test_a_redirect_is_not_followed(push_service: PushService, endpoint: AllowedEndpoint) -> None:
