@@ -16,9 +16,7 @@ from typing import Protocol, final
 
 import msgspec
 
-from backend.algorithms import HashAlgorithm as HashAlgorithm
-from backend.algorithms import KeyAlgorithm as KeyAlgorithm
-from backend.algorithms import SignatureScheme as SignatureScheme
+from backend.algorithms import HashAlgorithm, KeyAlgorithm, SignatureScheme
 
 
 class SigningServiceKey(StrEnum):

@@ -9,13 +9,19 @@ import atexit
 import os
 import shutil
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from itertools import count
 from pathlib import Path
 from typing import NamedTuple
 
+import pkcs11
+import pytest
+
 from backend.hsm.pkcs11 import PAUSES_SECONDS, REST_SECONDS, Pkcs11Hsm
-from backend.hsm.pkcs11_provision import provision
+from backend.hsm.pkcs11_binding import TemplateMapper, load_module
+from backend.hsm.pkcs11_provision import make_wrapping_key, provision
 
 MODULE = Path(os.environ.get("SOFTHSM2_MODULE", "/usr/lib/softhsm/libsofthsm2.so"))
 SO_PIN = "so-pin-of-tests"
@@ -45,6 +51,32 @@ class Token(NamedTuple):
             pauses_seconds=pauses_seconds,
             rest_seconds=rest_seconds,
         )
+
+    def attacker(self) -> pkcs11.Session:
+        """A live session beside Cellkey's, in the same process: it may do all that the user may."""
+        token = load_module(MODULE).token(self.label)
+        try:
+            return token.open(rw=True, user_pin=PIN)
+        except pkcs11.UserAlreadyLoggedIn:
+            return token.open(rw=True)
+
+    @contextmanager
+    def security_officer(self) -> Iterator[pkcs11.Session]:
+        """A session of the security officer; everybody else of this process is logged out."""
+        log_everybody_out()
+        token = load_module(MODULE).token(self.label)
+        with token.open(rw=True, so_pin=SO_PIN, attribute_mapper=TemplateMapper()) as session:
+            yield session
+
+    def initialise(self) -> None:
+        """Make the service keys, as ``cellkey hsm init`` does."""
+        log_everybody_out()
+        provision(module=MODULE, token=self.label, so_pin=SO_PIN, pin=PIN)
+
+    def add_wrapping_key(self, kw: str) -> None:
+        """Make a further wrapping key."""
+        with self.security_officer() as session:
+            make_wrapping_key(session, kw)
 
     @property
     def environment(self) -> dict[str, str]:
@@ -89,9 +121,17 @@ class SoftHsm:
         return Token(label=label, pin_file=self.pin_file, folder=folder, conf=self.conf)
 
 
+def log_everybody_out() -> None:
+    """Finalise and initialise the module: sessions, logins and session objects are gone."""
+    module = load_module(MODULE)
+    module.reinitialise(module.started())
+
+
 @cache
 def softhsm() -> SoftHsm:
     """The store of this process; it is gone when the process ends."""
+    if not MODULE.exists():
+        pytest.skip("SoftHSM 2 is not installed")
     folder = Path(tempfile.mkdtemp(prefix="cellkey-softhsm-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     store = SoftHsm(folder)
