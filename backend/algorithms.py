@@ -13,7 +13,7 @@ class KeyAlgorithm(StrEnum):
 
 
 class SignatureScheme(StrEnum):
-    """How an opened key signs a digest; PSS takes MGF1 of the same hash and a salt of its length."""
+    """How an opened key signs a digest. PSS: MGF1 of the same hash, a salt of its length."""
 
     ECDSA = "ecdsa"
     RSA_PKCS1 = "rsa-pkcs1"

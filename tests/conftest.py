@@ -28,6 +28,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     """In CI a skipped test is a failure: it proved nothing."""
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
     if os.environ.get("CI") and reporter and reporter.stats.get("skipped"):
+        reporter.write_line("CI: a skipped test is a failure", red=True)
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
