@@ -1,0 +1,89 @@
+"""The record's next epoch and the views that follow it, in one commit.
+
+Each function's first statement takes the row that decides, under a condition; who comes second
+changes nothing. (cell, epoch) is unique, so a record is never followed by two.
+"""
+
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import delete, insert, update
+from sqlalchemy.orm import Session
+
+from backend.devices.enrolment.held import HeldPairing
+from backend.model.tables import (
+    Cell,
+    Device,
+    Enrolment,
+    Lock,
+    Pairing,
+    PairingState,
+    PushSubscription,
+    Record,
+    TransactionState,
+)
+from backend.sam.cells import Enrolled, NextRecord
+from backend.signers.freeze import not_frozen
+from backend.signing.moves import move
+
+
+def believe(session: Session, held: HeldPairing, enrolled: Enrolled, *, now: datetime) -> bool:
+    """Write a phone that the SAM believes; ``False`` if the pairing is not waiting any more.
+
+    Does not commit.
+    """
+    confirmed = session.execute(
+        update(Pairing)
+        .where(
+            Pairing.id == held.pairing,
+            Pairing.state == PairingState.ENROLLED,
+            Pairing.transaction_id == held.transaction,
+            not_frozen(Pairing.signer_id),
+        )
+        .values(state=PairingState.CONFIRMED)
+        .returning(Pairing.id)
+    ).first()
+    if confirmed is None or not _follow(
+        session, held.cell, record=enrolled.record, epoch=enrolled.epoch, now=now
+    ):
+        return False
+    phone = {"kid": enrolled.kid, "request_kid": enrolled.request_kid, "kind": enrolled.kind}
+    session.execute(insert(Device).values(phone | {"cell_id": held.cell, "paired_at": now}))
+    lock = {"kind": "device", "key_id": enrolled.kid, "lock": enrolled.device_lock}
+    session.execute(insert(Lock).values(lock | {"cell_id": held.cell, "created_at": now}))
+    session.execute(delete(Lock).where(Lock.cell_id == held.cell, Lock.kind == "envelope"))
+    session.execute(
+        update(Enrolment).where(Enrolment.pairing_id == held.pairing).values(sealed=None)
+    )
+    # The confirmation is the ask's approval, and uses it up at once.
+    move(session, held.transaction, TransactionState.APPROVED, answered_at=now)
+    move(session, held.transaction, TransactionState.REDEEMED)
+    return True
+
+
+def forget_phone(
+    session: Session, *, cell: UUID, kid: bytes, following: NextRecord, now: datetime
+) -> bool:
+    """Write the record without a phone; ``False`` if it went on meanwhile. Does not commit."""
+    if not _follow(session, cell, record=following.record, epoch=following.epoch, now=now):
+        return False
+    session.execute(update(Device).where(Device.kid == kid).values(removed_at=now))
+    session.execute(
+        delete(Lock).where(Lock.cell_id == cell, Lock.kind == "device", Lock.key_id == kid)
+    )
+    session.execute(delete(PushSubscription).where(PushSubscription.kid == kid))
+    return True
+
+
+def _follow(session: Session, cell: UUID, *, record: str, epoch: int, now: datetime) -> bool:
+    """Let a record follow the one that it names."""
+    followed = session.execute(
+        update(Cell)
+        .where(Cell.id == cell, Cell.epoch == epoch - 1)
+        .values(epoch=epoch)
+        .returning(Cell.id)
+    ).first()
+    if followed is None:
+        return False
+    session.execute(insert(Record).values(cell_id=cell, epoch=epoch, record=record, created_at=now))
+    return True
