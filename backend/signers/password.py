@@ -12,10 +12,12 @@
 
 import unicodedata
 from datetime import datetime, timedelta
+from math import ceil
 from threading import BoundedSemaphore
-from typing import Final
+from typing import Final, final
 from uuid import UUID
 
+import msgspec
 from argon2.low_level import Type, hash_secret_raw
 from sqlalchemy import update
 from sqlalchemy.orm import Session
@@ -117,31 +119,44 @@ def change(
 # --- tries --------------------------------------------------------------------
 
 
-def count_try(
-    session: Session, *, signer: UUID, tries: int, tried_at: datetime | None, now: datetime
-) -> None:
-    """Count a try before it is checked. Commits, so that a crash does not forget it.
+@final
+class Tries(msgspec.Struct, frozen=True, kw_only=True):
+    """``password_tries`` and ``password_tried_at`` as the caller has just read them."""
 
-    Args:
-        session: ends with a commit.
-        signer: whose password is tried.
-        tries: ``password_tries`` as the caller has just read it.
-        tried_at: ``password_tried_at``, likewise.
-        now: the time.
+    used: int
+    last_at: datetime | None
+
+    def still_counting(self, now: datetime) -> int:
+        """How many count now: a day later all are forgotten."""
+        if self.last_at is None or now - self.last_at >= FORGOTTEN_AFTER:
+            return 0
+        return self.used
+
+
+def refuse_paused(tries: Tries, *, now: datetime) -> None:
+    """Go no further before the pause after the last try is over.
 
     Raises:
-        TooManyTries: the pause is not over, or another try of this signer runs.
+        TooManyTries: it is not.
     """
-    since = now - tried_at if tried_at else FORGOTTEN_AFTER
-    used = tries if since < FORGOTTEN_AFTER else 0
-    wait = pause_seconds(used) - since.total_seconds()
-    if used and wait > 0:
-        session.rollback()
-        raise TooManyTries("too many wrong passwords", retry_after_seconds=int(wait) + 1)
+    pause = timedelta(seconds=pause_seconds(tries.still_counting(now)))
+    if tries.last_at is not None and now < tries.last_at + pause:
+        left = tries.last_at + pause - now
+        raise TooManyTries(
+            "too many wrong passwords", retry_after_seconds=ceil(left.total_seconds())
+        )
+
+
+def count_try(session: Session, *, signer: UUID, tries: Tries, now: datetime) -> None:
+    """Count a try before it is checked. Commits, so that a crash does not forget it.
+
+    Raises:
+        TooManyTries: another try of this signer was counted meanwhile.
+    """
     counted = session.execute(
         update(Signer)
-        .where(Signer.id == signer, Signer.password_tries == tries)
-        .values(password_tries=used + 1, password_tried_at=now)
+        .where(Signer.id == signer, Signer.password_tries == tries.used)
+        .values(password_tries=tries.still_counting(now) + 1, password_tried_at=now)
         .returning(Signer.id)
     ).first()
     session.commit()

@@ -72,6 +72,14 @@ class Ticket(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @final
+class _Hashes(msgspec.Struct, frozen=True, kw_only=True):
+    """A of the password, and of the one that replaces it."""
+
+    current: bytes
+    new: bytes | None
+
+
+@final
 class _Proven(msgspec.Struct, frozen=True, kw_only=True):
     """A password that the SAM found right, and what its change left behind."""
 
@@ -110,15 +118,12 @@ def open_ticket(
         raise _unknown(sign_in)
     if envelope.change_due:
         _check_new_password(envelope, sign_in)
-    password.count_try(
-        session,
-        signer=envelope.signer,
-        tries=envelope.password_tries,
-        tried_at=envelope.password_tried_at,
-        now=now,
-    )
+    tries = password.Tries(used=envelope.password_tries, last_at=envelope.password_tried_at)
+    password.refuse_paused(tries, now=now)
+    hashes = _hash(envelope, sign_in)
+    password.count_try(session, signer=envelope.signer, tries=tries, now=now)
     try:
-        proven = _prove(session, cells, envelope, sign_in)
+        proven = _prove(session, cells, envelope, hashes)
         return _begin(session, cells, transactions, envelope, proven, settings=settings, now=now)
     except (SamUnavailable, HsmUnavailable):
         session.rollback()
@@ -156,37 +161,42 @@ def _check_new_password(envelope: PrintedEnvelope, sign_in: SignIn) -> None:
         raise PasswordUnfit("choose another password than the envelope's")
 
 
-def _prove(session: Session, cells: Cells, envelope: PrintedEnvelope, sign_in: SignIn) -> _Proven:
-    """Have the SAM check the password, and change it where that is due."""
-    if envelope.change_due:
-        return _changed(session, cells, envelope, sign_in)
-    current = sign_in.password if sign_in.new_password is None else sign_in.new_password
-    password_hash = password.argon2_hash(current, envelope.salt)
-    password.check(
-        cells,
-        signer=envelope.signer,
-        password_hash=password_hash,
-        verifier=envelope.verifier,
-        ask=None,
-    )
-    return _Proven(password_hash=password_hash, verifier=envelope.verifier, locks={})
+def _hash(envelope: PrintedEnvelope, sign_in: SignIn) -> _Hashes:
+    """Compute what the SAM is asked with; the slow part, with no transaction open."""
+    new = sign_in.new_password
+    if envelope.change_due and new is not None:
+        first = plain_first_password(sign_in.password)
+        return _Hashes(
+            current=password.argon2_hash(first, envelope.salt),
+            new=password.argon2_hash(new, envelope.salt),
+        )
+    current = sign_in.password if new is None else new
+    return _Hashes(current=password.argon2_hash(current, envelope.salt), new=None)
 
 
-def _changed(session: Session, cells: Cells, envelope: PrintedEnvelope, sign_in: SignIn) -> _Proven:
-    """Have every lock of the signer sealed under the new password."""
+def _prove(session: Session, cells: Cells, envelope: PrintedEnvelope, hashes: _Hashes) -> _Proven:
+    """Have the SAM check the password, and seal every lock of the signer under the new one."""
+    if hashes.new is None:
+        password.check(
+            cells,
+            signer=envelope.signer,
+            password_hash=hashes.current,
+            verifier=envelope.verifier,
+            ask=None,
+        )
+        return _Proven(password_hash=hashes.current, verifier=envelope.verifier, locks={})
     held = password_locks(session, envelope.signer)
     session.rollback()
-    new_hash = password.argon2_hash(sign_in.new_password or "", envelope.salt)
     changed = password.change(
         cells,
         signer=envelope.signer,
-        old_hash=password.argon2_hash(plain_first_password(sign_in.password), envelope.salt),
-        new_hash=new_hash,
+        old_hash=hashes.current,
+        new_hash=hashes.new,
         verifier=envelope.verifier,
         locks=tuple(held.values()),
     )
     return _Proven(
-        password_hash=new_hash,
+        password_hash=hashes.new,
         verifier=changed.verifier,
         locks=dict(zip(held, changed.locks, strict=True)),
     )
