@@ -1,0 +1,136 @@
+"""A cell becomes a credential: the certificate, after the signer's first approval.
+
+1. The request's signature goes through the door like any other; the authority then checks ask and
+   approval again, and builds the request itself (docs/phone-protocol.md, 7).
+2. One commit holds certificate and the record that is confirmed by it. A crash before it costs
+   nothing: the signature is stored, and the next call gets it again.
+3. A cell has one certificate. Who comes second, or finds the record gone on, changes nothing.
+"""
+
+import logging
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import final
+from uuid import UUID
+
+import msgspec
+from sqlalchemy import and_, insert, select, update
+from sqlalchemy.orm import Session
+
+from backend.errors import NotApproved, NotFound
+from backend.model.tables import Approval, AuthorisedHash, Cell, Record, Transaction
+from backend.sam.releases import Releases
+from backend.sam.service_keys import IssueCertificate, IssuedCertificate, ServiceKeys
+from backend.signing.release import release_certificate_request
+
+log = logging.getLogger(__name__)
+
+Clock = Callable[[], datetime]
+
+
+@final
+class _Approved(msgspec.Struct, frozen=True, kw_only=True):
+    """An approved request and the cell it is for, as the rows have them."""
+
+    cell: UUID
+    certified: bool
+    record: str
+    ask: str
+    approval: str
+    items: tuple[str, ...]
+
+
+def issue_certificate(
+    session: Session,
+    releases: Releases,
+    service_keys: ServiceKeys,
+    *,
+    transaction: UUID,
+    now: Clock,
+) -> bool:
+    """Have the certificate issued that the signer approved. Commits more than once.
+
+    Returns:
+        Whether this call wrote it; ``False`` where the cell has one, or changed meanwhile.
+
+    Raises:
+        NotFound: there is no such certificate request.
+        NotApproved: the signer has not approved.
+        DoorRefused: the authority does not accept the evidence.
+        CellkeyError: whatever :func:`backend.signing.release.release` raises.
+    """
+    approved = _read(session, transaction)
+    session.rollback()
+    if approved.certified:
+        return False
+    signature = release_certificate_request(session, releases, transaction=transaction, now=now)
+    issued = service_keys.certificate(
+        IssueCertificate(
+            record=approved.record,
+            ask=approved.ask,
+            items=approved.items,
+            approval=approved.approval,
+            signature=signature,
+        )
+    )
+    if not _keep(session, approved.cell, issued, now()):
+        session.rollback()
+        return False
+    session.commit()
+    log.info("certificate issued", extra={"cell_id": approved.cell, "transaction_id": transaction})
+    return True
+
+
+def _read(session: Session, transaction: UUID) -> _Approved:
+    row = session.execute(
+        select(
+            Cell.id,
+            Cell.certificate,
+            Record.record,
+            Transaction.ask,
+            Approval.approval,
+        )
+        .join(Cell, Cell.id == Transaction.cell_id)
+        .join(Record, and_(Record.cell_id == Cell.id, Record.epoch == Cell.epoch))
+        .outerjoin(Approval, Approval.transaction_id == Transaction.id)
+        .where(Transaction.id == transaction, Transaction.kind == "certificate_request")
+    ).one_or_none()
+    if row is None:
+        raise NotFound("no such certificate request")
+    if row.approval is None:
+        raise NotApproved("the signer has not approved the certificate request")
+    items = session.scalars(
+        select(AuthorisedHash.item)
+        .where(AuthorisedHash.transaction_id == transaction)
+        .order_by(AuthorisedHash.position)
+    )
+    return _Approved(
+        cell=row.id,
+        certified=row.certificate is not None,
+        record=row.record,
+        ask=row.ask,
+        approval=row.approval,
+        items=tuple(items),
+    )
+
+
+def _keep(session: Session, cell: UUID, issued: IssuedCertificate, now: datetime) -> bool:
+    """Write certificate and record, if the record that it follows is still the newest."""
+    kept = session.execute(
+        update(Cell)
+        .where(Cell.id == cell, Cell.epoch == issued.epoch - 1, Cell.certificate.is_(None))
+        .values(
+            certificate=issued.certificate,
+            certificate_expires_at=datetime.fromtimestamp(issued.not_after, UTC),
+            epoch=issued.epoch,
+        )
+        .returning(Cell.id)
+    ).first()
+    if kept is None:
+        return False
+    session.execute(
+        insert(Record).values(
+            cell_id=cell, epoch=issued.epoch, record=issued.record, created_at=now
+        )
+    )
+    return True
