@@ -24,6 +24,7 @@ from backend.errors import AlreadyThere, NotFound, RequestRefused, SummaryRefuse
 from backend.model.tables import AuthorisedHash, Cell, Transaction, TransactionState
 from backend.protocol.ask import AskingParty, HashName
 from backend.protocol.encoding import b64u
+from backend.protocol.names import readable_name
 from backend.sam.transactions import (
     OpenedTransaction,
     OpenTransaction,
@@ -182,7 +183,7 @@ def request_certificate(
         fields={
             "type": "certificate_request",
             "subject": b64u(found.subject),
-            "name": found.name,
+            "name": readable_name(found.subject),
             "ca": settings.ca_name,
             "algorithm": found.algorithm,
         },
