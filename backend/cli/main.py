@@ -48,9 +48,7 @@ class LazyGroup(click.Group):
         lazy = COMMANDS.get(name)
         if lazy is None:
             return None
-        command = getattr(import_module(lazy.module), lazy.name)
-        if not isinstance(command, click.Command):
-            raise TypeError(f"{lazy.module}.{lazy.name} is no command")
+        command: click.Command = getattr(import_module(lazy.module), lazy.name)
         return command
 
     def format_commands(self, _context: click.Context, formatter: click.HelpFormatter) -> None:

@@ -51,6 +51,14 @@ def test_an_error_of_ours_is_one_line_and_exit_code_1() -> None:
     assert "databse_url" in result.output
 
 
+def test_upgrade_makes_a_database_on_a_server_too(postgresql_url: str) -> None:
+    result = CliRunner().invoke(
+        main, ["db", "upgrade"], env={"CELLKEY_DATABASE_URL": postgresql_url}
+    )
+
+    assert result.exit_code == 0, result.output
+
+
 def test_upgrade_makes_the_database_and_its_folder(tmp_path: Path) -> None:
     folder = tmp_path / "deep" / "var"
     first = _db(folder, "upgrade", "--json")
