@@ -17,7 +17,6 @@ from backend.virtual_phone.jose import Jwk, jwk_of, seal, sign
 
 Decision = Literal["reject", "not_me"]
 PhoneKind = Literal["virtual", "pwa"]
-NO_KEY = bytes(32)
 
 
 class Sealed(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,7 +52,7 @@ def approval_challenge(*, tx_hash: bytes, epk: bytes) -> bytes:
     return sha256(b"cell-approve-v1\0" + tx_hash + epk)
 
 
-def enrolment_challenge(*, tx_hash: bytes, keys: PhoneKeys, epk: bytes = NO_KEY) -> bytes:
+def enrolment_challenge(*, tx_hash: bytes, keys: PhoneKeys, epk: bytes) -> bytes:
     """What a passkey signs at registration, twice."""
     return sha256(b"cell-enrol-v1\0" + tx_hash + b"".join(thumbprints(keys)) + epk)
 

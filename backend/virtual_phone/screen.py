@@ -14,7 +14,7 @@ from backend.virtual_phone.documents import Item
 from backend.virtual_phone.transactions import Shown
 
 COLUMNS = 62
-LABELS_SHOWN = 5
+LABELS_SHOWN = 20
 INVISIBLE = ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp")
 NOT_SHOWN = "\ufffd"
 

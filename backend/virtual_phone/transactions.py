@@ -4,6 +4,7 @@ A transaction is shown only as a :class:`Shown`, which :func:`checked_transactio
 checks. An approval is stored before it is sent; sending again repeats those bytes.
 """
 
+import re
 from uuid import uuid4
 
 import msgspec
@@ -24,8 +25,6 @@ from backend.virtual_phone.jose import jwk_of, new_key
 from backend.virtual_phone.keystore import Approval, Device, Keystore, State
 from backend.virtual_phone.locks import open_device_lock
 from backend.virtual_phone.phone_keys import approval_key, request_key, unlock
-
-NUMBER_DIGITS = 2
 
 
 class Shown(msgspec.Struct, frozen=True, kw_only=True):
@@ -149,7 +148,7 @@ def make_refusal(shown: Shown, *, device: Device, decision: Decision, now: int) 
 def _consented(checked: CheckedAsk, consent: Consent) -> None:
     number = consent.number
     if checked.ask.number_asked:
-        if number is None or len(number) != NUMBER_DIGITS or not number.isdecimal():
+        if number is None or not re.fullmatch("[0-9]{2}", number):
             raise CannotAnswer("the ask wants the two-digit number of the other screen")
     elif number is not None:
         raise CannotAnswer("the ask wants no number")

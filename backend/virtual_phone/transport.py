@@ -22,6 +22,7 @@ from backend.virtual_phone.encoding import read_json
 from backend.virtual_phone.errors import ConnectionLost, MessageRefused, ServerRefused, Unreachable
 
 ANSWER_LIMIT = 1 << 23
+PIECE = 1 << 16
 ATTEMPTS = 6
 FIRST_PAUSE_SECONDS = 0.5
 LONGEST_PAUSE_SECONDS = 30.0
@@ -92,17 +93,16 @@ class RequestsHttp:
                 request.url,
                 headers=dict(request.headers),
                 data=request.body,
+                auth=_as_it_is,
                 timeout=timeout_seconds,
                 allow_redirects=False,
                 stream=True,
             ) as answer:
-                body = answer.raw.read(ANSWER_LIMIT + 1, decode_content=False)
+                body = _limited(answer)
                 headers = {name.lower(): value for name, value in answer.headers.items()}
                 status = answer.status_code
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
             raise ConnectionLost(f"{request.method} {request.url}: {error}") from error
-        if len(body) > ANSWER_LIMIT:
-            raise MessageRefused(f"an answer is longer than {ANSWER_LIMIT} bytes")
         return Response(status=status, headers=headers, body=body)
 
 
@@ -186,7 +186,7 @@ class Caller:
         prove: Prove | None,
         timeout_seconds: float,
     ) -> Response:
-        headers = {"Accept": "application/json"}
+        headers: dict[str, str] = {}
         if body is not None:
             headers["Content-Type"] = "application/json"
         if prove is not None:
@@ -221,13 +221,28 @@ def refused(answer: Response) -> ServerRefused:
     )
 
 
+def _as_it_is(request: requests.PreparedRequest) -> requests.PreparedRequest:
+    """Keep the phone's own ``Authorization``; without this a .netrc would replace it."""
+    return request
+
+
+def _limited(answer: requests.Response) -> bytes:
+    """The body as it came over the wire, ``Content-Encoding`` and all."""
+    body = bytearray()
+    while piece := answer.raw.read(PIECE, decode_content=False):
+        body += piece
+        if len(body) > ANSWER_LIMIT:
+            raise MessageRefused(f"an answer is longer than {ANSWER_LIMIT} bytes")
+    return bytes(body)
+
+
 def _nobody(*_message: object) -> None:
     """Watch nothing."""
 
 
 def _pause_seconds(retry_after: str | None, *, attempt: int) -> float:
     growing = FIRST_PAUSE_SECONDS * (1 << attempt)
-    if retry_after is not None and retry_after.isdecimal():
+    if retry_after is not None and retry_after.isascii() and retry_after.isdecimal():
         growing = max(growing, float(retry_after))
     return min(growing, LONGEST_PAUSE_SECONDS)
 
