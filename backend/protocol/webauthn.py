@@ -114,9 +114,10 @@ def verify_assertion(assertion: Assertion, *, expected_challenge: bytes, passkey
         challenge=expected_challenge,
         origin=passkey.origin,
     )
-    _check_authenticator_data(
-        _authenticator_data(assertion.authenticator_data), rp_id=passkey.rp_id
-    )
+    data = _authenticator_data(assertion.authenticator_data)
+    _check_authenticator_data(data, rp_id=passkey.rp_id)
+    if data.credential_data is not None:
+        raise MalformedMessage("webauthn: an assertion carries no credential (WebAuthn, 6.1)")
     signed = assertion.authenticator_data + hashlib.sha256(assertion.client_data_json).digest()
     try:
         passkey.key.public_key().verify(assertion.signature, signed, ec.ECDSA(SHA256()))

@@ -1,0 +1,134 @@
+"""The cell record: what contradicts itself is never believed (docs/phone-protocol.md, 4)."""
+
+from copy import deepcopy
+from typing import Any
+
+import pytest
+
+from backend.errors import MalformedMessage, NotFound
+from backend.protocol.record import record_hash, sign_record
+from tests.unit.protocol import by_hand, cast
+from tests.unit.protocol.cast import BY_TYP, KS
+
+EXAMPLE = BY_TYP["cell-record+jwt"]
+PHONE: dict[str, Any] = EXAMPLE.good["devices"][0]
+PASSKEY: dict[str, Any] = PHONE["webauthn"]
+PLAIN = {"kind": "virtual", "uv": "self_asserted", "webauthn": None}
+
+
+def phone(**changes: object) -> dict[str, Any]:
+    return {"devices": [deepcopy(PHONE) | changes]}
+
+
+def passkey(**changes: object) -> dict[str, Any]:
+    return phone(webauthn=PASSKEY | changes)
+
+
+def policy(**changes: object) -> dict[str, Any]:
+    whole: dict[str, Any] = EXAMPLE.good["policy"]
+    caps = whole["caps"] | {name: value for name, value in changes.items() if name in whole["caps"]}
+    methods = changes.get("methods", whole["methods"])
+    return {"policy": {"methods": methods, "caps": caps}}
+
+
+def phones(number: int) -> dict[str, Any]:
+    made = []
+    for index in range(number):
+        names = ("approval", "request", "unlock")
+        own = {name: by_hand.private_key(f"{name} {index}") for name in names}
+        kid = cast.b64_tp(own["approval"])
+        jwks = {name: by_hand.jwk(key) for name, key in own.items()}
+        made.append(deepcopy(PHONE) | PLAIN | jwks | {"kid": kid})
+    return {"devices": made}
+
+
+ALLOWED: tuple[dict[str, Any], ...] = (
+    {"epoch": 1, "prev": None},
+    {"confirmed": False},
+    {"confirmed": False, "certificate": None},
+    {"devices": []},
+    {"alg": "RSA-3072"},
+    {"origin": "imported"},
+    {"totp": by_hand.b64(bytes(32)), "sms": None},
+    phones(16),
+    phone(**PLAIN),
+    phone(**PLAIN | {"kind": "native", "uv": "attested"}),
+    phone(**PLAIN | {"kind": "native"}),
+    phone(confirmed_by=["device"]),
+    policy(methods=["password+totp"], kinds=[], confirm=["sms", "operator"], multisign=10_000),
+)
+REFUSED: tuple[dict[str, Any], ...] = (
+    {"epoch": 0},
+    {"epoch": 1},
+    {"prev": None},
+    {"certificate": None},
+    {"alg": "P-384"},
+    {"alg": "none"},
+    {"alg": ""},
+    {"origin": "escrowed"},
+    {"kw": ""},
+    {"kw": "k" * 65},
+    {"kw": "k\0"},
+    {"kw": "k\n"},
+    {"kw": "ключ"},
+    {"spki": "A" * 21_848},
+    {"devices": [PHONE, PHONE]},
+    phones(17),
+    phone(kid=cast.b64_tp(cast.REQUEST)),
+    phone(request=PHONE["approval"]),
+    phone(unlock=PHONE["request"]),
+    phone(uv="self_asserted"),
+    phone(uv="attested"),
+    phone(webauthn=None),
+    phone(kind="virtual"),
+    phone(kind="native"),
+    phone(**PLAIN | {"kind": "pwa"}),
+    phone(**PLAIN | {"uv": "webauthn"}),
+    phone(**PLAIN | {"uv": "attested"}),
+    phone(confirmed_by=[]),
+    phone(confirmed_by=["sms", "sms"]),
+    phone(confirmed_by=["none"]),
+    passkey(id=""),
+    passkey(id=by_hand.b64(bytes(1024))),
+    passkey(rp_id=""),
+    passkey(rp_id="x" * 254),
+    passkey(origin=""),
+    passkey(origin="x" * 301),
+    policy(methods=[]),
+    policy(methods=["app", "app"]),
+    policy(methods=["sms"]),
+    policy(confirm=[]),
+    policy(confirm=["none"]),
+    policy(confirm=["sms", "sms"]),
+    policy(kinds=["pwa", "pwa"]),
+    policy(kinds=["watch"]),
+    policy(multisign=0),
+    policy(multisign=10_001),
+)
+
+
+@pytest.mark.parametrize("changes", ALLOWED, ids=range(len(ALLOWED)))
+def test_what_a_record_may_say_is_read(changes: dict[str, Any]) -> None:
+    EXAMPLE.read(EXAMPLE.compact(**changes))
+
+
+@pytest.mark.parametrize("changes", REFUSED, ids=range(len(REFUSED)))
+def test_what_no_record_says_is_refused(changes: dict[str, Any]) -> None:
+    with pytest.raises(MalformedMessage):
+        EXAMPLE.read(EXAMPLE.compact(**changes))
+
+
+def test_a_record_that_is_signed_here_reads_the_same() -> None:
+    compact = sign_record(
+        cast.record(), key=cast.public(KS), sign=lambda message: by_hand.raw_ecdsa(message, KS)
+    )
+    assert compact == EXAMPLE.compact()
+    assert record_hash(compact) == by_hand.sha(compact.encode())
+
+
+def test_a_phone_is_found_by_its_approval_key_alone() -> None:
+    record = cast.record()
+    assert record.device(cast.tp(cast.APPROVAL)) == record.devices[0]
+    for other in (cast.tp(cast.REQUEST), cast.tp(cast.KS), b""):
+        with pytest.raises(NotFound):
+            record.device(other)
