@@ -1,0 +1,71 @@
+"""`cellkey clerk`: does what follows from phones' answers, with the SAM."""
+
+import signal
+import sys
+from collections.abc import Sequence
+from datetime import datetime
+from threading import Event
+from uuid import UUID
+
+import click
+from sqlalchemy.orm import Session, sessionmaker
+
+from backend.clerk import Clerk, Duty, approved_requests, cells_to_certify
+from backend.cli.context import settings_from_environment
+from backend.credentials.issue import issue_certificate
+from backend.devices.enrolment.removal import remove
+from backend.devices.removal import asked_removals
+from backend.sam.connect import Capabilities, connect
+from backend.settings import Settings
+from backend.signing.request import request_certificate
+from backend.wiring import Clock, configure_logging, make_engine, make_session_factory, utc_now
+
+
+def make_clerk(
+    settings: Settings, sessions: sessionmaker[Session], sam: Capabilities, *, clock: Clock
+) -> Clerk:
+    """Make a clerk; ``cellkey serve`` runs it in a thread."""
+
+    def ask_for_certificate(session: Session, cell: UUID, now: datetime) -> None:
+        request_certificate(session, sam, cell=cell, settings=settings, now=now)
+
+    def issue(session: Session, transaction: UUID, _now: datetime) -> None:
+        issue_certificate(session, sam, sam, transaction=transaction, now=clock)
+
+    def find_removals(session: Session, _now: datetime) -> Sequence[bytes]:
+        return asked_removals(session)
+
+    def remove_phone(session: Session, kid: bytes, now: datetime) -> None:
+        remove(session, sam, kid=kid, now=now)
+
+    duties = (
+        Duty(name="removal of a phone", find=find_removals, do=remove_phone),
+        Duty(name="request for a certificate", find=cells_to_certify, do=ask_for_certificate),
+        Duty(name="certificate", find=approved_requests, do=issue),
+    )
+    return Clerk(sessions=sessions, duties=duties, clock=clock)
+
+
+@click.command()
+@click.option("--once", is_flag=True, help="Do what is left to be done now, then end.")
+def clerk(*, once: bool) -> None:
+    """Do what follows from phones' answers: certificates, removals."""
+    settings = settings_from_environment()
+    configure_logging(sys.stderr, json=not sys.stderr.isatty())
+    engine = make_engine(settings.database)
+    made = make_clerk(settings, make_session_factory(engine), connect(settings), clock=utc_now)
+    try:
+        if once:
+            click.echo(f"{made.run_once()} tasks were done.", err=True)
+        else:
+            made.run(_told_to_stop())
+    finally:
+        engine.dispose()
+
+
+def _told_to_stop() -> Event:
+    """Give an event that SIGTERM and SIGINT set."""
+    stop = Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    return stop

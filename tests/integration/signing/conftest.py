@@ -1,0 +1,22 @@
+"""A signing world on each of the two databases."""
+
+from pathlib import Path
+
+import pytest
+from sqlalchemy.orm import Session, sessionmaker
+
+from tests.world.clock import SettableClock
+from tests.world.sam import SamWorld, open_sam_world, software_hsm
+from tests.world.signing_world import SigningWorld, open_signing_world
+
+
+@pytest.fixture
+def sam_world(tmp_path: Path, clock: SettableClock) -> SamWorld:
+    return open_sam_world(software_hsm(tmp_path / "vault"), clock)
+
+
+@pytest.fixture
+def world(
+    sam_world: SamWorld, session_factory: sessionmaker[Session], clock: SettableClock
+) -> SigningWorld:
+    return open_signing_world(sam_world, session_factory, clock)
