@@ -1,0 +1,92 @@
+"""`cellkey worker`: sends what lies in the outbox, and lets the clock end what nobody answered.
+
+It never loads the SAM or an HSM. As many workers may run as one likes.
+"""
+
+import signal
+import sys
+from threading import Event
+
+import click
+from sqlalchemy.orm import Session, sessionmaker
+
+from backend.cli.context import answer, json_option, settings_from_environment
+from backend.delivery.dispatch import Channels
+from backend.delivery.endpoints import parse_push_hosts
+from backend.delivery.sms import ConsoleGateway
+from backend.delivery.web_push import vapid_identity
+from backend.delivery.worker import PeriodicJob, Worker
+from backend.delivery.worker_keys import make_worker_keys, read_sms_key, read_vapid_key
+from backend.settings import Environment, Settings
+from backend.signing.expiry import expire_overdue
+from backend.wiring import configure_logging, make_engine, make_session_factory, utc_now
+
+EXPIRY_SECONDS = 1.0
+
+
+def make_worker(settings: Settings, sessions: sessionmaker[Session]) -> Worker:
+    """Make a worker by the settings; ``cellkey serve`` runs it in a thread.
+
+    Raises:
+        backend.errors.SettingsInvalid: keys are missing, or the list of push hosts is wrong.
+    """
+    is_production = settings.environment is Environment.PRODUCTION
+    channels = Channels(
+        allowed_hosts=parse_push_hosts(settings.push_hosts),
+        identity=vapid_identity(read_vapid_key(settings), subject=settings.vapid_subject),
+        app_url=settings.app_url,
+        sms_key=read_sms_key(settings),
+        # A console shows codes to whoever looks at it.
+        sms_gateway=None if is_production else ConsoleGateway(sys.stdout),
+    )
+    expiry = PeriodicJob(name="expiry", every_seconds=EXPIRY_SECONDS, run=expire_overdue)
+    return Worker(sessions=sessions, channels=channels, jobs=[expiry], clock=utc_now)
+
+
+@click.group(invoke_without_command=True)
+@click.option("--once", is_flag=True, help="Send what is due now, then end.")
+@click.pass_context
+def worker(context: click.Context, *, once: bool) -> None:
+    """Send push messages and SMS; expire requests that nobody answered."""
+    if context.invoked_subcommand is not None:
+        return
+    settings = settings_from_environment()
+    configure_logging(sys.stderr, json=not sys.stderr.isatty())
+    engine = make_engine(settings.database)
+    made = make_worker(settings, make_session_factory(engine))
+    try:
+        if once:
+            click.echo(f"{made.run_once()} messages were taken up.", err=True)
+        else:
+            made.run(_told_to_stop())
+    finally:
+        engine.dispose()
+
+
+@worker.command()
+@click.option("--if-missing", is_flag=True, help="Keep private keys that are there.")
+@json_option
+def keys(*, if_missing: bool, as_json: bool) -> None:
+    """Make the key that opens SMS texts and the VAPID key; never replaces a private key."""
+    settings = settings_from_environment()
+    make_worker_keys(settings, if_missing=if_missing)
+    paths = {"sms_key": settings.worker_key_path, "vapid_key": settings.vapid_key_path}
+    answer(
+        {name: str(path) for name, path in paths.items()},
+        "\n".join(
+            [
+                f"The key that opens SMS texts: {paths['sms_key']}",
+                f"The VAPID key: {paths['vapid_key']}",
+                "Back up both: another VAPID key ends every push subscription.",
+            ]
+        ),
+        as_json=as_json,
+    )
+
+
+def _told_to_stop() -> Event:
+    """Give an event that SIGTERM and SIGINT set."""
+    stop = Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    return stop
