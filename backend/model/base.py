@@ -1,9 +1,10 @@
 """The declarative base and the column types all tables share."""
 
 from datetime import UTC, datetime
+from enum import StrEnum
 from typing import ClassVar, final
 
-from sqlalchemy import DateTime, Dialect, MetaData
+from sqlalchemy import CheckConstraint, DateTime, Dialect, MetaData
 from sqlalchemy.orm import DeclarativeBase
 from sqlalchemy.types import TypeDecorator
 
@@ -49,3 +50,9 @@ class Base(DeclarativeBase):
 
     metadata = MetaData(naming_convention=NAMES)
     type_annotation_map: ClassVar = {datetime: Instant}
+
+
+def one_of(column: str, states: type[StrEnum]) -> CheckConstraint:
+    """Say in the schema that a column holds one of an enumeration's values."""
+    values = ", ".join(f"'{state.value}'" for state in states)
+    return CheckConstraint(f"{column} IN ({values})", name=column)

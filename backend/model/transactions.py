@@ -1,0 +1,160 @@
+"""Asks, answers and signatures: the life of a transaction and its evidence."""
+
+from datetime import datetime
+from enum import StrEnum
+from uuid import UUID
+
+from sqlalchemy import (
+    CheckConstraint,
+    ForeignKey,
+    ForeignKeyConstraint,
+    Index,
+    LargeBinary,
+    UniqueConstraint,
+    text,
+)
+from sqlalchemy.orm import Mapped, mapped_column
+
+from backend.model.base import Base, one_of
+
+
+class TransactionState(StrEnum):
+    """``pending → approved → redeemed``, or one of the other ends; forward only."""
+
+    PENDING = "pending"
+    APPROVED = "approved"
+    REDEEMED = "redeemed"
+    REJECTED = "rejected"
+    EXPIRED = "expired"
+    CANCELLED = "cancelled"
+    FAILED = "failed"
+
+
+MOVES: dict[TransactionState, frozenset[TransactionState]] = {
+    TransactionState.PENDING: frozenset(
+        {
+            TransactionState.APPROVED,
+            TransactionState.REJECTED,
+            TransactionState.EXPIRED,
+            TransactionState.CANCELLED,
+            TransactionState.FAILED,
+        }
+    ),
+    TransactionState.APPROVED: frozenset(
+        {
+            TransactionState.REDEEMED,
+            TransactionState.REJECTED,
+            TransactionState.EXPIRED,
+            TransactionState.CANCELLED,
+            TransactionState.FAILED,
+        }
+    ),
+}
+"""The moves that are allowed; what is not named here is an end."""
+
+
+class Transaction(Base):
+    """One ask and how far it is. ``state`` is a convenience; evidence decides."""
+
+    __tablename__ = "transactions"
+    __table_args__ = (
+        one_of("state", TransactionState),
+        CheckConstraint("use_by >= expires_at", name="use_by"),
+        Index("ix_transactions_cell_id_state", "cell_id", "state"),
+        Index(
+            "ix_transactions_open",
+            "expires_at",
+            sqlite_where=text("state IN ('pending', 'approved')"),
+            postgresql_where=text("state IN ('pending', 'approved')"),
+        ),
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    """The ask's ``jti``."""
+    kind: Mapped[str]
+    cell_id: Mapped[UUID] = mapped_column(ForeignKey("cells.id"))
+    signer_id: Mapped[UUID] = mapped_column(ForeignKey("signers.id"))
+    relying_party_id: Mapped[UUID | None] = mapped_column(ForeignKey("relying_parties.id"))
+    epoch: Mapped[int]
+    state: Mapped[str]
+    ask: Mapped[str]
+    tx_hash: Mapped[bytes] = mapped_column(unique=True)
+    hash_alg: Mapped[str | None]
+    handle_hash: Mapped[bytes | None] = mapped_column(unique=True)
+    csc_sad_hash: Mapped[bytes | None] = mapped_column(unique=True)
+    created_at: Mapped[datetime]
+    expires_at: Mapped[datetime]
+    use_by: Mapped[datetime]
+    sent_at: Mapped[datetime | None]
+    delivered_at: Mapped[datetime | None]
+    seen_at: Mapped[datetime | None]
+    answered_at: Mapped[datetime | None]
+    ended_because: Mapped[str | None]
+
+
+class AuthorisedHash(Base):
+    """One item of an ask's list. ``reserved_until`` is the lease of who signs it now."""
+
+    __tablename__ = "authorised_hashes"
+    __table_args__ = (UniqueConstraint("transaction_id", "hash"),)
+
+    transaction_id: Mapped[UUID] = mapped_column(ForeignKey("transactions.id"), primary_key=True)
+    position: Mapped[int] = mapped_column(primary_key=True)
+    item: Mapped[str]
+    """The exact JSON text; the leaf of the ask's tree."""
+    hash: Mapped[bytes]
+    reserved_until: Mapped[datetime | None]
+    reserved_by: Mapped[UUID | None]
+
+
+class Approval(Base):
+    """Evidence: what the phone signed. ``sealed`` is erased with the last signature."""
+
+    __tablename__ = "approvals"
+
+    transaction_id: Mapped[UUID] = mapped_column(ForeignKey("transactions.id"), primary_key=True)
+    approval: Mapped[str]
+    sealed: Mapped[str | None]
+    kid: Mapped[bytes]
+    received_at: Mapped[datetime]
+
+
+class Refusal(Base):
+    """Evidence: the phone's no."""
+
+    __tablename__ = "refusals"
+
+    transaction_id: Mapped[UUID] = mapped_column(ForeignKey("transactions.id"), primary_key=True)
+    refusal: Mapped[str]
+    received_at: Mapped[datetime]
+
+
+class Signature(Base):
+    """What left the HSM: at most one for an authorised hash, none without an approval."""
+
+    __tablename__ = "signatures"
+    __table_args__ = (
+        ForeignKeyConstraint(
+            ["transaction_id", "position"],
+            ["authorised_hashes.transaction_id", "authorised_hashes.position"],
+        ),
+        Index("ix_signatures_receipt_id", "receipt_id"),
+    )
+
+    transaction_id: Mapped[UUID] = mapped_column(
+        ForeignKey("approvals.transaction_id"), primary_key=True
+    )
+    position: Mapped[int] = mapped_column(primary_key=True)
+    signature: Mapped[bytes] = mapped_column(LargeBinary)
+    receipt_id: Mapped[UUID] = mapped_column(ForeignKey("receipts.id"))
+    signed_at: Mapped[datetime]
+
+
+class Receipt(Base):
+    """The SAM's word of what it signed (``cell-receipt+jwt``)."""
+
+    __tablename__ = "receipts"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    transaction_id: Mapped[UUID] = mapped_column(ForeignKey("transactions.id"), index=True)
+    receipt: Mapped[str]
