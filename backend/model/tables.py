@@ -4,29 +4,61 @@ What the SAM believes comes in signed messages (asks, approvals, records), which
 keep; the constraints here repeat the invariants for whoever writes a wrong query.
 """
 
-from backend.model.cells import Cell as Cell, Lock as Lock, Record as Record
+from backend.model.cells import Cell as Cell
+from backend.model.cells import Lock as Lock
+from backend.model.cells import Record as Record
 from backend.model.outbox import OutboxMessage as OutboxMessage
 from backend.model.people import (
     AccessToken as AccessToken,
+)
+from backend.model.people import (
     Freeze as Freeze,
+)
+from backend.model.people import (
     RelyingParty as RelyingParty,
+)
+from backend.model.people import (
     Signer as Signer,
 )
 from backend.model.phones import (
     Device as Device,
+)
+from backend.model.phones import (
     Enrolment as Enrolment,
+)
+from backend.model.phones import (
     Pairing as Pairing,
+)
+from backend.model.phones import (
     PairingState as PairingState,
+)
+from backend.model.phones import (
     PushSubscription as PushSubscription,
+)
+from backend.model.phones import (
     RequestProof as RequestProof,
 )
 from backend.model.transactions import (
     MOVES as MOVES,
+)
+from backend.model.transactions import (
     Approval as Approval,
+)
+from backend.model.transactions import (
     AuthorisedHash as AuthorisedHash,
+)
+from backend.model.transactions import (
     Receipt as Receipt,
+)
+from backend.model.transactions import (
     Refusal as Refusal,
+)
+from backend.model.transactions import (
     Signature as Signature,
+)
+from backend.model.transactions import (
     Transaction as Transaction,
+)
+from backend.model.transactions import (
     TransactionState as TransactionState,
 )
