@@ -5,6 +5,7 @@ Everything is made by ``by_hand``; the readers beside the examples are the code 
 
 from collections.abc import Callable
 from copy import deepcopy
+from functools import cache
 from typing import Any, final
 from uuid import UUID
 
@@ -253,20 +254,24 @@ PROOF_CLAIMS: dict[str, Any] = {
 }
 
 
+@cache
 def device() -> RecordDevice:
     """The phone, as the record knows it."""
     return record().devices[0]
 
 
+@cache
 def record() -> CellRecord:
     compact = by_hand.jws(RECORD_CLAIMS, KS, typ="cell-record+jwt")
     return verify_record(compact, expected_ks=public(KS))
 
 
+@cache
 def ask() -> VerifiedAsk:
     return verify_ask(ASK, expected_ks=public(KS))
 
 
+@cache
 def enrol_ask() -> VerifiedAsk:
     return verify_ask(ENROL_ASK, expected_ks=public(KS))
 

@@ -3,8 +3,7 @@
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from backend.errors import MalformedMessage
 from backend.protocol.encoding import Octets, Octets32
@@ -59,6 +58,11 @@ def test_our_root_is_the_independent_one(texts: list[str]) -> None:
 def test_the_largest_list_has_a_root() -> None:
     texts = [str(number) for number in range(10_000)]
     assert tree_root(texts) == by_hand.tree_root([text.encode() for text in texts])
+
+
+def test_a_tree_has_at_least_one_leaf() -> None:
+    with pytest.raises(MalformedMessage):
+        tree_root(())
 
 
 def test_a_leaf_is_not_a_node() -> None:
