@@ -1,0 +1,41 @@
+"""Counts what an engine is asked to do."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from sqlalchemy import Connection, Engine, event
+
+
+@dataclass
+class Statements:
+    """What was asked, in its order."""
+
+    texts: list[str] = field(default_factory=list)
+    commits: int = 0
+
+    @property
+    def writes(self) -> int:
+        """How many statements change something."""
+        return sum(not text.lstrip().upper().startswith("SELECT") for text in self.texts)
+
+
+@contextmanager
+def counted(engine: Engine) -> Iterator[Statements]:
+    """Count statements and commits; beginning a transaction is no statement."""
+    counts = Statements()
+
+    def execute(_connection: Connection, _cursor: object, statement: str, *_: object) -> None:
+        if not statement.startswith("BEGIN"):
+            counts.texts.append(statement)
+
+    def commit(_connection: Connection) -> None:
+        counts.commits += 1
+
+    event.listen(engine, "before_cursor_execute", execute)
+    event.listen(engine, "commit", commit)
+    try:
+        yield counts
+    finally:
+        event.remove(engine, "before_cursor_execute", execute)
+        event.remove(engine, "commit", commit)
