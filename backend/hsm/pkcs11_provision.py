@@ -10,6 +10,7 @@ Rules:
 """
 
 from pathlib import Path
+from typing import Final
 
 from pkcs11 import (
     Attribute,
@@ -17,6 +18,7 @@ from pkcs11 import (
     Mechanism,
     MechanismFlag,
     NoSuchToken,
+    ObjectClass,
     PKCS11Error,
     Session,
     Token,
@@ -29,7 +31,8 @@ from backend.hsm import pkcs11_templates as templates
 from backend.hsm.pkcs11_binding import Module, TemplateMapper, load_module
 from backend.hsm.protocol import SigningServiceKey
 
-_BITS = 256
+_BITS: Final = 256
+_LAST: Final = keys.service_key_label(SigningServiceKey.RECORDS)
 
 
 def provision(*, module: Path, token: str, so_pin: str, pin: str) -> None:
@@ -51,7 +54,7 @@ def _provision(module: Module, label: str, *, so_pin: str, pin: str) -> None:
     token = _token(module, label, so_pin=so_pin)
     if token.flags & TokenFlag.USER_PIN_INITIALIZED:
         with token.open(user_pin=pin) as session:
-            if list(session.get_objects(_named(templates.FIND_SIGNING_KEY, "ks"))):
+            if list(session.get_objects(_named(templates.FIND_SIGNING_KEY, _LAST))):
                 raise AlreadyThere(f"the token {label} has its keys already")
     with token.open(rw=True, so_pin=so_pin, attribute_mapper=TemplateMapper()) as session:
         if not token.flags & TokenFlag.USER_PIN_INITIALIZED:
@@ -60,7 +63,7 @@ def _provision(module: Module, label: str, *, so_pin: str, pin: str) -> None:
             make_wrapping_key(session, "kw-1")
     with token.open(rw=True, user_pin=pin) as session:
         _make_pepper_key(session)
-        for key in reversed(SigningServiceKey):
+        for key in reversed(SigningServiceKey):  # KS is the first, so it is made last
             _make_service_key(session, keys.service_key_label(key))
 
 
@@ -104,6 +107,9 @@ def _make_pepper_key(session: Session) -> None:
 def _make_service_key(session: Session, label: str) -> None:
     if list(session.get_objects(_named(templates.FIND_SIGNING_KEY, label))):
         return
+    half_a_pair = {Attribute.CLASS: ObjectClass.PUBLIC_KEY, Attribute.LABEL: label}
+    for alone in list(session.get_objects(half_a_pair)):
+        alone.destroy()
     curve = session.create_domain_parameters(
         KeyType.EC, {Attribute.EC_PARAMS: templates.P256}, local=True
     )

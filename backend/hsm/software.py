@@ -24,7 +24,7 @@ from backend.algorithms import HashAlgorithm, KeyAlgorithm, SignatureScheme
 from backend.errors import CellUnopened, SettingsInvalid
 from backend.hsm.protocol import SigningServiceKey, WrappedKey
 from backend.hsm.schemes import MAX_BLOB_BYTES, RSA_BITS, check_digest, check_signable
-from backend.hsm.vault import Vault
+from backend.hsm.vault import Vault, is_p256
 from backend.settings import Environment
 
 WARNING = (
@@ -204,9 +204,9 @@ class SoftwareHsm:
             )
         except (keywrap.InvalidUnwrap, ValueError) as error:
             raise CellUnopened(f"the blob is not a key wrapped under {kw}") from error
-        if isinstance(key, ec.EllipticCurvePrivateKey) and algorithm is KeyAlgorithm.P256:
-            return key
         if isinstance(key, rsa.RSAPrivateKey) and key.key_size == RSA_BITS.get(algorithm):
+            return key
+        if algorithm is KeyAlgorithm.P256 and is_p256(key):
             return key
         raise CellUnopened(f"the blob is not a {algorithm} key")
 

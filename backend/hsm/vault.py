@@ -14,6 +14,7 @@ import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeGuard
 
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -94,7 +95,7 @@ class Vault:
             loaded = serialization.load_der_private_key(self._read_service_key(name), None)
         except ValueError as error:
             raise _damaged(self.path / name) from error
-        if not isinstance(loaded, ec.EllipticCurvePrivateKey):
+        if not is_p256(loaded):
             raise _damaged(self.path / name)
         return loaded
 
@@ -148,6 +149,11 @@ class Vault:
         with _unavailable_if_it_fails(self.path):
             found = [form.fullmatch(entry.name) for entry in self.path.iterdir()]
         return frozenset(int(match[1]) for match in found if match)
+
+
+def is_p256(key: object) -> TypeGuard[ec.EllipticCurvePrivateKey]:
+    """Whether this is a private key of P-256."""
+    return isinstance(key, ec.EllipticCurvePrivateKey) and isinstance(key.curve, ec.SECP256R1)
 
 
 def _file_of(key: SigningServiceKey) -> str:
