@@ -182,6 +182,13 @@ class HourKeyMissing(CellkeyError):
     """The hour's key was never made, or is destroyed: its approvals open nothing any more."""
 
 
+# --- this process -------------------------------------------------------------
+
+
+class Overloaded(CellkeyError):
+    """This process has as much to do as it can; another, or a later, attempt may succeed."""
+
+
 # --- sending ------------------------------------------------------------------
 
 

@@ -28,8 +28,10 @@ from sqlalchemy import Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session, sessionmaker
 
-from backend.errors import CellkeyError
+from backend.errors import CellkeyError, HsmNotReady, MalformedMessage
 from backend.model.schema import check_version
+from backend.protocol.public_keys import PublicKeys, read_public_keys
+from backend.settings import Settings
 
 log = logging.getLogger(__name__)
 
@@ -113,6 +115,22 @@ def _prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:
 
 def _begin_immediate(connection: Connection) -> None:
     connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+# --- keys ---------------------------------------------------------------------
+
+
+def read_public_keys_file(settings: Settings) -> PublicKeys:
+    """Read which KS and KA to believe; from a file, which no row can replace.
+
+    Raises:
+        HsmNotReady: ``cellkey hsm init`` did not write it.
+    """
+    path = settings.public_keys_path
+    try:
+        return read_public_keys(path.read_bytes())
+    except (OSError, MalformedMessage) as error:
+        raise HsmNotReady(f"no public keys at {path}: run `cellkey hsm init`") from error
 
 
 # --- logs ---------------------------------------------------------------------

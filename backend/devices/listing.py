@@ -24,12 +24,13 @@ class ListedDevice(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def phones_of(session: Session, *, phone: AuthenticatedPhone) -> tuple[ListedDevice, ...]:
-    """List the phones of the asking phone's cell, the oldest first."""
+    """List the phones of the asking phone's cell, the oldest first. Commits, as the proof is used."""
     rows = session.scalars(
         select(Device)
         .where(Device.cell_id == phone.cell, Device.removed_at.is_(None))
         .order_by(Device.paired_at, Device.kid)
-    )
+    ).all()
+    session.commit()
     return tuple(
         ListedDevice(
             kid=row.kid,

@@ -1,0 +1,59 @@
+"""Bodies of requests: JSON, UTF-8, bounded, and exactly the members that a schema names."""
+
+from typing import Any, Final
+
+from flask import Flask, Request
+from marshmallow import Schema, ValidationError
+from werkzeug.exceptions import BadRequest, UnsupportedMediaType
+
+from backend.errors import MalformedMessage
+from backend.protocol.encoding import parse_json
+
+LONGEST_BODY: Final = 64 * 1024
+MEDIA_TYPE: Final = "application/json"
+
+
+def limit_bodies(app: Flask) -> None:
+    """Refuse longer bodies in all of an application, also those that do not say their length."""
+    app.config["MAX_CONTENT_LENGTH"] = LONGEST_BODY
+
+
+def read_json(request: Request) -> object:
+    """Read a body that must be JSON.
+
+    Raises:
+        RequestEntityTooLarge: it is too long.
+        UnsupportedMediaType: it does not say that it is JSON.
+        BadRequest: it is not, or a member stands twice.
+    """
+    body = request.get_data()
+    if request.mimetype != MEDIA_TYPE:
+        raise UnsupportedMediaType
+    try:
+        return parse_json(body)
+    except MalformedMessage as error:
+        raise BadRequest from error
+
+
+def load_body(request: Request, schema: Schema) -> dict[str, Any]:
+    """Read a body by its schema.
+
+    Raises:
+        RequestEntityTooLarge: it is too long.
+        UnsupportedMediaType: it does not say that it is JSON.
+        BadRequest: it is not, or a member stands twice.
+        MalformedMessage: it has not the members of the schema.
+    """
+    try:
+        loaded: dict[str, Any] = schema.load(read_json(request))  # type: ignore[arg-type]  # marshmallow refuses what is no object
+    except ValidationError as error:
+        raise malformed(error) from error
+    return loaded
+
+
+def malformed(error: ValidationError) -> MalformedMessage:
+    """Name the members that are wrong; values are not repeated."""
+    found = error.messages if isinstance(error.messages, dict) else {"body": error.messages}
+    return MalformedMessage(
+        "; ".join(f"{str(name)[:40]!a}: {what}" for name, what in found.items())
+    )

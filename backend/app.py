@@ -1,0 +1,124 @@
+"""The application for relying parties and signers: authorisation server and CSC API.
+
+Here, and nowhere below, the SAM is handed out: each room gets use cases with the SAM bound to them.
+
+Production: ``gunicorn "backend.app:create_app_from_environment()"``, with threads and without
+``--preload`` (a PKCS#11 module does not live through a fork).
+"""
+
+import os
+import sys
+from typing import final
+
+import msgspec
+from flask import Flask
+from sqlalchemy.orm import Session
+
+from backend.access.browsers import harden_answers
+from backend.access.json_body import limit_bodies
+from backend.access.problems import answer_with_problems
+from backend.devices.enrolment.confirmation import confirm_by_code
+from backend.devices.enrolment.sms_code import CodeSent, send_code
+from backend.devices.enrolment.ticket import SignIn, Ticket, open_ticket
+from backend.errors import HsmNotReady
+from backend.model.tables import PairingState
+from backend.oauth import pairing
+from backend.oauth.uses import OauthUses
+from backend.protocol.public_keys import PublicKeys
+from backend.sam.connect import Capabilities, connect
+from backend.settings import Settings, read_settings
+from backend.wiring import (
+    Clock,
+    configure_logging,
+    connect_database,
+    db,
+    health,
+    read_public_keys_file,
+    utc_now,
+    watch_requests,
+)
+
+
+@final
+class Services(msgspec.Struct, frozen=True, kw_only=True):
+    """What the application stands on."""
+
+    settings: Settings
+    sam: Capabilities
+    public_keys: PublicKeys
+    """What phones believe; a SAM of other keys is not ready."""
+    clock: Clock
+
+
+def open_services(settings: Settings) -> Services:
+    """Open what the settings name.
+
+    Raises:
+        HsmNotReady: keys or files of ``cellkey hsm init`` are missing.
+        HsmUnavailable: the token does not open.
+    """
+    return Services(
+        settings=settings,
+        sam=connect(settings),
+        public_keys=read_public_keys_file(settings),
+        clock=utc_now,
+    )
+
+
+def create_app(services: Services) -> Flask:
+    """Make the application."""
+    app = Flask(__name__, static_folder=None)
+    connect_database(app, services.settings.database)
+    watch_requests(app)
+    limit_bodies(app)
+    harden_answers(app, address=services.settings.authorization_server_url)
+    answer_with_problems(app, challenges={"/": "Bearer"})
+    app.register_blueprint(health({"sam": lambda: check_sam(services)}))
+    app.register_blueprint(pairing.create_blueprint(_oauth_uses(services)))
+    return app
+
+
+def create_app_from_environment() -> Flask:
+    """Make the application as the environment's settings say; for WSGI servers."""
+    configure_logging(sys.stderr)
+    return create_app(open_services(read_settings(os.environ)))
+
+
+def check_sam(services: Services) -> None:
+    """Ask the SAM how it is.
+
+    Raises:
+        HsmNotReady: its keys are not those that phones believe.
+        SamUnavailable: it does not answer.
+        HsmUnavailable: its HSM does not work.
+    """
+    health_now = services.sam.health()
+    believed = services.public_keys
+    if (health_now.ks, health_now.ka) != (believed.ks, believed.ka):
+        raise HsmNotReady("the SAM's keys are not those of public-keys.json")
+
+
+def _session() -> Session:
+    return db.session()
+
+
+def _oauth_uses(services: Services) -> OauthUses:
+    sam, settings, clock = services.sam, services.settings, services.clock
+
+    def ticket(session: Session, sign_in: SignIn) -> Ticket:
+        return open_ticket(session, sam, sam, sign_in, settings=settings, now=clock())
+
+    def code(session: Session, ticket: str) -> CodeSent:
+        return send_code(session, sam, ticket=ticket, now=clock())
+
+    def confirm(session: Session, ticket: str, code: str) -> PairingState:
+        return confirm_by_code(session, sam, ticket=ticket, code=code, now=clock())
+
+    return OauthUses(
+        settings=settings,
+        clock=clock,
+        session=_session,
+        open_ticket=ticket,
+        send_code=code,
+        confirm_by_code=confirm,
+    )

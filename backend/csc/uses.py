@@ -1,0 +1,31 @@
+"""What the CSC routes work with: use cases, bound by ``backend.app`` to the SAM that they need.
+
+So no route holds a SAM object, and none can ask it anything else.
+"""
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import final
+
+import msgspec
+from sqlalchemy.orm import Session
+
+from backend.settings import Settings
+from backend.signing.release import Collection
+from backend.signing.request import RequestedTransaction, SignatureOrder
+
+
+@final
+class CscUses(msgspec.Struct, frozen=True, kw_only=True):
+    """One application's."""
+
+    settings: Settings
+    clock: Callable[[], datetime]
+    session: Callable[[], Session]
+    """Gives the session of the web request, which the application ends."""
+    sessions: Callable[[], Session]
+    """Makes sessions of one's own, for who waits: ``with sessions() as session``."""
+    request: Callable[[Session, SignatureOrder], RequestedTransaction]
+    """See :func:`backend.signing.request.request_signatures`."""
+    release: Callable[[Session, Collection], tuple[bytes, ...]]
+    """See :func:`backend.signing.release.release`."""

@@ -1,0 +1,48 @@
+"""Where a phone is woken. One subscription a phone; the newest stands."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from sqlalchemy import delete
+from sqlalchemy.orm import Session
+
+from backend.access.phones import AuthenticatedPhone
+from backend.delivery.endpoints import AllowedHost, check_endpoint
+from backend.delivery.subscriptions import check_keys
+from backend.model.tables import PushSubscription
+
+
+def subscribe(
+    session: Session,
+    *,
+    phone: AuthenticatedPhone,
+    endpoint: str,
+    p256dh: str,
+    auth: str,
+    allowed_hosts: Sequence[AllowedHost],
+    now: datetime,
+) -> None:
+    """Keep a phone's subscription in place of the one before. Commits.
+
+    Raises:
+        EndpointRefused: we do not send there (T-19).
+        MalformedMessage: the keys are not those of a subscription.
+    """
+    allowed = check_endpoint(endpoint, allowed_hosts)
+    keys = check_keys(unverified_p256dh=p256dh, unverified_auth=auth)
+    session.merge(
+        PushSubscription(
+            kid=phone.kid,
+            endpoint=allowed.url,
+            p256dh=keys.p256dh,
+            auth=keys.auth,
+            created_at=now,
+        )
+    )
+    session.commit()
+
+
+def unsubscribe(session: Session, *, phone: AuthenticatedPhone) -> None:
+    """Forget where a phone is woken. Commits."""
+    session.execute(delete(PushSubscription).where(PushSubscription.kid == phone.kid))
+    session.commit()

@@ -1,0 +1,43 @@
+"""Bodies of the pairing calls at the authorisation server (docs/phone-protocol.md, 8.2)."""
+
+from typing import Final
+
+from marshmallow import Schema, fields, validate
+
+LONGEST_TEXT: Final = 1024
+"""Of a login or password before anything looks at it."""
+LONGEST_CODE: Final = 32
+
+_short_text = validate.Length(min=1, max=LONGEST_TEXT)
+
+
+class SignInBody(Schema):
+    """Body of ``POST /pairing/tickets``."""
+
+    login = fields.String(required=True, validate=_short_text)
+    password = fields.String(required=True, validate=_short_text)
+    new_password = fields.String(load_default=None, validate=_short_text)
+    pairing = fields.UUID(required=True)
+
+
+class TicketAnswer(Schema):
+    """Answer of ``POST /pairing/tickets``."""
+
+    ticket = fields.String()
+    expires_at = fields.AwareDateTime()
+
+
+class EmptyBody(Schema):
+    """``{}``."""
+
+
+class CodeSentAnswer(Schema):
+    """Answer of ``POST /pairing/code``."""
+
+    tries_left = fields.Integer()
+
+
+class CodeBody(Schema):
+    """Body of ``POST /pairing/confirmation``."""
+
+    code = fields.String(required=True, validate=validate.Length(min=1, max=LONGEST_CODE))

@@ -1,0 +1,32 @@
+"""What the authorisation server's routes work with: use cases, bound by ``backend.app`` to the SAM.
+
+So no route holds a SAM object, and none can ask it anything else.
+"""
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import final
+
+import msgspec
+from sqlalchemy.orm import Session
+
+from backend.devices.enrolment.sms_code import CodeSent
+from backend.devices.enrolment.ticket import SignIn, Ticket
+from backend.model.tables import PairingState
+from backend.settings import Settings
+
+
+@final
+class OauthUses(msgspec.Struct, frozen=True, kw_only=True):
+    """One application's."""
+
+    settings: Settings
+    clock: Callable[[], datetime]
+    session: Callable[[], Session]
+    """Gives the session of the web request, which the application ends."""
+    open_ticket: Callable[[Session, SignIn], Ticket]
+    """Pairing, step 1."""
+    send_code: Callable[[Session, str], CodeSent]
+    """Pairing, step 3, for the holder of a ticket."""
+    confirm_by_code: Callable[[Session, str, str], PairingState]
+    """Pairing, step 3, for the holder of a ticket, by the code that came."""

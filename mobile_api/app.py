@@ -1,0 +1,75 @@
+"""The application for phones, which all the internet may reach. It cannot load SAM or HSM code.
+
+Production: ``gunicorn --worker-class gthread --threads 32
+"mobile_api.app:create_app_from_environment()"``; more threads than long polls are held.
+"""
+
+import os
+import sys
+from importlib.metadata import version
+
+from flask import Flask
+
+from backend.access.browsers import admit_app, harden_answers
+from backend.access.json_body import limit_bodies
+from backend.access.problems import answer_with_problems
+from backend.settings import read_settings
+from backend.wiring import configure_logging, connect_database, health, watch_requests
+from mobile_api import devices, documentation, info, pairing, transactions
+from mobile_api.blueprint import Api
+from mobile_api.services import Services, keep_services, open_services
+
+CHALLENGES = {"/": 'DPoP algs="ES256"', "/pairing": "Bearer"}
+ROOMS = (info, pairing, transactions, devices)
+
+
+def create_app(services: Services) -> Flask:
+    """Make the application."""
+    app = Flask(__name__, static_folder=None)
+    connect_database(app, services.settings.database)
+    keep_services(app, services)
+    watch_requests(app)
+    limit_bodies(app)
+    harden_answers(app, address=services.settings.mobile_api_url)
+    admit_app(app, services.settings)
+    answer_with_problems(app, challenges=CHALLENGES)
+    app.register_blueprint(health({}))
+    api = _make_api(app)
+    for room in ROOMS:
+        api.register_blueprint(room.blueprint)
+    app.register_blueprint(documentation.create_blueprint(api))
+    return app
+
+
+def create_app_from_environment() -> Flask:
+    """Make the application as the environment's settings say; for WSGI servers."""
+    configure_logging(sys.stderr)
+    return create_app(open_services(read_settings(os.environ)))
+
+
+def _make_api(app: Flask) -> Api:
+    app.config.update(
+        API_TITLE="Cellkey mobile API",
+        API_VERSION=version("cellkey"),
+        OPENAPI_VERSION="3.1.0",
+        OPENAPI_URL_PREFIX="/",
+        OPENAPI_JSON_PATH="openapi.json",
+    )
+    api = Api(app)
+    api.spec.components.security_scheme(
+        "proof",
+        {
+            "type": "http",
+            "scheme": "DPoP",
+            "description": "A dpop+jwt by the phone's request key, docs/phone-protocol.md, 2.",
+        },
+    )
+    api.spec.components.security_scheme(
+        "ticket",
+        {
+            "type": "http",
+            "scheme": "bearer",
+            "description": "The pairing ticket of the authorisation server.",
+        },
+    )
+    return api

@@ -1,0 +1,38 @@
+"""A phone waits for news: look, and look again, until something has changed or time is up.
+
+No database connection is held between two looks, and each process holds so many waiting phones and
+no more: a thread that waits answers nobody else.
+"""
+
+from collections.abc import Callable
+from typing import Final
+
+from backend.errors import Overloaded
+from backend.signing.pending import PendingList
+from mobile_api.services import Services
+
+LOOKS_PER_SECOND: Final = 4
+
+
+def wait_for_change(
+    look: Callable[[], PendingList], *, version: str | None, wait_seconds: int, here: Services
+) -> PendingList:
+    """Give the list once its version is another, or when ``wait_seconds`` are over.
+
+    Raises:
+        Overloaded: too many wait here already.
+    """
+    found = look()
+    if found.version != version or not wait_seconds:
+        return found
+    if not here.seats.acquire(blocking=False):
+        raise Overloaded("too many phones wait here; ask again soon")
+    try:
+        for _ in range(wait_seconds * LOOKS_PER_SECOND):
+            here.pause(1 / LOOKS_PER_SECOND)
+            found = look()
+            if found.version != version:
+                break
+    finally:
+        here.seats.release()
+    return found

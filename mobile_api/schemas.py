@@ -1,0 +1,186 @@
+"""Bodies as docs/phone-protocol.md, 8, has them; a schema for each direction.
+
+What a phone sends is bounded here and verified by the use case; unknown members are refused.
+"""
+
+from typing import Any, Final
+
+from marshmallow import Schema, fields, validate
+
+from backend.protocol.encoding import b64u
+
+LONGEST_WAIT_SECONDS: Final = 25
+LONGEST_VERSION: Final = 64
+LONGEST_MESSAGE: Final = 48 * 1024
+LONGEST_ENDPOINT: Final = 2048
+
+_compact = validate.And(
+    validate.Length(min=1, max=LONGEST_MESSAGE), validate.Regexp(r"[A-Za-z0-9_.-]+\Z")
+)
+_base64url = validate.And(validate.Length(min=1, max=200), validate.Regexp(r"[A-Za-z0-9_-]+\Z"))
+
+
+class Base64url(fields.Field[bytes]):
+    """Bytes, as base64url without padding."""
+
+    def _serialize(self, value: bytes | None, *_: Any, **__: Any) -> str | None:  # noqa: ANN401  # marshmallow's
+        return None if value is None else b64u(value)
+
+
+# --- what phones send -------------------------------------------------------------
+
+
+class EmptyBody(Schema):
+    """``{}``."""
+
+
+class EnrolmentBody(Schema):
+    """A new phone's keys."""
+
+    enrolment = fields.String(required=True, validate=_compact)
+    sealed = fields.String(required=True, validate=_compact)
+
+
+class ListQuery(Schema):
+    """What a long poll waits for."""
+
+    wait = fields.Integer(
+        load_default=0,
+        validate=validate.Range(min=0, max=LONGEST_WAIT_SECONDS),
+        metadata={"description": "Seconds to hold the answer back while nothing has changed."},
+    )
+    version = fields.String(
+        load_default=None,
+        validate=validate.Length(max=LONGEST_VERSION),
+        metadata={"description": "Of the list that the phone has."},
+    )
+
+
+class ApprovalBody(Schema):
+    """The phone's yes."""
+
+    approval = fields.String(required=True, validate=_compact)
+    sealed = fields.String(required=True, validate=_compact)
+
+
+class RefusalBody(Schema):
+    """The phone's no."""
+
+    refusal = fields.String(required=True, validate=_compact)
+
+
+class SubscriptionKeys(Schema):
+    """Keys of a push subscription (RFC 8291)."""
+
+    p256dh = fields.String(required=True, validate=_base64url)
+    auth = fields.String(required=True, validate=_base64url)
+
+
+class SubscriptionBody(Schema):
+    """Where the phone is woken (RFC 8030)."""
+
+    endpoint = fields.String(required=True, validate=validate.Length(min=1, max=LONGEST_ENDPOINT))
+    keys = fields.Nested(SubscriptionKeys, required=True)
+
+
+class RecoveryLockBody(Schema):
+    """The lock under the code that the phone shows once."""
+
+    lock = fields.String(required=True, validate=_base64url)
+
+
+# --- what phones are told ---------------------------------------------------------
+
+
+class Jwk(Schema):
+    """A P-256 public key."""
+
+    kty = fields.String()
+    crv = fields.String()
+    x = Base64url()
+    y = Base64url()
+
+
+class InfoAnswer(Schema):
+    """Whose service this is."""
+
+    ca = fields.String()
+    authorization_server = fields.String()
+    push_key = fields.String(metadata={"description": "VAPID public key, uncompressed point."})
+
+
+class PairingAnswer(Schema):
+    """How a pairing stands."""
+
+    state = fields.String(validate=validate.OneOf(("printed", "enrolled", "confirmed", "frozen")))
+    ask = fields.String()
+    ks = fields.Nested(Jwk)
+    keys = fields.List(fields.String())
+    envelope_lock = fields.String(allow_none=True)
+    confirmation = fields.List(fields.String(validate=validate.OneOf(("sms", "operator"))))
+
+
+class EnrolmentAnswer(Schema):
+    """The phone's keys are kept."""
+
+    state = fields.String()
+    twelve = fields.String(metadata={"description": "What people compare."})
+
+
+class PendingTransaction(Schema):
+    """One that waits for an answer."""
+
+    id = fields.UUID()
+    kind = fields.String()
+    expires_at = fields.AwareDateTime()
+
+
+class ListAnswer(Schema):
+    """What waits for an answer, the oldest first."""
+
+    version = fields.String()
+    transactions = fields.List(fields.Nested(PendingTransaction))
+
+
+class TransactionAnswer(Schema):
+    """All that a phone needs to show and approve."""
+
+    state = fields.String()
+    ask = fields.String()
+    ks = fields.Nested(Jwk)
+    keys = fields.List(fields.String())
+    list = fields.List(fields.String(), attribute="items")
+    lock = fields.String()
+
+
+class StateAnswer(Schema):
+    """Where the transaction stands now."""
+
+    state = fields.String()
+
+
+class Device(Schema):
+    """A phone of the cell."""
+
+    kid = Base64url()
+    kind = fields.String()
+    paired_at = fields.AwareDateTime()
+    this = fields.Boolean()
+    removal_asked = fields.Boolean()
+
+
+class DevicesAnswer(Schema):
+    """The phones of the cell."""
+
+    devices = fields.List(fields.Nested(Device))
+
+
+class Problem(Schema):
+    """RFC 9457, with the names of docs/phone-protocol.md, 8.1."""
+
+    type = fields.String(metadata={"description": "urn:cellkey:problem:<name>"})
+    title = fields.String()
+    status = fields.Integer()
+    detail = fields.String()
+    state = fields.String(metadata={"description": "Of a transaction that is over."})
+    tries_left = fields.Integer(metadata={"description": "After a wrong code."})

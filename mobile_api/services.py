@@ -1,0 +1,61 @@
+"""What the phones' application stands on: settings, public keys, the clock. No SAM, no HSM."""
+
+import time
+from collections.abc import Callable
+from threading import BoundedSemaphore
+from typing import Final, cast, final
+
+import msgspec
+from flask import Flask, current_app
+
+from backend.delivery.endpoints import AllowedHost, parse_push_hosts
+from backend.delivery.worker_keys import read_push_key
+from backend.protocol.public_keys import PublicKeys
+from backend.settings import Settings
+from backend.wiring import Clock, read_public_keys_file, utc_now
+
+MOST_WAITING: Final = 24
+"""Long polls that one process holds; each keeps a thread of the WSGI server."""
+_NAME: Final = "mobile_api"
+
+
+@final
+class Services(msgspec.Struct, frozen=True, kw_only=True):
+    """One application's."""
+
+    settings: Settings
+    public_keys: PublicKeys
+    """Whose asks and records are believed; from a file, never from a row."""
+    push_key: str
+    """Our VAPID public key, base64url of the point."""
+    push_hosts: tuple[AllowedHost, ...]
+    clock: Clock
+    pause: Callable[[float], None] = time.sleep
+    """Waits so many seconds between two looks of a long poll."""
+    seats: BoundedSemaphore = msgspec.field(default_factory=lambda: BoundedSemaphore(MOST_WAITING))
+
+
+def open_services(settings: Settings) -> Services:
+    """Open what the settings name.
+
+    Raises:
+        HsmNotReady: the file of ``cellkey hsm init`` is missing.
+        SettingsInvalid: the worker's public keys are missing, or the list of push hosts is wrong.
+    """
+    return Services(
+        settings=settings,
+        public_keys=read_public_keys_file(settings),
+        push_key=read_push_key(settings),
+        push_hosts=parse_push_hosts(settings.push_hosts),
+        clock=utc_now,
+    )
+
+
+def keep_services(app: Flask, services: Services) -> None:
+    """Let an application's routes find what they stand on."""
+    app.extensions[_NAME] = services
+
+
+def services() -> Services:
+    """What the application that answers now stands on."""
+    return cast("Services", current_app.extensions[_NAME])
