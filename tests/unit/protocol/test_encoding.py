@@ -6,7 +6,8 @@ from uuid import UUID
 
 import msgspec
 import pytest
-from hypothesis import given, strategies as st
+from hypothesis import given
+from hypothesis import strategies as st
 
 from backend.errors import MalformedMessage
 from backend.protocol.encoding import (

@@ -12,7 +12,8 @@ from typing import Any
 import cbor2
 import msgspec
 import pytest
-from hypothesis import given, strategies as st
+from hypothesis import given
+from hypothesis import strategies as st
 
 from backend.errors import MalformedMessage
 from backend.protocol.approval import approving_kid, check_user_verification

@@ -1,7 +1,8 @@
 """Locks and the outer layer: to what they are bound (docs/phone-protocol.md, 5)."""
 
 import pytest
-from hypothesis import given, strategies as st
+from hypothesis import given
+from hypothesis import strategies as st
 
 from backend.errors import MalformedMessage
 from backend.protocol.locks import (
