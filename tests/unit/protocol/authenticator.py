@@ -22,14 +22,18 @@ ORIGIN = "https://phone.example"
 
 
 def client_data(kind: str, challenge: bytes, /, **members: object) -> bytes:
-    """``clientDataJSON`` as a browser writes it; ``members`` in place of its own, or added."""
+    """``clientDataJSON`` as a browser writes it.
+
+    ``members`` stand in place of its own, or are added; ``...`` leaves one out.
+    """
     usual = {
         "type": kind,
         "challenge": by_hand.b64(challenge),
         "origin": ORIGIN,
         "crossOrigin": False,
     }
-    return by_hand.compact_json(usual | members)
+    written = {name: value for name, value in (usual | members).items() if value is not ...}
+    return by_hand.compact_json(written)
 
 
 @final

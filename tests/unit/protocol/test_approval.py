@@ -15,7 +15,8 @@ from backend.protocol.approval import (
 )
 from tests.unit.protocol import by_hand, cast
 from tests.unit.protocol.authenticator import FLAG
-from tests.unit.protocol.cast import APPROVAL, BY_TYP, PASSKEY
+from tests.unit.protocol.cast import APPROVAL, PASSKEY
+from tests.unit.protocol.examples import BY_TYP
 
 EXAMPLE = BY_TYP["cell-approval+jwt"]
 CODE = BY_TYP["cell-code-approval+jwt"]

@@ -7,7 +7,8 @@ import pytest
 from backend.errors import MalformedMessage
 from backend.protocol.ask import sign_ask, tx_hash, verify_ask
 from tests.unit.protocol import by_hand, cast
-from tests.unit.protocol.cast import BY_TYP, KS, NOW
+from tests.unit.protocol.cast import KS, NOW
+from tests.unit.protocol.examples import BY_TYP
 
 ASK = BY_TYP["cell-ask+jwt"]
 KEY_THUMBPRINTS = {

@@ -17,7 +17,8 @@ from backend.protocol.enrolment import (
 )
 from tests.unit.protocol import by_hand, cast
 from tests.unit.protocol.authenticator import FLAG, ORIGIN, RP_ID
-from tests.unit.protocol.cast import APPROVAL, BY_TYP, ENROLMENT_CHALLENGE, PASSKEY, REQUEST, UNLOCK
+from tests.unit.protocol.cast import APPROVAL, ENROLMENT_CHALLENGE, PASSKEY, REQUEST, UNLOCK
+from tests.unit.protocol.examples import BY_TYP
 
 EXAMPLE = BY_TYP["cell-enrolment+jwt"]
 NATIVE: dict[str, Any] = {

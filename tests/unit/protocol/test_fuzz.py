@@ -12,7 +12,7 @@ from typing import Any
 import cbor2
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from backend.errors import MalformedMessage
@@ -41,7 +41,8 @@ from backend.protocol.webauthn import (
 )
 from tests.unit.protocol import by_hand, cast
 from tests.unit.protocol.authenticator import ORIGIN, RP_ID, UP_AND_UV, client_data
-from tests.unit.protocol.cast import BY_TYP, EXAMPLES, PASSKEY, Example
+from tests.unit.protocol.cast import PASSKEY
+from tests.unit.protocol.examples import BY_TYP, EXAMPLES, Example
 
 KEY = by_hand.octets("key")
 CHALLENGE = by_hand.octets("challenge")
@@ -102,6 +103,7 @@ pieces = st.one_of(
 
 
 @pytest.mark.parametrize("name", TEXT_READERS)
+@settings(max_examples=40)
 @given(st.lists(pieces, max_size=6), st.sampled_from(["", "."]))
 def test_noise_is_refused(name: str, parts: list[str], joint: str) -> None:
     only_refuses(TEXT_READERS[name], joint.join(parts))
@@ -124,6 +126,7 @@ json_noise = st.recursive(
 
 
 @pytest.mark.parametrize("name", BYTE_READERS)
+@settings(max_examples=40)
 @given(st.binary(max_size=200) | json_noise.map(lambda value: msgspec.json.encode(repr(value))))
 def test_noise_in_bytes_is_refused(name: str, raw: bytes) -> None:
     only_refuses(BYTE_READERS[name], raw)

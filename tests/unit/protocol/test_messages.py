@@ -11,7 +11,7 @@ import pytest
 from backend.errors import MalformedMessage
 from backend.protocol.encoding import write_message
 from tests.unit.protocol import by_hand
-from tests.unit.protocol.cast import BY_TYP, EXAMPLES, Example
+from tests.unit.protocol.examples import BY_TYP, EXAMPLES, Example
 
 Path = tuple[str | int, ...]
 

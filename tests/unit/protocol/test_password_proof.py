@@ -6,7 +6,8 @@ from backend.errors import MalformedMessage
 from backend.protocol.encoding import Octets32
 from backend.protocol.password_proof import PasswordProofClaims, sign_password_proof
 from tests.unit.protocol import by_hand, cast
-from tests.unit.protocol.cast import BY_TYP, KS
+from tests.unit.protocol.cast import KS
+from tests.unit.protocol.examples import BY_TYP
 
 EXAMPLE = BY_TYP["cell-password-proof+jwt"]
 

@@ -8,7 +8,8 @@ from backend.errors import MalformedMessage
 from backend.protocol.encoding import Octets, Octets32
 from backend.protocol.receipt import ReceiptClaims, SignedItem, sign_receipt, verify_receipt
 from tests.unit.protocol import by_hand, cast
-from tests.unit.protocol.cast import BY_TYP, KA
+from tests.unit.protocol.cast import KA
+from tests.unit.protocol.examples import BY_TYP
 
 EXAMPLE = BY_TYP["cell-receipt+jwt"]
 

@@ -8,7 +8,8 @@ import pytest
 from backend.errors import MalformedMessage, NotFound
 from backend.protocol.record import record_hash, sign_record
 from tests.unit.protocol import by_hand, cast
-from tests.unit.protocol.cast import BY_TYP, KS
+from tests.unit.protocol.cast import KS
+from tests.unit.protocol.examples import BY_TYP
 
 EXAMPLE = BY_TYP["cell-record+jwt"]
 PHONE: dict[str, Any] = EXAMPLE.good["devices"][0]

@@ -5,7 +5,8 @@ import pytest
 from backend.errors import MalformedMessage
 from backend.protocol.request_proof import proving_kid, verify_request_proof
 from tests.unit.protocol import by_hand, cast
-from tests.unit.protocol.cast import ADDRESS, BODY, BY_TYP, NOW, REQUEST
+from tests.unit.protocol.cast import ADDRESS, BODY, NOW, REQUEST
+from tests.unit.protocol.examples import BY_TYP
 
 EXAMPLE = BY_TYP["dpop+jwt"]
 

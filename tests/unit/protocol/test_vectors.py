@@ -27,9 +27,10 @@ from backend.sam.hours import TransactionKeys, hour_of
 from backend.sam.locks import PasswordSeals
 from backend.signers.password import argon2_hash
 from tests import vectors
-from tests.unit.protocol import by_hand, cast
+from tests.unit.protocol import by_hand, cast, derivations
 from tests.unit.protocol.authenticator import ORIGIN, RP_ID
-from tests.unit.protocol.cast import BY_TYP, CELL, CELL_SECRET
+from tests.unit.protocol.cast import CELL, CELL_SECRET
+from tests.unit.protocol.examples import BY_TYP
 
 FILE: dict[str, Any] = json.loads(vectors.FILE.read_text(encoding="utf-8"))
 D = FILE["derivations"]
@@ -40,11 +41,11 @@ class PepperedHsm:
     """The two MACs of an HSM under the keys of the vectors."""
 
     def pepper(self, message: bytes) -> bytes:
-        return by_hand.mac(vectors.KP, message)
+        return by_hand.mac(derivations.KP, message)
 
     def hour_mac(self, hour: int, message: bytes) -> bytes:
         assert hour == D["transaction_key"]["hour"]
-        return hmac.digest(vectors.KE, message, "sha512")
+        return hmac.digest(derivations.KE, message, "sha512")
 
 
 HSM: Any = PepperedHsm()
@@ -202,7 +203,7 @@ def test_the_password() -> None:
     a = argon2_hash(vector["password"], hexed(vector["salt"]))
     assert a.hex() == vector["a"]
     assert seals.verifier(UUID(vector["signer"]), a).hex() == vector["verifier"]
-    assert by_hand.mac(vectors.KP, b"cell-plock-v1\0", CELL.bytes, a).hex() == vector["l"]
+    assert by_hand.mac(derivations.KP, b"cell-plock-v1\0", CELL.bytes, a).hex() == vector["l"]
     assert vector["lock"]["key"] == vector["l"]
     label = locks.password_label(CELL, cast.SIGNER, "recover")
     assert label.hex() == vector["lock"]["aad"]
