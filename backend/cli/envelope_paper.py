@@ -1,0 +1,83 @@
+"""The envelope as the terminal shows it, once: for the printer, and for nobody's file.
+
+Two QR codes, because they do different things: the first may be seen by anyone and opens the app,
+the second is the secret that binds a phone to the cell.
+"""
+
+import tomllib
+from importlib.resources import files
+from io import StringIO
+from textwrap import fill
+from typing import Final, final
+
+import msgspec
+import segno
+
+from backend.devices.envelope import Envelope
+from backend.summary.text import Language
+from backend.summary.words import Words, instant_text
+
+WIDTH: Final = 72
+RULE: Final = "─" * WIDTH
+
+
+@final
+class PaperWords(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What stands on every envelope; ``envelope_paper.toml``."""
+
+    title: Words
+    signer: Words
+    login: Words
+    first_password: Words
+    valid_until: Words
+    qr_1: Words
+    qr_2: Words
+    typed: Words
+    steps: tuple[Words, ...]
+    warning: Words
+    once: Words
+
+
+def paper(envelope: Envelope) -> str:
+    """Lay an envelope out, in the signer's language."""
+    return _paper(envelope, _words(), "en" if envelope.lang == "en" else "ru")
+
+
+def _paper(envelope: Envelope, words: PaperWords, lang: Language) -> str:
+    facts = (
+        (words.signer, envelope.name),
+        (words.login, envelope.login),
+        (words.first_password, envelope.first_password),
+        (words.valid_until, instant_text(envelope.expires_at, lang)),
+    )
+    width = max(len(label.of(lang)) for label, _ in facts)
+    lines = [
+        RULE,
+        words.title.of(lang).center(WIDTH).rstrip(),
+        RULE,
+        *(f"  {label.of(lang):<{width}}  {fact}" for label, fact in facts),
+        "",
+        words.qr_1.of(lang),
+        qr_code(envelope.qr1),
+        words.qr_2.of(lang),
+        qr_code(envelope.qr2),
+        f"{words.typed.of(lang)}:  {envelope.secret_text}",
+        "",
+        *(fill(step.of(lang), WIDTH, subsequent_indent="   ") for step in words.steps),
+        fill(words.warning.of(lang), WIDTH),
+        RULE,
+        words.once.of(lang),
+    ]
+    return "\n".join(lines)
+
+
+def qr_code(text: str) -> str:
+    """Draw a QR code with the terminal's characters, with the quiet zone that scanners want."""
+    drawn = StringIO()
+    segno.make_qr(text, error="m").terminal(out=drawn, border=4, compact=True)
+    return drawn.getvalue().rstrip("\n")
+
+
+def _words() -> PaperWords:
+    text = files("backend.cli").joinpath("envelope_paper.toml").read_text(encoding="utf-8")
+    return msgspec.convert(tomllib.loads(text), PaperWords)

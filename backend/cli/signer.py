@@ -1,0 +1,244 @@
+"""`cellkey signer`: register signers and print envelopes, confirm phones, lock access.
+
+An operator's name is the word of whoever runs the command; the console will know it better. What
+one may not do alone asks for two names, and they must differ.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Literal
+
+import click
+from sqlalchemy.orm import Session
+
+from backend.algorithms import KeyAlgorithm
+from backend.app import open_services
+from backend.cli.context import answer, json_option, settings_from_environment
+from backend.cli.envelope_paper import paper
+from backend.credentials.overview import SignerOverview, every_signer, one_signer
+from backend.devices import envelope as envelopes
+from backend.devices.enrolment.confirmation import confirm_by_operator
+from backend.model.schema import check_version
+from backend.signers import freeze as access
+from backend.signers.registration import (
+    Applicant,
+    OrganizationName,
+    PersonName,
+    RegisteredName,
+    find_signer,
+)
+from backend.wiring import make_engine, make_session_factory, utc_now
+
+operator_option = click.option("--operator", required=True, help="Name of who does this.")
+
+
+@click.group()
+def signer() -> None:
+    """Register signers, confirm their phones, lock and unlock access."""
+
+
+@signer.command()
+@click.option("--login", help="Made if it is not given.")
+@click.option("--family", help="Family name, as the passport has it.")
+@click.option("--given", help="Given names.")
+@click.option("--patronymic", help="Patronymic, if there is one.")
+@click.option("--common-name", help="For a department or a system: its name.")
+@click.option("--organization", help="For a department or a system: whose it is.")
+@click.option("--number", help="Verified phone number, as +79991234567.")
+@operator_option
+@click.option(
+    "--algorithm",
+    type=click.Choice([algorithm.value for algorithm in KeyAlgorithm]),
+    default=KeyAlgorithm.P256.value,
+    show_default=True,
+)
+@click.option("--lang", type=click.Choice(["ru", "en"]), default="ru", show_default=True)
+@json_option
+def register(  # noqa: PLR0913  # an option is a parameter
+    *,
+    login: str | None,
+    family: str | None,
+    given: str | None,
+    patronymic: str | None,
+    common_name: str | None,
+    organization: str | None,
+    number: str | None,
+    operator: str,
+    algorithm: str,
+    lang: Literal["ru", "en"],
+    as_json: bool,
+) -> None:
+    """Register a signer and print the envelope, once."""
+    name = _name(
+        person=(family, given), patronymic=patronymic, organization=(common_name, organization)
+    )
+    services = open_services(settings_from_environment())
+    with _session() as session:
+        envelope = envelopes.register_signer_with_cell(
+            session,
+            services.sam,
+            Applicant(name=name, login=login, number=number, lang=lang),
+            algorithm=KeyAlgorithm(algorithm),
+            operator=operator,
+            settings=services.settings,
+            now=services.clock(),
+        )
+    answer(envelope, paper(envelope), as_json=as_json)
+
+
+@signer.command()
+@click.argument("login")
+@operator_option
+@json_option
+def reprint(*, login: str, operator: str, as_json: bool) -> None:
+    """It did not print: make a new cell and envelope, destroy the unpaired cell."""
+    services = open_services(settings_from_environment())
+    with _session() as session:
+        envelope = envelopes.reprint(
+            session,
+            services.sam,
+            login=login,
+            operator=operator,
+            settings=services.settings,
+            now=services.clock(),
+        )
+    answer(envelope, paper(envelope), as_json=as_json)
+
+
+@signer.command()
+@click.argument("login")
+@operator_option
+@click.option("--twelve", required=True, help="The phone's 12 characters: XXXX-XXXX-XXXX.")
+@json_option
+def confirm(*, login: str, operator: str, twelve: str, as_json: bool) -> None:
+    """Confirm a phone by its 12 characters, as another operator than the one who printed."""
+    services = open_services(settings_from_environment())
+    with _session() as session:
+        state = confirm_by_operator(
+            session,
+            services.sam,
+            login=login,
+            operator=operator,
+            twelve=twelve,
+            now=services.clock(),
+        )
+    answer({"state": state}, f"The phone of {login} is {state}.", as_json=as_json)
+
+
+@signer.command()
+@click.argument("login")
+@operator_option
+@json_option
+def freeze(*, login: str, operator: str, as_json: bool) -> None:
+    """Lock a signer's access at once: nothing of theirs goes on, not even what is approved."""
+    with _session() as session:
+        found = find_signer(session, login)
+        access.freeze(session, signer=found.id, by=operator, now=utc_now())
+    answer({"frozen": True}, f"The access of {login} is locked.", as_json=as_json)
+
+
+@signer.command()
+@click.argument("login")
+@operator_option
+@click.option("--second", required=True, help="Name of the second person who agrees.")
+@json_option
+def thaw(*, login: str, operator: str, second: str, as_json: bool) -> None:
+    """Unlock a signer's access; it takes two people."""
+    with _session() as session:
+        found = find_signer(session, login)
+        access.lift(session, signer=found.id, operator=operator, second=second, now=utc_now())
+    answer({"frozen": False}, f"The access of {login} is open again.", as_json=as_json)
+
+
+@signer.command(name="list")
+@json_option
+def list_signers(*, as_json: bool) -> None:
+    """List all signers."""
+    with _session() as session:
+        found = every_signer(session)
+    answer(found, _table(found), as_json=as_json)
+
+
+@signer.command()
+@click.argument("login")
+@json_option
+def show(*, login: str, as_json: bool) -> None:
+    """Show one signer: how far pairing and certificate are."""
+    with _session() as session:
+        found = one_signer(session, login)
+    answer(found, _card(found), as_json=as_json)
+
+
+def _name(
+    *,
+    person: tuple[str | None, str | None],
+    patronymic: str | None,
+    organization: tuple[str | None, str | None],
+) -> RegisteredName:
+    """Make the name of a person or of an organization, whichever was given whole.
+
+    Raises:
+        click.UsageError: neither was, or both.
+    """
+    match person, organization:
+        case (str() as family, str() as given), (None, None):
+            return PersonName(family=family, given=given, patronymic=patronymic)
+        case (None, None), (str() as common_name, str() as whose) if patronymic is None:
+            return OrganizationName(common_name=common_name, organization=whose)
+    raise click.UsageError(
+        "give --family and --given (and --patronymic), or --common-name and --organization"
+    )
+
+
+def _table(signers: Sequence[SignerOverview]) -> str:
+    if not signers:
+        return "No signers yet: `cellkey signer register`."
+    rows = [("LOGIN", "NAME", "PHONES", "STATE")]
+    rows += [(one.login, one.name, str(one.phones), _state(one)) for one in signers]
+    widths = [max(len(row[column]) for row in rows) for column in range(3)]
+    return "\n".join(
+        "  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[3]])
+        for row in rows
+    )
+
+
+def _card(one: SignerOverview) -> str:
+    facts = {
+        "Login": one.login,
+        "Name": one.name,
+        "Number": one.number or "none verified",
+        "Registered": f"{one.registered_at:%Y-%m-%d %H:%M} UTC by {one.registered_by}",
+        "State": _state(one),
+        "Phones": str(one.phones),
+        "Cell": f"{one.cell} ({one.algorithm})",
+        "Envelope": f"printed by {one.printed_by}, good until "
+        f"{one.envelope_expires_at:%Y-%m-%d %H:%M} UTC",
+    }
+    return "\n".join(f"{label + ':':<12}{fact}" for label, fact in facts.items())
+
+
+def _state(one: SignerOverview) -> str:
+    """Say how far a signer is, in a few words."""
+    if one.frozen:
+        return "access locked"
+    if one.certificate_expires_at is not None:
+        return f"certified until {one.certificate_expires_at:%Y-%m-%d}"
+    return {
+        "printed": "envelope printed, no phone yet",
+        "enrolled": "a phone waits to be confirmed",
+        "confirmed": "phone paired, certificate not issued yet",
+        "frozen": "pairing frozen: print another envelope",
+    }[one.pairing]
+
+
+@contextmanager
+def _session() -> Iterator[Session]:
+    """Give a session without a SAM: access can be locked whatever else is down."""
+    engine = make_engine(settings_from_environment().database)
+    try:
+        with engine.connect() as connection:
+            check_version(connection)
+        with make_session_factory(engine)() as session:
+            yield session
+    finally:
+        engine.dispose()

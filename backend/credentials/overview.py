@@ -1,0 +1,94 @@
+"""What an operator sees of signers: how far each is, and nothing secret."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, final
+from uuid import UUID
+
+import msgspec
+from sqlalchemy import ColumnElement, Select, and_, func, select, true
+from sqlalchemy.orm import Session
+
+from backend.errors import NotFound
+from backend.model.tables import Cell, Device, Pairing, Signer
+from backend.signers.freeze import not_frozen
+from backend.signers.registration import plain_login
+
+
+@final
+class SignerOverview(msgspec.Struct, frozen=True, kw_only=True):
+    """A signer with the newest cell."""
+
+    login: str
+    name: str
+    number: str | None
+    registered_by: str
+    registered_at: datetime
+    frozen: bool
+    cell: UUID
+    algorithm: str
+    pairing: str
+    """State of the newest envelope: printed, enrolled, confirmed or frozen."""
+    printed_by: str
+    envelope_expires_at: datetime
+    phones: int
+    certificate_expires_at: datetime | None
+
+
+def every_signer(session: Session) -> Sequence[SignerOverview]:
+    """List all signers by login."""
+    return _read(session, true())
+
+
+def one_signer(session: Session, login: str) -> SignerOverview:
+    """Show one signer.
+
+    Raises:
+        NotFound: there is none of that login.
+    """
+    found = _read(session, Signer.login == plain_login(login))
+    if not found:
+        raise NotFound("no such signer")
+    return found[0]
+
+
+def _read(session: Session, which: ColumnElement[bool]) -> Sequence[SignerOverview]:
+    rows = session.execute(_overviews().where(which).order_by(Signer.login))
+    return [SignerOverview(**row._asdict()) for row in rows]
+
+
+def _overviews() -> Select[*tuple[Any, ...]]:
+    newest = (
+        select(Pairing.id)
+        .where(Pairing.signer_id == Signer.id)
+        .order_by(Pairing.printed_at.desc(), Pairing.id)
+        .limit(1)
+        .correlate(Signer)
+        .scalar_subquery()
+    )
+    phones = (
+        select(func.count())
+        .select_from(Device)
+        .where(Device.cell_id == Cell.id, Device.removal_asked_at.is_(None))
+        .correlate(Cell)
+        .scalar_subquery()
+    )
+    return (
+        select(
+            Signer.login,
+            Signer.name,
+            Signer.number,
+            Signer.registered_by,
+            Signer.registered_at,
+            (~not_frozen(Signer.id)).label("frozen"),
+            Cell.id.label("cell"),
+            Cell.algorithm,
+            Pairing.state.label("pairing"),
+            Pairing.printed_by,
+            Pairing.expires_at.label("envelope_expires_at"),
+            phones.label("phones"),
+            Cell.certificate_expires_at,
+        )
+        .join(Pairing, and_(Pairing.signer_id == Signer.id, Pairing.id == newest))
+        .join(Cell, Cell.id == Pairing.cell_id)
+    )
