@@ -24,7 +24,7 @@ class ListedDevice(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def phones_of(session: Session, *, phone: AuthenticatedPhone) -> tuple[ListedDevice, ...]:
-    """List the phones of the asking phone's cell, the oldest first. Commits, as the proof is used."""
+    """List the phones of the asking phone's cell, the oldest first. Commits."""
     rows = session.scalars(
         select(Device)
         .where(Device.cell_id == phone.cell, Device.removed_at.is_(None))

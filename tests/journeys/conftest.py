@@ -1,0 +1,61 @@
+"""Stages of the whole service, made once a run and copied for each test."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from backend.devices.envelope import Envelope
+from tests.world.clock import SettableClock
+from tests.world.service import Service, copy_service, open_service
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A closed service, and the envelope of its signer."""
+
+    folder: Path
+    envelope: Envelope
+
+
+@pytest.fixture(scope="session")
+def registered(tmp_path_factory: pytest.TempPathFactory) -> Stage:
+    """A signer is registered, and has the envelope."""
+    folder = tmp_path_factory.mktemp("registered")
+    service = open_service(folder)
+    envelope = service.register()
+    service.close()
+    return Stage(folder, envelope)
+
+
+@pytest.fixture(scope="session")
+def certified(registered: Stage, tmp_path_factory: pytest.TempPathFactory) -> Stage:
+    """The signer has a phone, the state of which is ``phone.json``, and a certificate."""
+    folder = tmp_path_factory.mktemp("certified")
+    service = copy_service(registered.folder, folder)
+    service.signing_phone(registered.envelope)
+    service.close()
+    return Stage(folder, registered.envelope)
+
+
+@pytest.fixture
+def service(registered: Stage, tmp_path: Path, clock: SettableClock) -> Iterator[Service]:
+    """The service of a signer who has the envelope."""
+    opened = copy_service(registered.folder, tmp_path / "service", clock=clock)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def envelope(registered: Stage) -> Envelope:
+    """The signer's."""
+    return registered.envelope
+
+
+@pytest.fixture
+def signing_service(certified: Stage, tmp_path: Path, clock: SettableClock) -> Iterator[Service]:
+    """The service of a signer who has a phone and a certificate."""
+    opened = copy_service(certified.folder, tmp_path / "service", clock=clock)
+    yield opened
+    opened.close()
