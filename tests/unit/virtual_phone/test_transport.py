@@ -1,10 +1,8 @@
 """HTTP that goes on until there is an answer."""
 
 import json
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from wsgiref.simple_server import WSGIRequestHandler, make_server
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -17,6 +15,7 @@ from backend.virtual_phone.transport import (
     RequestsHttp,
     Response,
 )
+from tests.unit.virtual_phone.loopback import serving
 
 URL = "https://m.test/transactions"
 Answer = Response | ConnectionLost
@@ -136,33 +135,16 @@ def test_everything_on_the_wire_can_be_watched() -> None:
 # --- the network itself -----------------------------------------------------
 
 
-class Quiet(WSGIRequestHandler):
-    def log_message(self, *_args: object) -> None:
-        """Say nothing."""
-
-
-@contextmanager
-def serving(application: Callable[..., list[bytes]]) -> Iterator[str]:
-    with make_server("127.0.0.1", 0, application, handler_class=Quiet) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_port}"
-        finally:
-            server.shutdown()
-            thread.join()
-
-
 def send(url: str, *, method: str = "GET", body: bytes | None = None) -> Response:
     request = Request(method=method, url=url, headers={"X-A": "b"}, body=body)
     return RequestsHttp().send(request, timeout_seconds=5)
 
 
 def test_a_request_goes_out_and_its_answer_comes_back_byte_for_byte() -> None:
-    def application(environ: dict[str, str], start: Callable[..., object]) -> list[bytes]:
+    def application(environ: dict[str, Any], start: Callable[..., object]) -> list[bytes]:
         start("201 Created", [("Content-Encoding", "aes128gcm"), ("X-Method", "x")])
         length = int(environ["CONTENT_LENGTH"])
-        body: bytes = environ["wsgi.input"].read(length)  # type: ignore[attr-defined]  # a stream
+        body: bytes = environ["wsgi.input"].read(length)
         return [environ["REQUEST_METHOD"].encode(), environ["HTTP_X_A"].encode(), body]
 
     with serving(application) as url:
@@ -172,7 +154,7 @@ def test_a_request_goes_out_and_its_answer_comes_back_byte_for_byte() -> None:
 
 
 def test_a_redirect_is_not_followed() -> None:
-    def application(_environ: dict[str, str], start: Callable[..., object]) -> list[bytes]:
+    def application(_environ: dict[str, Any], start: Callable[..., object]) -> list[bytes]:
         start("302 Found", [("Location", "http://127.0.0.1:9/")])
         return []
 
@@ -181,7 +163,7 @@ def test_a_redirect_is_not_followed() -> None:
 
 
 def test_an_answer_without_end_is_cut_off() -> None:
-    def application(_environ: dict[str, str], start: Callable[..., object]) -> list[bytes]:
+    def application(_environ: dict[str, Any], start: Callable[..., object]) -> list[bytes]:
         start("200 OK", [])
         return [bytes(ANSWER_LIMIT), b"x"]
 
@@ -190,7 +172,7 @@ def test_an_answer_without_end_is_cut_off() -> None:
 
 
 def test_an_answer_that_breaks_off_is_a_lost_one() -> None:
-    def application(_environ: dict[str, str], start: Callable[..., object]) -> list[bytes]:
+    def application(_environ: dict[str, Any], start: Callable[..., object]) -> list[bytes]:
         start("200 OK", [("Content-Length", "10")])
         return [b"half"]
 
