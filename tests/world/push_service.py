@@ -22,15 +22,16 @@ import signal
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from secrets import token_urlsafe
 from threading import Event, Thread
+from weakref import WeakSet
 
 from aiohttp import web
 
 from tests.world.push_certificates import make_server_context
 from tests.world.push_faults import Faults
+from tests.world.push_inbox import Message, Received, Subscription
 from tests.world.push_rules import (
     Refused,
     check_body,
@@ -44,44 +45,8 @@ HOST = "push.cellkey.test"
 LONGEST_WAIT_SECONDS = 25
 LONGEST_REQUEST = 64 * 1024
 START_SECONDS = 30
-
-
-@dataclass(frozen=True)
-class Message:
-    """What waits for a phone; nobody here can read it."""
-
-    id: str
-    body: bytes
-    topic: str | None
-    expires_at: float
-
-
-@dataclass(frozen=True)
-class Received:
-    """What an application sent, accepted or not."""
-
-    token: str
-    headers: dict[str, str]
-    """By their names in lower case."""
-    body: bytes
-
-
-@dataclass
-class Subscription:
-    """One phone at this service."""
-
-    token: str
-    secret: str
-    key: str
-    gone: bool = False
-    waiting: int = 0
-    messages: list[Message] = field(default_factory=list)
-    changed: asyncio.Event = field(default_factory=asyncio.Event)
-
-    def fresh(self, now: float) -> list[Message]:
-        """Forget what is too old; give the rest."""
-        self.messages = [message for message in self.messages if message.expires_at > now]
-        return self.messages
+HANG_UP_SECONDS = 0.02
+AT_ONCE_SECONDS = 5
 
 
 class PushService:
@@ -99,6 +64,7 @@ class PushService:
         self._by_token: dict[str, Subscription] = {}
         self._by_secret: dict[str, Subscription] = {}
         self._stopping = asyncio.Event()
+        self._transports: WeakSet[asyncio.WriteTransport] = WeakSet()
         self.faults = Faults(self._stopping)
 
     @property
@@ -112,11 +78,15 @@ class PushService:
         """Let a subscription be gone: 410 from now on."""
         self._by_token[endpoint.rpartition("/")[2]].gone = True
 
+    def is_awaited(self, endpoint: str) -> bool:
+        """Say whether a phone waits at its inbox now."""
+        return self._by_token[endpoint.rpartition("/")[2]].waiting > 0
+
     # --- running --------------------------------------------------------------
 
     async def serve(self, *, port: int, ready: Callable[[], None]) -> None:
         """Serve until :meth:`stop`."""
-        app = web.Application(client_max_size=LONGEST_REQUEST, middlewares=[_say_refusals])
+        app = web.Application(client_max_size=LONGEST_REQUEST, middlewares=[self._say_refusals])
         app.router.add_post("/subscribe", self._subscribe)
         app.router.add_post("/wpush/v2/{token}", self._accept)
         app.router.add_get("/inbox/{secret}", self._pick_up)
@@ -130,12 +100,32 @@ class PushService:
             await self._stopping.wait()
         finally:
             await runner.cleanup()
+            await self._hang_up()
+
+    async def _hang_up(self) -> None:
+        """Close connections at once; TLS would wait for a farewell that may never come."""
+        for transport in self._transports:
+            transport.abort()
+        await asyncio.sleep(HANG_UP_SECONDS)
 
     def stop(self) -> None:
         """End :meth:`serve`; to be called in its loop."""
         self._stopping.set()
         for subscription in self._by_token.values():
             subscription.changed.set()
+
+    @web.middleware
+    async def _say_refusals(
+        self,
+        request: web.Request,
+        handler: Callable[[web.Request], Awaitable[web.StreamResponse]],
+    ) -> web.StreamResponse:
+        if isinstance(request.transport, asyncio.WriteTransport):
+            self._transports.add(request.transport)
+        try:
+            return await handler(request)
+        except Refused as refused:
+            return web.Response(status=refused.status, text=str(refused))
 
     # --- for applications -----------------------------------------------------
 
@@ -163,20 +153,12 @@ class PushService:
         ttl = read_ttl(request.headers)
         topic = read_topic(request.headers)
         check_body(request.headers, body)
-        message = Message(token_urlsafe(16), body, topic, self._clock() + ttl)
+        message_id = token_urlsafe(16)
         if ttl or subscription.waiting:
-            self._keep(subscription, message)
-        location = f"https://{self.host}/message/{message.id}"
+            expires_at = self._clock() + (ttl or AT_ONCE_SECONDS)
+            subscription.keep(Message(message_id, body, topic, expires_at))
+        location = f"https://{self.host}/message/{message_id}"
         return web.Response(status=201, headers={"Location": location, "TTL": str(ttl)})
-
-    def _keep(self, subscription: Subscription, message: Message) -> None:
-        """Keep a message for its phone; it replaces one of the same topic (RFC 8030, 5.4)."""
-        subscription.messages = [
-            other
-            for other in subscription.messages
-            if message.topic is None or other.topic != message.topic
-        ] + [message]
-        subscription.changed.set()
 
     # --- for phones -----------------------------------------------------------
 
@@ -229,20 +211,12 @@ class PushService:
         return subscription
 
 
-@web.middleware
-async def _say_refusals(
-    request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
-) -> web.StreamResponse:
-    try:
-        return await handler(request)
-    except Refused as refused:
-        return web.Response(status=refused.status, text=str(refused))
-
-
 @contextmanager
-def running_push_service(*, ca_out: Path, host: str = HOST) -> Iterator[PushService]:
+def running_push_service(
+    *, ca_out: Path, host: str = HOST, clock: Callable[[], float] = time.time
+) -> Iterator[PushService]:
     """Run the service in a thread of its own."""
-    service = PushService(ca_out=ca_out, host=host)
+    service = PushService(ca_out=ca_out, host=host, clock=clock)
     loop = asyncio.new_event_loop()
     ready = Event()
     thread = Thread(
