@@ -15,8 +15,10 @@ from backend.cli.context import settings_from_environment
 from backend.credentials.issue import issue_certificate
 from backend.devices.enrolment.removal import remove
 from backend.devices.removal import asked_removals
+from backend.pki.authority import Authority
 from backend.sam.connect import Capabilities, connect
 from backend.settings import Settings
+from backend.signing.release import release_certificate_request
 from backend.signing.request import request_certificate
 from backend.wiring import Clock, configure_logging, make_engine, make_session_factory, utc_now
 
@@ -29,8 +31,11 @@ def make_clerk(
     def ask_for_certificate(session: Session, cell: UUID, now: datetime) -> None:
         request_certificate(session, sam, cell=cell, settings=settings, now=now)
 
-    def issue(session: Session, transaction: UUID, _now: datetime) -> None:
-        issue_certificate(session, sam, sam, transaction=transaction, now=clock)
+    authority = Authority(sam)
+
+    def issue(session: Session, transaction: UUID, now: datetime) -> None:
+        signature = release_certificate_request(session, sam, transaction=transaction, now=clock)
+        issue_certificate(session, authority, transaction=transaction, signature=signature, now=now)
 
     def find_removals(session: Session, _now: datetime) -> Sequence[bytes]:
         return asked_removals(session)

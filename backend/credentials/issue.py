@@ -1,15 +1,14 @@
 """A cell becomes a credential: the certificate, after the signer's first approval.
 
-1. The request's signature goes through the door like any other; the authority then checks ask and
-   approval again, and builds the request itself (docs/phone-protocol.md, 7).
+1. The request's signature comes through the door like any other, before this; the authority checks
+   ask and approval again, and builds the request itself (docs/phone-protocol.md, 7).
 2. One commit holds certificate and the record that is confirmed by it. A crash before it costs
-   nothing: the signature is stored, and the next call gets it again.
+   nothing: the signature is stored, and the clerk comes again.
 3. A cell has one certificate. Who comes second, or finds the record gone on, changes nothing.
 """
 
 import logging
-from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import final
 from uuid import UUID
 
@@ -19,13 +18,9 @@ from sqlalchemy.orm import Session
 
 from backend.errors import NotApproved, NotFound
 from backend.model.tables import Approval, AuthorisedHash, Cell, Record, Transaction
-from backend.sam.releases import Releases
-from backend.sam.service_keys import IssueCertificate, IssuedCertificate, ServiceKeys
-from backend.signing.release import release_certificate_request
+from backend.pki.authority import Authority, NewCertificate
 
 log = logging.getLogger(__name__)
-
-Clock = Callable[[], datetime]
 
 
 @final
@@ -42,13 +37,20 @@ class _Approved(msgspec.Struct, frozen=True, kw_only=True):
 
 def issue_certificate(
     session: Session,
-    releases: Releases,
-    service_keys: ServiceKeys,
+    authority: Authority,
     *,
     transaction: UUID,
-    now: Clock,
+    signature: bytes,
+    now: datetime,
 ) -> bool:
-    """Have the certificate issued that the signer approved. Commits more than once.
+    """Have the certificate issued that the signer approved. Commits.
+
+    Args:
+        session: no transaction of it is open while the authority works.
+        authority: who issues.
+        transaction: the approved certificate request.
+        signature: over the request, from ``signing.release.release_certificate_request``.
+        now: the time.
 
     Returns:
         Whether this call wrote it; ``False`` where the cell has one, or changed meanwhile.
@@ -57,23 +59,19 @@ def issue_certificate(
         NotFound: there is no such certificate request.
         NotApproved: the signer has not approved.
         DoorRefused: the authority does not accept the evidence.
-        CellkeyError: whatever :func:`backend.signing.release.release` raises.
     """
     approved = _read(session, transaction)
     session.rollback()
     if approved.certified:
         return False
-    signature = release_certificate_request(session, releases, transaction=transaction, now=now)
-    issued = service_keys.certificate(
-        IssueCertificate(
-            record=approved.record,
-            ask=approved.ask,
-            items=approved.items,
-            approval=approved.approval,
-            signature=signature,
-        )
+    issued = authority.certify(
+        record=approved.record,
+        ask=approved.ask,
+        items=approved.items,
+        approval=approved.approval,
+        signature=signature,
     )
-    if not _keep(session, approved.cell, issued, now()):
+    if not _keep(session, approved.cell, issued, now):
         session.rollback()
         return False
     session.commit()
@@ -114,14 +112,14 @@ def _read(session: Session, transaction: UUID) -> _Approved:
     )
 
 
-def _keep(session: Session, cell: UUID, issued: IssuedCertificate, now: datetime) -> bool:
+def _keep(session: Session, cell: UUID, issued: NewCertificate, now: datetime) -> bool:
     """Write certificate and record, if the record that it follows is still the newest."""
     kept = session.execute(
         update(Cell)
         .where(Cell.id == cell, Cell.epoch == issued.epoch - 1, Cell.certificate.is_(None))
         .values(
             certificate=issued.certificate,
-            certificate_expires_at=datetime.fromtimestamp(issued.not_after, UTC),
+            certificate_expires_at=issued.expires_at,
             epoch=issued.epoch,
         )
         .returning(Cell.id)
