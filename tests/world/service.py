@@ -1,26 +1,17 @@
 """The whole service in one folder: both applications, SAM, worker and clerk, on a clock of ours.
 
 Worker and clerk do their work when a test says so. The phone is the reference client, and reaches
-the applications by WSGI, or over the loopback where :func:`serving` has started them.
+the applications by WSGI, or over the loopback where ``tests.world.serving`` has started them.
 """
 
 import hashlib
-import re
 import shutil
-import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from threading import Thread
 from typing import Any
-from urllib.parse import urlsplit
 from uuid import UUID, uuid4
 
 import msgspec
-from cheroot.wsgi import Server
-from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding
 from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import Engine, insert, select
@@ -30,28 +21,20 @@ from backend.algorithms import KeyAlgorithm
 from backend.app import Services, create_app
 from backend.clerk import Clerk
 from backend.cli.clerk import make_clerk
-from backend.delivery.dispatch import Channels
 from backend.delivery.endpoints import parse_push_hosts
-from backend.delivery.web_push import vapid_identity
-from backend.delivery.worker import PeriodicJob, Worker
+from backend.delivery.worker import Worker
 from backend.delivery.worker_keys import (
-    make_worker_keys,
     read_push_key,
-    read_sms_key,
-    read_vapid_key,
-    read_worker_public_key,
 )
 from backend.devices.enrolment.confirmation import confirm_by_operator
 from backend.devices.envelope import Envelope, register_signer_with_cell
-from backend.hsm.software import SoftwareCellsWarning, SoftwareHsm
 from backend.model import schema
 from backend.model.tables import Cell, RelyingParty, Signer
 from backend.protocol.encoding import write_message
 from backend.protocol.public_keys import PublicKeys
 from backend.sam.module import Sam
-from backend.settings import Environment, Settings
+from backend.settings import Settings
 from backend.signers.registration import Applicant, PersonName
-from backend.signing.expiry import expire_overdue
 from backend.signing.request import (
     RequestedTransaction,
     Requester,
@@ -60,15 +43,17 @@ from backend.signing.request import (
 )
 from backend.virtual_phone import pairing
 from backend.virtual_phone.answers import PhoneKind
-from backend.virtual_phone.errors import ConnectionLost
 from backend.virtual_phone.invitation import read_addresses, read_envelope
 from backend.virtual_phone.phone import VirtualPhone
-from backend.virtual_phone.transport import Http, Request, RequestsHttp, Response
+from backend.virtual_phone.transport import Http
 from backend.wiring import Clock, db, make_engine, make_session_factory
 from mobile_api import services as mobile_services
 from mobile_api.app import create_app as create_mobile_app
 from tests.world.clock import SettableClock
-from tests.world.sam import CA_NAME, ORIGIN, RP_ID, root_certificate, software_hsm
+from tests.world.sam import CA_NAME, ORIGIN, RP_ID
+from tests.world.service_processes import make_worker, open_sam
+from tests.world.sms_inbox import Inbox, Sms
+from tests.world.wsgi_http import Pauses, WsgiHttp
 
 PRINTER = "Ольга Печатная"
 OTHER_OPERATOR = "Семён Второй"
@@ -81,66 +66,11 @@ ANNA = Applicant(
     lang="ru",
 )
 WITHOUT_NUMBER = msgspec.structs.replace(ANNA, login="without.number", number=None)
-_CODE = re.compile(r"\b[0-9]{8}\b")
 
 
 def hashes(count: int, *, seed: str = "document") -> tuple[bytes, ...]:
     """So many different SHA-256 hashes."""
     return tuple(hashlib.sha256(f"{seed} {number}".encode()).digest() for number in range(count))
-
-
-@dataclass(frozen=True)
-class Sms:
-    """A message that arrived."""
-
-    number: str
-    text: str
-
-    @property
-    def code(self) -> str:
-        """The eight digits in it."""
-        return _CODE.findall(self.text)[-1]
-
-
-@dataclass
-class Inbox:
-    """An SMS gateway, and the phone on which its messages arrive."""
-
-    arrived: list[Sms] = field(default_factory=list)
-
-    def send(self, *, number: str, text: str, message_id: UUID) -> None:
-        """Take a message."""
-        self.arrived.append(Sms(number, text))
-
-
-@dataclass
-class WsgiHttp:
-    """Carries the reference client's requests to the applications without a network.
-
-    ``lose`` says how many of the next answers get lost on the way back.
-    """
-
-    apps: dict[str, Flask]
-    """By origin."""
-    lose: int = 0
-
-    def send(self, request: Request, *, timeout_seconds: float) -> Response:
-        """Carry one request."""
-        parts = urlsplit(request.url)
-        app = self.apps[f"{parts.scheme}://{parts.netloc}"]
-        answer = app.test_client().open(
-            parts.path,
-            method=request.method,
-            query_string=parts.query,
-            base_url=f"{parts.scheme}://{parts.netloc}",
-            headers=dict(request.headers),
-            data=request.body,
-        )
-        if self.lose:
-            self.lose -= 1
-            raise ConnectionLost("the answer is lost")
-        headers = {name.lower(): value for name, value in answer.headers.items()}
-        return Response(status=answer.status_code, headers=headers, body=answer.data)
 
 
 @dataclass(kw_only=True)
@@ -159,7 +89,7 @@ class Service:
     inbox: Inbox
     worker: Worker
     clerk: Clerk
-    pauses: "Pauses"
+    pauses: Pauses
 
     # --- the authority ----------------------------------------------------------
 
@@ -316,19 +246,6 @@ class Service:
         self.engine.dispose()
 
 
-@dataclass
-class Pauses:
-    """What happens while a long poll waits: nothing at all, in no time, unless a test says so."""
-
-    seconds: list[float] = field(default_factory=list)
-    then: Callable[[], object] = lambda: None
-
-    def __call__(self, seconds: float) -> None:
-        """Wait."""
-        self.seconds.append(seconds)
-        self.then()
-
-
 def open_service(
     folder: Path,
     *,
@@ -350,7 +267,7 @@ def open_service(
     }
     settings = Settings(**(given | changed))
     clock = clock or SettableClock()
-    sam = _open_sam(settings, clock)
+    sam = open_sam(settings, clock)
     health = sam.health()
     public_keys = PublicKeys(ks=health.ks, ka=health.ka, keys=())
     settings.public_keys_path.write_bytes(write_message(public_keys))
@@ -382,7 +299,7 @@ def open_service(
         mobile=mobile,
         http=WsgiHttp(origins),
         inbox=inbox,
-        worker=_make_worker(settings, sessions, inbox, clock),
+        worker=make_worker(settings, sessions, inbox, clock),
         clerk=make_clerk(settings, sessions, sam, clock=clock),
         pauses=pauses,
     )
@@ -392,75 +309,3 @@ def copy_service(source: Path, folder: Path, **given: Any) -> Service:  # noqa: 
     """Open a copy of a service that was closed: a stage that took long to reach."""
     shutil.copytree(source, folder, dirs_exist_ok=True)
     return open_service(folder, **given)
-
-
-@contextmanager
-def serving(folder: Path, **given: Any) -> Iterator[Service]:  # noqa: ANN401  # as open_service
-    """The service, with both applications on the loopback, and phones that go there."""
-    servers = [_listener(), _listener()]
-    names = ("authorization_server_url", "mobile_api_url")
-    addresses: dict[str, Any] = {
-        name: f"http://127.0.0.1:{server.bind_addr[1]}"
-        for name, server in zip(names, servers, strict=True)
-    }
-    service = open_service(folder, **addresses, **given)
-    service.http = RequestsHttp()
-    threads = []
-    for server, app in zip(servers, (service.app, service.mobile), strict=True):
-        server.wsgi_app = app
-        threads.append(Thread(target=server.serve))
-        threads[-1].start()
-    try:
-        yield service
-    finally:
-        for server, thread in zip(servers, threads, strict=True):
-            server.stop()
-            thread.join()
-        service.close()
-
-
-def _listener() -> Server:
-    """A server that listens already, but answers only once it has an application."""
-    server = Server(("127.0.0.1", 0), None, numthreads=8)
-    server.prepare()
-    return server
-
-
-def _open_sam(settings: Settings, clock: Clock) -> Sam:
-    """As ``backend.sam.connect.open_sam``, on our clock."""
-    vault = settings.software_vault_path
-    hsm = _reopened(vault) if vault.exists() else software_hsm(vault)
-    path = settings.root_certificate_path
-    if not path.exists():
-        root = x509.load_der_x509_certificate(root_certificate(hsm))
-        path.write_bytes(root.public_bytes(Encoding.PEM))
-    make_worker_keys(settings, if_missing=True)
-    return Sam(
-        hsm=hsm,
-        root=x509.load_pem_x509_certificate(path.read_bytes()).public_bytes(Encoding.DER),
-        issuer=settings.ca_name,
-        rp_id=settings.rp_id,
-        origin=settings.app_url,
-        worker_key=read_worker_public_key(settings),
-        clock=lambda: int(clock().timestamp()),
-    )
-
-
-def _reopened(vault: Path) -> SoftwareHsm:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", SoftwareCellsWarning)
-        return SoftwareHsm(vault, environment=Environment.DEVELOPMENT)
-
-
-def _make_worker(
-    settings: Settings, sessions: sessionmaker[Session], inbox: Inbox, clock: Clock
-) -> Worker:
-    channels = Channels(
-        allowed_hosts=parse_push_hosts(settings.push_hosts),
-        identity=vapid_identity(read_vapid_key(settings), subject=settings.vapid_subject),
-        app_url=settings.app_url,
-        sms_key=read_sms_key(settings),
-        sms_gateway=inbox,
-    )
-    expiry = PeriodicJob(name="expiry", every_seconds=0, run=expire_overdue)
-    return Worker(sessions=sessions, channels=channels, jobs=[expiry], clock=clock)

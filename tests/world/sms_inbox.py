@@ -1,0 +1,33 @@
+"""The signer's number: SMS arrive here."""
+
+import re
+from dataclasses import dataclass, field
+from uuid import UUID
+
+_CODE = re.compile(r"\b([0-9]{8})\b")
+
+
+@dataclass(frozen=True)
+class Sms:
+    """A message that arrived."""
+
+    number: str
+    text: str
+
+    @property
+    def code(self) -> str:
+        """The eight digits in it."""
+        found = _CODE.search(self.text)
+        assert found is not None
+        return found[1]
+
+
+@dataclass
+class Inbox:
+    """An SMS gateway, and the phone on which its messages arrive."""
+
+    arrived: list[Sms] = field(default_factory=list)
+
+    def send(self, *, number: str, text: str, message_id: UUID) -> None:
+        """Take a message."""
+        self.arrived.append(Sms(number, text))
