@@ -24,9 +24,10 @@ from backend.protocol.ask import (
 )
 from backend.protocol.encoding import Octets
 from backend.protocol.jose import PublicJwk
+from backend.protocol.names import readable_name
 from backend.protocol.record import CellRecord
 from backend.protocol.tree import Documents, Item, item_text, tree_root
-from backend.sam.certificate_request import request_item
+from backend.sam.certificate_request import registered_subject, request_item
 from backend.sam.hours import TransactionKeys
 from backend.sam.records import ServiceVoice
 from backend.sam.transactions import OpenedTransaction, OpenTransaction
@@ -124,6 +125,8 @@ def _certificate_request_item(request: OpenTransaction, record: CellRecord) -> I
     if shown != (request.rp.name, record.alg, "SHA-256"):
         raise RequestRefused("a certificate request shows its authority and its key's algorithm")
     try:
+        if request.fields.get("name") != readable_name(registered_subject(request.fields, record)):
+            raise RequestRefused("a certificate request shows the whole registered name")
         return request_item(request.fields, record)
     except MalformedMessage as error:
         raise RecordRefused(str(error)) from error

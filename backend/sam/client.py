@@ -5,6 +5,7 @@ place is the caller's to find out. Only where the connection was dead before any
 the call sent on a new one.
 """
 
+import select
 import socket
 from collections import deque
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Final, TypeVar, final
 
 import msgspec
 
-from backend.errors import MalformedMessage, SamUnavailable
+from backend.errors import SamUnavailable
 from backend.sam.cells import (
     ChangedPassword,
     ChangePassword,
@@ -34,7 +35,7 @@ from backend.sam.wire import (
     Nothing,
     Reply,
     error_from,
-    read_request,
+    read_members,
     receive_frame,
     send_frame,
     write_call,
@@ -129,22 +130,18 @@ class SamClient:
 
 
 def _is_alive(kept: socket.socket) -> bool:
-    """Whether an idle connection was not closed by the other side."""
-    try:
-        kept.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
-    except BlockingIOError:
-        return True
-    except OSError:
-        return False
-    return False
+    """Whether an idle connection is still open: between calls, nothing but its end can come."""
+    coming = select.poll()
+    coming.register(kept, select.POLLIN)
+    return not coming.poll(0)
 
 
 def _read(frame: bytes, kind: type[Result]) -> Result:
     try:
         reply = msgspec.json.decode(frame, type=Reply)
-        if reply.result is not None:
-            return read_request(reply.result, kind)
-    except (msgspec.MsgspecError, MalformedMessage) as error:
+        if reply.result:
+            return read_members(reply.result, kind)
+    except msgspec.MsgspecError as error:
         raise SamUnavailable("the SAM's answer makes no sense") from error
     if reply.error is None:
         raise SamUnavailable("the SAM's answer is empty")

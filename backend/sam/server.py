@@ -22,7 +22,7 @@ from backend.sam.wire import (
     CALLS,
     Call,
     Nothing,
-    read_request,
+    read_members,
     receive_frame,
     send_frame,
     write_error,
@@ -106,7 +106,7 @@ def answer(unverified_frame: bytes, server: SamServer) -> bytes:
     try:
         call = msgspec.json.decode(unverified_frame, type=Call)
         kind, _ = CALLS[call.call]
-        request = read_request(call.request, kind)
+        request = read_members(call.request, kind)
         if isinstance(request, Nothing):
             return write_result(server.sam.health())
         return write_result(server.answers[call.call](request))

@@ -22,7 +22,7 @@ from backend.protocol.locks import (
 from backend.virtual_phone import answers, authenticator
 from backend.virtual_phone.asks import SignedAsk, read_ask
 from backend.virtual_phone.encoding import b64u
-from backend.virtual_phone.jose import Jwk, jwk_of, new_key
+from backend.virtual_phone.jose import Jwk, jwk_of, new_key, sign
 from backend.virtual_phone.phone_keys import OpenKeys, new_keys
 
 
@@ -93,6 +93,24 @@ class PaperPhone:
             "registration": msgspec.to_builtins(registration),
             "assertion": msgspec.to_builtins(assertion),
         }
+
+    def enrol_without_secret(self, ask: SignedAsk) -> str:
+        """An enrolment as a further phone makes it: somebody else brings the secret."""
+        public = self.keys.public()
+        claims: dict[str, object] = {
+            "tx_hash": b64u(ask.tx_hash),
+            "keys": {
+                "approval": public.approval.members(),
+                "request": public.request.members(),
+                "unlock": public.unlock.members(),
+            },
+            "kind": "virtual",
+            "sealed": None,
+            "epk": None,
+            "webauthn": None,
+            "attestation": None,
+        }
+        return sign(claims, typ="cell-enrolment+jwt", key=self.keys.approval)
 
     def assertion(self, ask: SignedAsk, sealed: answers.Sealed) -> dict[str, Any] | None:
         """The passkey's assertion for an approval."""
