@@ -63,10 +63,8 @@ class Pkcs11OpenedKey:
             raise HsmUnavailable(f"the HSM did not sign ({type(error).__name__})") from error
 
     def close(self) -> None:
-        """Destroy the key in the HSM."""
-        key, self._key = self._key, None
-        if key is not None:
-            key.destroy()
+        """Forget the key, which is destroyed now."""
+        self._key = None
 
 
 class Pkcs11Hsm:
@@ -115,6 +113,7 @@ class Pkcs11Hsm:
                 yield opened
             finally:
                 opened.close()
+                key.destroy()
 
     def sign(self, key: SigningServiceKey, digest: bytes) -> bytes:
         """Sign a SHA-256 digest with a service key."""

@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 
 _CKF_OS_LOCKING_OK: Final = 2
 _CKR_OK: Final = 0
-_CKR_CRYPTOKI_NOT_INITIALIZED: Final = 0x190
 _LABEL_BYTES: Final = 32
 _WAIT_SECONDS: Final = 5.0
 
@@ -183,10 +182,9 @@ class Module:
     def _initialise(self) -> None:
         self._library()
         functions = self._functions()
-        rv = functions.C_Finalize(None)
-        if rv in {_CKR_OK, _CKR_CRYPTOKI_NOT_INITIALIZED}:
-            arguments = _InitializeArguments(flags=_CKF_OS_LOCKING_OK)
-            rv = functions.C_Initialize(ctypes.byref(arguments))
+        functions.C_Finalize(None)  # it may not be initialised; C_Initialize says what is wrong
+        arguments = _InitializeArguments(flags=_CKF_OS_LOCKING_OK)
+        rv = functions.C_Initialize(ctypes.byref(arguments))
         if rv != _CKR_OK:
             raise HsmUnavailable(f"{self._path} cannot be initialised (CKR {rv:#x})")
         self._generation += 1
@@ -199,12 +197,9 @@ class Module:
         return library
 
     def _functions(self) -> _FunctionList:
-        """The same shared object's functions, for what the binding does not call."""
+        """The list of functions that the binding has too, for what it does not call itself."""
         functions = ctypes.POINTER(_FunctionList)()
-        shared_object = ctypes.CDLL(str(self._path))
-        rv = shared_object.C_GetFunctionList(ctypes.byref(functions))
-        if rv != _CKR_OK:
-            raise HsmUnavailable(f"{self._path} gives no functions (CKR {rv:#x})")
+        ctypes.CDLL(str(self._path)).C_GetFunctionList(ctypes.byref(functions))
         return functions.contents
 
 

@@ -234,6 +234,19 @@ def test_after_the_ladder_s_end_nobody_tries_for_a_while(token: Token) -> None:
     assert initialisations() == before
 
 
+def test_what_two_threads_find_broken_is_mended_once(shared_token: Token) -> None:
+    hsm = shared_token.hsm()
+    hsm.random(1)
+    before, login = initialisations(), hsm._sessions()._login
+    load_module(MODULE).reinitialise(before)
+    load_module(MODULE).reinitialise(before)
+    assert initialisations() == before + 1
+    hsm.random(1)
+    hsm._sessions()._forget(login)
+    hsm.random(1)
+    assert hsm._sessions()._login == login + 1
+
+
 def test_a_failure_that_no_initialisation_mends_is_told_at_once(shared_token: Token) -> None:
     hsm = shared_token.hsm()
     hsm.random(1)

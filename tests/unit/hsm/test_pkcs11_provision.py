@@ -1,12 +1,12 @@
 """Making the keys of a token (``cellkey hsm init``)."""
 
 import pytest
-from pkcs11 import Attribute, KeyType, MechanismFlag, ObjectClass, PinIncorrect, TokenFlag
+from pkcs11 import Attribute, KeyType, MechanismFlag, ObjectClass, PinIncorrect, Slot, TokenFlag
 
 from backend.algorithms import KeyAlgorithm
 from backend.errors import AlreadyThere, HsmUnavailable
 from backend.hsm.pkcs11 import Pkcs11Hsm
-from backend.hsm.pkcs11_binding import load_module
+from backend.hsm.pkcs11_binding import Module, load_module
 from backend.hsm.pkcs11_provision import provision
 from tests.world.softhsm import MODULE, PIN, SO_PIN, SoftHsm, Token, log_everybody_out, softhsm
 
@@ -119,3 +119,20 @@ def test_a_pin_that_the_token_does_not_take_is_told() -> None:
         provision(module=MODULE, token=label, so_pin=SO_PIN, pin="1")
     provision(module=MODULE, token=label, so_pin=SO_PIN, pin=PIN)
     hsm_of(label).health()
+
+
+def test_without_the_token_and_without_an_empty_slot_nothing_is_made(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A token that holds anything is never initialised again."""
+    store = softhsm()
+    before = set(store.tokens.iterdir())
+    monkeypatch.setattr(Module, "slots", full_slots)
+    with pytest.raises(HsmUnavailable, match="empty slot"):
+        provision(module=MODULE, token=store.new_label(), so_pin=SO_PIN, pin=PIN)
+    assert set(store.tokens.iterdir()) == before
+
+
+def full_slots(module: Module) -> list[Slot]:
+    """SoftHSM always has one empty slot more; this HSM has none."""
+    return [slot for slot in module._library().get_slots() if slot.get_token().label]
