@@ -25,7 +25,7 @@ def readable_name(subject: bytes) -> str:
             for relative in Name.load(subject, strict=True).chosen
             for attribute in relative
         ]
-    except (ValueError, TypeError, KeyError) as error:
+    except (AttributeError, LookupError, TypeError, ValueError) as error:
         raise MalformedMessage("not a name") from error
     common = [value for kind, value in pairs if kind == COMMON_NAME]
     if len(common) != 1:

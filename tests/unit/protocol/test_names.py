@@ -1,48 +1,80 @@
-"""What the signer reads of a name is the whole name."""
+"""The reading of a name shows everything that will stand in the certificate."""
 
 import pytest
-from cryptography import x509
-from cryptography.x509.oid import NameOID
+from asn1crypto.x509 import Name
+from hypothesis import given
+from hypothesis import strategies as st
 
 from backend.errors import MalformedMessage
 from backend.protocol.names import readable_name
 
-
-def der(*parts: tuple[x509.ObjectIdentifier, str]) -> bytes:
-    return x509.Name([x509.NameAttribute(oid, value) for oid, value in parts]).public_bytes()
-
-
-def test_a_persons_name_is_read_once() -> None:
-    name = der(
-        (NameOID.SURNAME, "Иванова"),
-        (NameOID.GIVEN_NAME, "Анна Петровна"),
-        (NameOID.COMMON_NAME, "Иванова Анна Петровна"),
-    )
-    assert readable_name(name) == "Иванова Анна Петровна"
+PERSON = {
+    "common_name": "Анна Ивановна Пример",
+    "surname": "Пример",
+    "given_name": "Анна Ивановна",
+    "country_name": "RU",
+}
 
 
-def test_what_the_common_name_does_not_say_is_read_too() -> None:
-    name = der((NameOID.ORGANIZATION_NAME, "Завод"), (NameOID.COMMON_NAME, "Отдел продаж"))
-    assert readable_name(name) == "Отдел продаж, Завод"
+def der(**attributes: str) -> bytes:
+    return bytes(Name.build(attributes).dump())
 
 
-def test_a_part_of_a_word_is_not_the_word() -> None:
-    """«Иванов» does not hide in «Иванова»."""
-    name = der((NameOID.SURNAME, "Иванов"), (NameOID.COMMON_NAME, "Анна Иванова"))
-    assert readable_name(name) == "Анна Иванова, Иванов"
+GOOD = der(**PERSON)
+
+
+def test_the_common_name_comes_first_and_nothing_is_said_twice() -> None:
+    assert readable_name(der(common_name="Anna")) == "Anna"
+    assert readable_name(GOOD) == "Анна Ивановна Пример, RU"
+
+
+def test_what_the_common_name_does_not_say_is_shown() -> None:
+    """Whole words count: a part of one is not said."""
+    shown = readable_name(der(common_name="Anna Exampleton", surname="Example", title="Director"))
+    assert shown.split(", ")[0] == "Anna Exampleton"
+    assert set(shown.split(", ")[1:]) == {"Example", "Director"}
+
+
+# A value whose type python's ASN.1 parser does not know, in an attribute that it does not know.
+UNKNOWN = bytes.fromhex("3011310f300d06032a0304a306040461626364")
 
 
 @pytest.mark.parametrize(
-    "name",
+    "subject",
     [
         b"",
-        b"\x30\x03abc",
-        b"\x04\x01a",
-        der((NameOID.SURNAME, "Иванов")),
-        der((NameOID.COMMON_NAME, "Один"), (NameOID.COMMON_NAME, "Два")),
-        der((NameOID.COMMON_NAME, "Один")) + b"\x00",
+        b"\x30\x00",
+        b"\x30\x80",
+        GOOD + b"\0",
+        GOOD[:-1],
+        der(surname="Пример"),
+        der(common_name="A") * 2,
+        UNKNOWN,
+        b"\x30\x80" * 8000,
     ],
+    ids=range(9),
 )
-def test_what_is_no_single_name_is_refused(name: bytes) -> None:
+def test_what_is_no_name_of_somebody_is_refused(subject: bytes) -> None:
     with pytest.raises(MalformedMessage):
-        readable_name(name)
+        readable_name(subject)
+
+
+def test_two_common_names_are_refused() -> None:
+    twice = GOOD[2:]
+    length = len(twice) * 2
+    assert length < 256
+    with pytest.raises(MalformedMessage, match="exactly one"):
+        readable_name(bytes([0x30, 0x81, length]) + twice * 2)
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, len(GOOD) - 1), st.integers(0, 255)), min_size=1, max_size=4)
+)
+def test_a_changed_name_is_read_or_refused(changes: list[tuple[int, int]]) -> None:
+    raw = bytearray(GOOD)
+    for at, value in changes:
+        raw[at] = value
+    try:
+        readable_name(bytes(raw))
+    except MalformedMessage:
+        return
