@@ -118,7 +118,7 @@ def follow(
         phone_.subscribe(service)
         answer({"event": "subscribed"}, "Subscribed to push messages.", as_json=as_json)
     for event in events(phone_, service):
-        _tell(event, as_json=as_json)
+        tell(event, as_json=as_json)
         if once and isinstance(event, Shown):
             return
 
@@ -139,7 +139,8 @@ def _listed(pending: PendingList) -> str:
     return "\n".join(lines) or "Nothing waits."
 
 
-def _tell(event: Event, *, as_json: bool) -> None:
+def tell(event: Event, *, as_json: bool) -> None:
+    """Print what happened at the phone."""
     if isinstance(event, Shown):
         _show(event, as_json=as_json)
     elif isinstance(event, PushMessage):

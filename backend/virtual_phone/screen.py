@@ -8,6 +8,7 @@ is what you sign.
 import unicodedata
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
+from itertools import accumulate
 
 from backend.virtual_phone.asks import Ask
 from backend.virtual_phone.documents import Item
@@ -94,12 +95,8 @@ def wrapped(text: str, *, width: int) -> Iterator[str]:
 
 def _fitting(text: str, *, width: int) -> int:
     """How many characters fit into ``width`` columns; one at least."""
-    taken = 0
-    for place, character in enumerate(text):
-        taken += _width(character)
-        if taken > width:
-            return max(place, 1)
-    return len(text)
+    taken = accumulate(_width(character) for character in text)
+    return max(1, sum(1 for columns_so_far in taken if columns_so_far <= width))
 
 
 def _width(character: str) -> int:

@@ -10,10 +10,15 @@ import pytest
 from click.testing import CliRunner, Result
 
 from backend.cli.main import main
-from backend.virtual_phone.encoding import secret_text
+from backend.cli.phone import tell
+from backend.virtual_phone.encoding import b64u, secret_text
+from backend.virtual_phone.jose import key_bytes, new_key
+from backend.virtual_phone.keystore import Subscription
+from backend.virtual_phone.push import Notification, PushData, PushMessage, public_key
 from tests.unit.virtual_phone.loopback import on_the_web, serving
 from tests.unit.virtual_phone.other_side import thumbprint, unb64u
 from tests.unit.virtual_phone.paper_service import CODE, FIRST, LOGIN, NEW, PaperService
+from tests.world.push_service import running_push_service
 
 Run = Callable[..., Result]
 
@@ -235,3 +240,40 @@ def test_each_command_explains_itself_and_speaks_to_programs(run: Run, command: 
     assert result.exit_code == 0
     assert "--json" in result.stdout
     assert "--state" in result.stdout
+
+
+def test_a_push_service_is_subscribed_to_and_wakes(
+    paired: Run, paper: PaperService, tmp_path: Path
+) -> None:
+    paper.push_key = public_key(
+        Subscription(
+            endpoint="", inbox="", private_key=b64u(key_bytes(new_key())), auth=b64u(bytes(16))
+        )
+    )
+    paper.open_transaction()
+    with running_push_service(ca_out=tmp_path / "ca.pem") as world:
+        options = ("--push-service", world.base, "--push-ca", str(tmp_path / "ca.pem"))
+        subscribed, shown = events_of(paired("follow", *options, "--once", "--json"))
+        assert paper.subscription is not None
+        assert paper.subscription["endpoint"].startswith(f"https://{world.host}/wpush/v2/")
+    assert (subscribed["event"], shown["event"]) == ("subscribed", "transaction")
+
+
+def test_a_push_message_is_told_in_words_and_to_programs(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    message = PushMessage(
+        web_push=8030,
+        notification=Notification(
+            title="Cellkey\u202e",
+            body="Что-то ждёт",
+            navigate="https://app.test/",
+            tag="x",
+            data=PushData(id="6ba7b810-9dad-11d1-80b4-00c04fd430c8"),
+        ),
+    )
+    tell(message, as_json=False)
+    tell(message, as_json=True)
+    words, line = capsys.readouterr().out.splitlines()
+    assert words == "Push: Cellkey\ufffd. Что-то ждёт"
+    assert json.loads(line)["id"] == "6ba7b810-9dad-11d1-80b4-00c04fd430c8"

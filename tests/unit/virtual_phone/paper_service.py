@@ -99,7 +99,7 @@ class PaperService(OtherSide):
         if path == "/info":
             info = {"ca": "Demo", "authorization_server": A, "push_key": self.push_key}
             return 200, info
-        self._check_proof(request)
+        self.check_proof(request)
         return self._phone(request, path, body)
 
     # --- 8.2 ------------------------------------------------------------------
@@ -178,7 +178,8 @@ class PaperService(OtherSide):
         """Public keys of the paired phone."""
         return {name: ECKey.import_key(jwk) for name, jwk in self.claims["keys"].items()}
 
-    def _check_proof(self, request: Request) -> None:
+    def check_proof(self, request: Request) -> None:
+        """Refuse a request that the paired phone's request key did not prove."""
         scheme, _, proof = request.headers["Authorization"].partition(" ")
         assert scheme == "DPoP"
         if self.state != "confirmed":

@@ -117,7 +117,13 @@ def test_a_new_key_of_the_service_is_followed_from_the_pinned_one(service: Other
     first, second, third = (ECKey.generate_key("P-256") for _ in range(3))
     pinned = Jwk(**public(second))
     service.ks = ECKey.generate_key("P-256")
-    changes = [change(first, second), change(second, third), change(third, service.ks)]
+    later = ECKey.generate_key("P-256")
+    changes = [
+        change(first, second),
+        change(second, third),
+        change(third, service.ks),
+        change(service.ks, later),
+    ]
     read = read_ask(service.ask("enrol"), ks=ks_of(service))
     assert trust(read, pin=pinned.thumbprint(), pinned=pinned, keys=changes).signed is read
 

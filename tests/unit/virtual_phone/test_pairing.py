@@ -14,6 +14,7 @@ from fido2.webauthn import (
     RegistrationResponse,
     UserVerificationRequirement,
 )
+from joserfc.jwk import ECKey
 
 from backend.virtual_phone.answers import PhoneKind
 from backend.virtual_phone.calls import PairingAnswer
@@ -31,6 +32,7 @@ from backend.virtual_phone.jose import Jwk
 from backend.virtual_phone.locks import open_recovery_lock
 from backend.virtual_phone.pairing import Applicant
 from backend.virtual_phone.phone import VirtualPhone
+from backend.virtual_phone.transport import Request, Response
 from tests.unit.virtual_phone.other_side import (
     NOW,
     OtherSide,
@@ -49,6 +51,7 @@ from tests.unit.virtual_phone.paper_service import (
     A,
     M,
     PaperService,
+    Problem,
     instantly,
     local_time,
 )
@@ -195,6 +198,44 @@ def test_an_envelope_that_another_phone_has_used_is_refused(
     with pytest.raises(ServerRefused, match="pairing-over"):
         phone_of(paper, state).pair_start(applicant(paper))
     assert not state.exists()
+
+
+def test_a_pairing_that_is_over_without_this_phone_is_refused(
+    paper: PaperService, state: Path
+) -> None:
+    """Another phone was confirmed with the same envelope: this one's proof does not count."""
+    phone_of(paper, state).pair_start(applicant(paper))
+    stranger = ECKey.generate_key("P-256")
+    paper.claims["keys"]["request"] = public(stranger)
+    paper.state = "confirmed"
+    paper.check_proof = refuse  # type: ignore[method-assign]  # the stranger's key does not fit
+    with pytest.raises(ServerRefused, match="pairing-over"):
+        phone_of(paper, state).pair_start(applicant(paper))
+    with pytest.raises(NotPaired):
+        phone_of(paper, state).device()
+
+
+def refuse(request: Request) -> None:
+    raise Problem(401, "unauthenticated")
+
+
+def test_two_processes_do_not_pair_one_phone_twice(paper: PaperService, state: Path) -> None:
+    """The second begins while the first has not stored anything yet, and stores after it."""
+    first, second = phone_of(paper, state), phone_of(paper, state)
+    real = paper.send
+
+    def meanwhile(request: Request, *, timeout_seconds: float) -> Response:
+        answer = real(request, timeout_seconds=timeout_seconds)
+        if request.url == f"{M}/pairing":
+            paper.send = real  # type: ignore[method-assign]  # only once
+            second.pair_start(applicant(paper))
+            second.pair_confirm(CODE)
+        return answer
+
+    paper.send = meanwhile  # type: ignore[method-assign]  # while the first waits for its answer
+    with pytest.raises(NotPaired, match="meanwhile"):
+        first.pair_start(applicant(paper))
+    assert first.kid() == b64u(thumbprint(paper.phone_keys["approval"]))
 
 
 def test_a_wrong_code_leaves_the_pairing_open(paper: PaperService, state: Path) -> None:
