@@ -24,6 +24,7 @@ from backend.hsm.pkcs11_binding import TemplateMapper, load_module
 from backend.hsm.pkcs11_provision import make_wrapping_key, provision
 
 MODULE = Path(os.environ.get("SOFTHSM2_MODULE", "/usr/lib/softhsm/libsofthsm2.so"))
+_MEMORY = Path("/dev/shm")  # noqa: S108  # SoftHSM syncs each object: 20 times as fast in memory
 SO_PIN = "so-pin-of-tests"
 PIN = "pin-of-tests"
 
@@ -132,7 +133,9 @@ def softhsm() -> SoftHsm:
     """The store of this process; it is gone when the process ends."""
     if not MODULE.exists():
         pytest.skip("SoftHSM 2 is not installed")
-    folder = Path(tempfile.mkdtemp(prefix="cellkey-softhsm-"))
+    folder = Path(
+        tempfile.mkdtemp(prefix="cellkey-softhsm-", dir=_MEMORY if _MEMORY.is_dir() else None)
+    )
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     store = SoftHsm(folder)
     os.environ["SOFTHSM2_CONF"] = str(store.conf)
