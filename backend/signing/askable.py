@@ -27,7 +27,6 @@ def read_cell(session: Session, cell: UUID) -> Row[*tuple[Any, ...]]:
             Cell.certificate,
             Cell.certificate_expires_at,
             Record.record,
-            Signer.name,
             Signer.subject,
             Signer.lang,
             not_frozen(Cell.signer_id).label("may_go_on"),
