@@ -195,6 +195,8 @@ def configure_logging(stream: TextIO, *, json: bool = True) -> None:
     handler = logging.StreamHandler(stream)
     handler.setFormatter(JsonLines() if json else PlainLines())
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
+    # It says twice at each look at the version that it looks.
+    logging.getLogger("alembic").setLevel(logging.WARNING)
 
 
 def _describe(error: BaseException) -> dict[str, object]:

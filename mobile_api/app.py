@@ -7,13 +7,14 @@ Production: ``gunicorn --worker-class gthread --threads 32
 import os
 import sys
 from importlib.metadata import version
+from threading import Event
 
 from flask import Flask
 
 from backend.access.browsers import admit_app, harden_answers
 from backend.access.json_body import limit_bodies
 from backend.access.problems import answer_with_problems
-from backend.settings import read_settings
+from backend.settings import Settings, read_settings
 from backend.wiring import configure_logging, connect_database, health, watch_requests
 from mobile_api import devices, documentation, info, pairing, transactions
 from mobile_api.blueprint import Api
@@ -41,10 +42,15 @@ def create_app(services: Services) -> Flask:
     return app
 
 
+def create_app_from_settings(settings: Settings, *, stop: Event) -> Flask:
+    """Make the application as the settings say; ``stop`` ends what waits in it."""
+    return create_app(open_services(settings, stop=stop))
+
+
 def create_app_from_environment() -> Flask:
     """Make the application as the environment's settings say; for WSGI servers."""
     configure_logging(sys.stderr)
-    return create_app(open_services(read_settings(os.environ)))
+    return create_app_from_settings(read_settings(os.environ), stop=Event())
 
 
 def _make_api(app: Flask) -> Api:

@@ -29,7 +29,8 @@ def wait_for_change(
         raise Overloaded("too many phones wait here; ask again soon")
     try:
         for _ in range(wait_seconds * LOOKS_PER_SECOND):
-            here.pause(1 / LOOKS_PER_SECOND)
+            if here.pause(1 / LOOKS_PER_SECOND):
+                break
             found = look()
             if found.version != version:
                 break

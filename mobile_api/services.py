@@ -1,8 +1,7 @@
 """What the phones' application stands on: settings, public keys, the clock. No SAM, no HSM."""
 
-import time
 from collections.abc import Callable
-from threading import BoundedSemaphore
+from threading import BoundedSemaphore, Event
 from typing import Final, cast, final
 
 import msgspec
@@ -30,13 +29,13 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
     """Our VAPID public key, base64url of the point."""
     push_hosts: tuple[AllowedHost, ...]
     clock: Clock
-    pause: Callable[[float], None] = time.sleep
-    """Waits so many seconds between two looks of a long poll."""
+    pause: Callable[[float], bool]
+    """Waits so many seconds between two looks of a long poll; tells whether the process ends."""
     seats: BoundedSemaphore = msgspec.field(default_factory=lambda: BoundedSemaphore(MOST_WAITING))
 
 
-def open_services(settings: Settings) -> Services:
-    """Open what the settings name.
+def open_services(settings: Settings, *, stop: Event) -> Services:
+    """Open what the settings name; ``stop`` ends what waits.
 
     Raises:
         HsmNotReady: the file of ``cellkey hsm init`` is missing.
@@ -48,6 +47,7 @@ def open_services(settings: Settings) -> Services:
         push_key=read_push_key(settings),
         push_hosts=parse_push_hosts(settings.push_hosts),
         clock=utc_now,
+        pause=stop.wait,
     )
 
 

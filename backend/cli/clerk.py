@@ -1,17 +1,15 @@
 """`cellkey clerk`: does what follows from phones' answers, with the SAM."""
 
-import signal
 import sys
 from collections.abc import Sequence
 from datetime import datetime
-from threading import Event
 from uuid import UUID
 
 import click
 from sqlalchemy.orm import Session, sessionmaker
 
 from backend.clerk import Clerk, Duty, approved_requests, cells_to_certify
-from backend.cli.context import settings_from_environment
+from backend.cli.context import settings_from_environment, told_to_stop
 from backend.credentials.issue import issue_certificate
 from backend.devices.enrolment.removal import remove
 from backend.devices.removal import asked_removals
@@ -63,14 +61,6 @@ def clerk(*, once: bool) -> None:
         if once:
             click.echo(f"{made.run_once()} tasks were done.", err=True)
         else:
-            made.run(_told_to_stop())
+            made.run(told_to_stop())
     finally:
         engine.dispose()
-
-
-def _told_to_stop() -> Event:
-    """Give an event that SIGTERM and SIGINT set."""
-    stop = Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
-    return stop

@@ -1,6 +1,8 @@
-"""What every command needs: the settings, and a way to speak to people or to programs."""
+"""What commands need: the settings, a way to speak to people or to programs, and when to stop."""
 
 import os
+import signal
+from threading import Event
 
 import click
 import msgspec
@@ -23,3 +25,11 @@ def settings_from_environment() -> Settings:
 def answer(value: object, text: str, *, as_json: bool) -> None:
     """Print ``text`` for people, or ``value`` as one line of JSON for programs."""
     click.echo(msgspec.json.encode(value).decode() if as_json else text)
+
+
+def told_to_stop() -> Event:
+    """Give an event that SIGTERM and SIGINT set."""
+    stop = Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    return stop

@@ -3,14 +3,12 @@
 It never loads the SAM or an HSM. As many workers may run as one likes.
 """
 
-import signal
 import sys
-from threading import Event
 
 import click
 from sqlalchemy.orm import Session, sessionmaker
 
-from backend.cli.context import answer, json_option, settings_from_environment
+from backend.cli.context import answer, json_option, settings_from_environment, told_to_stop
 from backend.delivery.dispatch import Channels
 from backend.delivery.endpoints import parse_push_hosts
 from backend.delivery.sms import ConsoleGateway
@@ -58,7 +56,7 @@ def worker(context: click.Context, *, once: bool) -> None:
         if once:
             click.echo(f"{made.run_once()} messages were taken up.", err=True)
         else:
-            made.run(_told_to_stop())
+            made.run(told_to_stop())
     finally:
         engine.dispose()
 
@@ -82,11 +80,3 @@ def keys(*, if_missing: bool, as_json: bool) -> None:
         ),
         as_json=as_json,
     )
-
-
-def _told_to_stop() -> Event:
-    """Give an event that SIGTERM and SIGINT set."""
-    stop = Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
-    return stop

@@ -47,7 +47,8 @@ class Pauses:
     seconds: list[float] = field(default_factory=list)
     then: Callable[[], object] = lambda: None
 
-    def __call__(self, seconds: float) -> None:
-        """Wait."""
+    def __call__(self, seconds: float) -> bool:
+        """Wait; the process does not end meanwhile."""
         self.seconds.append(seconds)
         self.then()
+        return False

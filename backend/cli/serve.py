@@ -1,0 +1,192 @@
+"""`cellkey serve`: the whole service in one process.
+
+Both applications, worker and clerk, and the SAM unless ``CELLKEY_SAM_SOCKET`` names one. It listens
+on this machine alone; who reaches it from outside comes through a proxy that speaks TLS. If a part
+ends, all end, and the exit code says so.
+"""
+
+import logging
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from importlib import import_module
+from threading import Event, Thread
+from typing import Final, NamedTuple
+from urllib.parse import urlsplit
+
+import click
+from flask import Flask
+from sqlalchemy import Engine
+from sqlalchemy.exc import OperationalError
+
+from backend.app import Services, check_sam, create_app
+from backend.cli.clerk import make_clerk
+from backend.cli.context import settings_from_environment, told_to_stop
+from backend.cli.http_server import HttpServer
+from backend.cli.worker import make_worker
+from backend.errors import CellkeyError, DatabaseOutdated
+from backend.model.schema import check_version
+from backend.sam.connect import Capabilities, connect, open_sam
+from backend.sam.module import Sam
+from backend.settings import Settings
+from backend.wiring import (
+    configure_logging,
+    make_engine,
+    make_session_factory,
+    read_public_keys_file,
+    utc_now,
+)
+
+log = logging.getLogger(__name__)
+
+MOBILE_API: Final = "mobile_api.app"
+"""Loaded by name: ``backend`` does not know the phones' application."""
+HERE: Final = "127.0.0.1"
+HOUSEKEEPING_SECONDS: Final = 60
+
+Part = Callable[[], object]
+
+
+class Place(NamedTuple):
+    """Where one application is served."""
+
+    port: int
+    """Of this machine, where a proxy stands before it; else the address has the port."""
+    threads: int
+
+
+AUTHORIZATION: Final = Place(port=8600, threads=16)
+MOBILE: Final = Place(port=8601, threads=40)
+"""More threads than long polls are held (``mobile_api/services.py``)."""
+
+
+@click.command()
+@click.option("--host", default=HERE, show_default=True, help="Address to listen on.")
+def serve(*, host: str) -> None:
+    """Run the whole service in one process."""
+    settings = settings_from_environment()
+    configure_logging(sys.stderr, json=not sys.stderr.isatty())
+    stop = told_to_stop()
+    with _database(settings) as engine, ExitStack() as cleaning:
+        parts = _parts(settings, engine, host=host, stop=stop, cleaning=cleaning)
+        click.echo(_welcome(settings))
+        ended = _run(parts, stop=stop)
+    if ended:
+        raise click.ClickException(f"{', '.join(ended)} ended by itself; the log says why")
+
+
+def _parts(
+    settings: Settings, engine: Engine, *, host: str, stop: Event, cleaning: ExitStack
+) -> dict[str, Part]:
+    """Make every part, so that what is missing is said before anything runs."""
+    sessions = make_session_factory(engine)
+    sam, housekeeping = _sam(settings, stop)
+    services = Services(
+        settings=settings, sam=sam, public_keys=read_public_keys_file(settings), clock=utc_now
+    )
+    check_sam(services)
+    worker = make_worker(settings, sessions)
+    clerk = make_clerk(settings, sessions, sam, clock=utc_now)
+    mobile_api: Flask = import_module(MOBILE_API).create_app_from_settings(settings, stop=stop)
+    here = _listen(
+        create_app(services), settings.authorization_server_url, AUTHORIZATION, host=host
+    )
+    cleaning.callback(here.stop)
+    for_phones = _listen(mobile_api, settings.mobile_api_url, MOBILE, host=host)
+    cleaning.callback(for_phones.stop)
+    return {
+        "worker": lambda: worker.run(stop),
+        "clerk": lambda: clerk.run(stop),
+        "authorisation server": lambda: _serve(here, stop),
+        "mobile API": lambda: _serve(for_phones, stop),
+        **housekeeping,
+    }
+
+
+def _sam(settings: Settings, stop: Event) -> tuple[Capabilities, dict[str, Part]]:
+    """The SAM, and its housekeeping where it lives in this process."""
+    if settings.sam_socket is not None:
+        return connect(settings), {}
+    sam = open_sam(settings)
+    return sam, {"SAM": lambda: _keep_house(sam, stop)}
+
+
+def _keep_house(sam: Sam, stop: Event) -> None:
+    while not stop.wait(HOUSEKEEPING_SECONDS):
+        try:
+            sam.destroy_finished_hours()
+        except CellkeyError:
+            log.exception("the keys of finished hours are not destroyed yet")
+
+
+def _listen(app: Flask, address: str, place: Place, *, host: str) -> HttpServer:
+    parts = urlsplit(address)
+    is_direct = parts.scheme == "http"
+    port = (parts.port or 80) if is_direct else place.port
+    return HttpServer(app, host=host, port=port, threads=place.threads)
+
+
+def _serve(server: HttpServer, stop: Event) -> None:
+    """Serve until told to stop; requests that are under way are finished."""
+
+    def end() -> None:
+        stop.wait()
+        server.stop()
+
+    ending = Thread(target=end, name="http-end")
+    ending.start()
+    server.serve()
+    ending.join()
+
+
+def _run(parts: dict[str, Part], *, stop: Event) -> list[str]:
+    """Run the parts until told to stop; names those that ended before."""
+    ended: list[str] = []
+
+    def run(name: str, part: Part) -> None:
+        try:
+            part()
+        except Exception:  # the outer edge of the process
+            log.exception("%s failed", name)
+        if not stop.is_set():
+            ended.append(name)
+            stop.set()
+
+    threads = [Thread(target=run, args=part, name=part[0]) for part in parts.items()]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return ended
+
+
+@contextmanager
+def _database(settings: Settings) -> Iterator[Engine]:
+    """Give the engine of a database that is at this program's version.
+
+    Raises:
+        DatabaseOutdated: it is not, or does not answer.
+    """
+    engine = make_engine(settings.database)
+    try:
+        with engine.connect() as connection:
+            check_version(connection)
+        yield engine
+    except OperationalError as error:
+        raise DatabaseOutdated(
+            f"the database does not answer: {error.orig}; run `cellkey db upgrade`"
+        ) from error
+    finally:
+        engine.dispose()
+
+
+def _welcome(settings: Settings) -> str:
+    return "\n".join(
+        [
+            f"{settings.ca_name} is served.",
+            f"  authorisation server and CSC API: {settings.authorization_server_url}",
+            f"  mobile API: {settings.mobile_api_url} (documentation: /docs)",
+            "Next: `cellkey signer register` prints an envelope, `cellkey phone pair` is a phone,",
+            "`cellkey relying-party add` lets somebody ask. Ctrl-C ends.",
+        ]
+    )
