@@ -230,7 +230,11 @@ class TokenSessions:
             self._pin_refused = True
             raise HsmUnavailable(f"the token refused the PIN ({type(error).__name__})") from error
         self._login += 1
-        self._check(TokenSession(anchor, login=self._login))
+        try:
+            self._check(TokenSession(anchor, login=self._login))
+        except HsmNotReady:
+            anchor.close()
+            raise
         return token
 
     def _forget(self, login: int) -> None:
@@ -255,6 +259,8 @@ def _is_token_lost(error: PKCS11Error) -> bool:
 
 
 def _unavailable(error: PKCS11Error) -> HsmUnavailable:
-    if isinstance(error, NoSuchKey | NoSuchToken):
-        return HsmNotReady(f"the token or its key {error} is not there: run `cellkey hsm init`")
+    if isinstance(error, NoSuchKey):
+        return HsmNotReady(f"the token has no key {error}: run `cellkey hsm init`")
+    if isinstance(error, NoSuchToken):
+        return HsmNotReady("the token is not there: plug it in, or run `cellkey hsm init`")
     return HsmUnavailable(f"the HSM failed ({type(error).__name__})")
