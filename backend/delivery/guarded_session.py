@@ -22,7 +22,7 @@ from io import BytesIO
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from pathlib import Path
 from time import monotonic
-from typing import TYPE_CHECKING, Final, final
+from typing import TYPE_CHECKING, Final, cast, final
 
 from certifi import where
 from requests import PreparedRequest, Response, Session
@@ -192,8 +192,7 @@ class _GuardedConnection(HTTPSConnection):
     def connect(self) -> None:
         """Connect and verify TLS; from then on each byte is waited for until the deadline."""
         super().connect()
-        if isinstance(self.sock, _ImpatientSocket):
-            self.sock.seconds_left = self._seconds_left
+        cast("_ImpatientSocket", self.sock).seconds_left = self._seconds_left
 
     def _new_conn(self) -> socket.socket:
         """Rules 1 and 2: the place where urllib3 would resolve the name."""

@@ -234,8 +234,8 @@ def bury(session: Session, *, now: datetime) -> int:
         Transaction.id == OutboxMessage.transaction_id,
         Transaction.state != TransactionState.PENDING,
     )
-    buried = session.execute(
-        update(OutboxMessage)
+    hopeless = (
+        select(OutboxMessage.id)
         .where(
             _is_open(),
             _is_free(now),
@@ -245,6 +245,12 @@ def bury(session: Session, *, now: datetime) -> int:
                 over.exists(),
             ),
         )
+        .with_for_update(skip_locked=True)
+        .cte("hopeless")
+    )
+    buried = session.execute(
+        update(OutboxMessage)
+        .where(OutboxMessage.id.in_(select(hopeless.c.id)))
         .values(
             dead_at=now,
             last_error=func.coalesce(OutboxMessage.last_error, "too late, or over"),

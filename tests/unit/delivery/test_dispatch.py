@@ -16,7 +16,13 @@ from backend.delivery.outbox import ClaimedMessage, claim, enqueue_push, enqueue
 from backend.delivery.sms import ConsoleGateway
 from backend.delivery.web_push import VapidIdentity
 from backend.errors import DeliveryFailed
-from backend.model.tables import OutboxMessage, PushSubscription, Signer, Transaction
+from backend.model.tables import (
+    OutboxMessage,
+    PushSubscription,
+    Signer,
+    Transaction,
+    TransactionState,
+)
 from backend.protocol.jose import PublicJwk
 from backend.protocol.sms import Sms, seal_sms
 from tests.world.clock import SettableClock
@@ -139,6 +145,15 @@ def test_a_signer_is_woken_in_their_language(desk: Desk, push_phone: PushPhone) 
     english, russian = (json.loads(clear)["notification"] for clear in push_phone.read_all())
     assert english["title"].isascii()
     assert not russian["title"].isascii()
+
+
+def test_nobody_is_woken_for_what_was_answered_meanwhile(
+    desk: Desk, push_service: PushService
+) -> None:
+    message = desk.push()
+    desk.change(Transaction, state=TransactionState.APPROVED.value)
+    assert desk.dispatch(message).last_error == "the transaction is approved"
+    assert push_service.received == []
 
 
 @pytest.mark.parametrize("status", [404, 410])

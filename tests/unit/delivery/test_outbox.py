@@ -1,124 +1,24 @@
 """backend/delivery/outbox.py, on both databases."""
 
 from datetime import timedelta
-from uuid import UUID, uuid4
+from uuid import UUID
 
-import pytest
-from sqlalchemy import select, update
-from sqlalchemy.orm import Session, sessionmaker
+from sqlalchemy import update
 
-from backend.delivery.errands import PushErrand, SmsErrand, look_up
+from backend.delivery.errands import look_up
 from backend.delivery.outbox import (
     MOST_ATTEMPTS,
     Channel,
-    ClaimedMessage,
-    bury,
     bury_message,
-    claim,
     enqueue_push,
     enqueue_sms,
-    mark_failed,
     mark_sent,
 )
 from backend.delivery.subscriptions import drop_subscription
-from backend.model.tables import OutboxMessage, PushSubscription, Transaction, TransactionState
+from backend.model.tables import OutboxMessage, PushSubscription, TransactionState
 from tests.world.clock import SettableClock
-from tests.world.woken_phones import LIFE, add_cell, add_phone, add_transaction
-
-WORKER, OTHER_WORKER = uuid4(), uuid4()
-Sessions = sessionmaker[Session]
-
-
-@pytest.fixture
-def cell(session_factory: Sessions, clock: SettableClock) -> UUID:
-    with session_factory.begin() as session:
-        return add_cell(session, now=clock())
-
-
-@pytest.fixture
-def transaction(session_factory: Sessions, cell: UUID, clock: SettableClock) -> UUID:
-    with session_factory.begin() as session:
-        return add_transaction(session, cell, now=clock())
-
-
-@pytest.fixture
-def phone(session_factory: Sessions, cell: UUID, clock: SettableClock) -> bytes:
-    with session_factory.begin() as session:
-        return add_phone(session, cell, now=clock())
-
-
-class Outbox:
-    """The outbox of one transaction, a commit for each step."""
-
-    def __init__(
-        self, sessions: Sessions, *, transaction: UUID, cell: UUID, clock: SettableClock
-    ) -> None:
-        self.sessions = sessions
-        self.transaction = transaction
-        self.cell = cell
-        self.clock = clock
-
-    def push(self) -> None:
-        with self.sessions.begin() as session:
-            enqueue_push(
-                session,
-                transaction=self.transaction,
-                cell=self.cell,
-                now=self.clock(),
-                expires_at=self.clock() + LIFE,
-            )
-
-    def text(self, sealed_sms: str = "sealed") -> None:
-        with self.sessions.begin() as session:
-            enqueue_sms(
-                session,
-                transaction=self.transaction,
-                sealed_sms=sealed_sms,
-                now=self.clock(),
-                expires_at=self.clock() + LIFE,
-            )
-
-    def claim(self, worker: UUID = WORKER, *, limit: int = 100) -> list[ClaimedMessage]:
-        with self.sessions.begin() as session:
-            return claim(session, worker=worker, now=self.clock(), limit=limit, lease_seconds=30)
-
-    def fail(self, message: ClaimedMessage, *, retry_after_seconds: int | None = None) -> None:
-        with self.sessions.begin() as session:
-            mark_failed(
-                session,
-                message,
-                now=self.clock(),
-                reason="answered 503",
-                retry_after_seconds=retry_after_seconds,
-            )
-
-    def bury(self) -> int:
-        with self.sessions.begin() as session:
-            return bury(session, now=self.clock())
-
-    def rows(self) -> list[OutboxMessage]:
-        with self.sessions() as session:
-            return list(session.scalars(select(OutboxMessage)))
-
-    def row(self) -> OutboxMessage:
-        (row,) = self.rows()
-        return row
-
-    def end_transaction(self, state: TransactionState) -> None:
-        with self.sessions.begin() as session:
-            session.execute(update(Transaction).values(state=state.value))
-
-    def read_transaction(self) -> Transaction:
-        with self.sessions() as session:
-            return session.get_one(Transaction, self.transaction)
-
-
-@pytest.fixture
-def outbox(
-    session_factory: Sessions, transaction: UUID, cell: UUID, clock: SettableClock
-) -> Outbox:
-    return Outbox(session_factory, transaction=transaction, cell=cell, clock=clock)
-
+from tests.world.outbox import OTHER_WORKER, Outbox, Sessions
+from tests.world.woken_phones import LIFE, add_cell, add_phone
 
 # --- adding -------------------------------------------------------------------
 
@@ -202,69 +102,6 @@ def test_nothing_is_claimed_before_it_is_due_nor_after_it_expired(
     assert outbox.claim() == []
     clock.advance(seconds=1 + LIFE.total_seconds())
     assert outbox.claim() == []
-
-
-# --- just before sending ------------------------------------------------------
-
-
-def test_a_wake_up_is_addressed_by_what_the_row_says_now(
-    outbox: Outbox, session_factory: Sessions, phone: bytes, clock: SettableClock
-) -> None:
-    outbox.push()
-    (message,) = outbox.claim()
-    with session_factory.begin() as session:
-        session.execute(update(PushSubscription).values(endpoint="https://push.cellkey.test/new"))
-    with session_factory.begin() as session:
-        errand = look_up(session, message, now=clock())
-    assert isinstance(errand, PushErrand)
-    assert (errand.unverified_endpoint, errand.lang) == ("https://push.cellkey.test/new", "en")
-    assert outbox.read_transaction().sent_at == clock()
-
-
-@pytest.mark.parametrize(
-    "state", [state for state in TransactionState if state is not TransactionState.PENDING]
-)
-def test_nothing_is_sent_for_a_transaction_that_is_over(
-    outbox: Outbox, session_factory: Sessions, clock: SettableClock, state: TransactionState
-) -> None:
-    outbox.text()
-    (message,) = outbox.claim()
-    outbox.end_transaction(state)
-    with session_factory.begin() as session:
-        assert look_up(session, message, now=clock()) is None
-    row = outbox.row()
-    assert (row.dead_at, row.sealed_sms) == (clock(), None)
-    assert row.last_error == f"the transaction is {state.value}"
-    assert outbox.read_transaction().sent_at is None
-
-
-def test_a_phone_that_was_removed_meanwhile_is_not_woken(
-    outbox: Outbox, session_factory: Sessions, cell: UUID, phone: bytes, clock: SettableClock
-) -> None:
-    outbox.push()
-    (message,) = outbox.claim()
-    with session_factory.begin() as session:
-        assert drop_subscription(
-            session, kid=phone, unverified_endpoint="https://push.cellkey.test/wpush/v2/phone"
-        )
-    with session_factory.begin() as session:
-        assert look_up(session, message, now=clock()) is None
-    assert outbox.row().last_error == "the phone has no subscription"
-
-
-def test_a_text_keeps_its_seal_until_it_is_sent(
-    outbox: Outbox, session_factory: Sessions, clock: SettableClock
-) -> None:
-    outbox.text("sealed to the worker")
-    (message,) = outbox.claim()
-    with session_factory.begin() as session:
-        errand = look_up(session, message, now=clock())
-    assert errand == SmsErrand(sealed_sms="sealed to the worker")
-    with session_factory.begin() as session:
-        mark_sent(session, message, now=clock())
-    row = outbox.row()
-    assert (row.sent_at, row.sealed_sms, row.leased_by) == (clock(), None, None)
-    assert outbox.read_transaction().delivered_at is None
 
 
 # --- afterwards ---------------------------------------------------------------
