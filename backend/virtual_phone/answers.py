@@ -60,7 +60,7 @@ def enrolment_challenge(*, tx_hash: bytes, keys: PhoneKeys, epk: bytes) -> bytes
 def twelve_characters(enrolment: str) -> str:
     """The characters that name this phone, in groups of four."""
     digest = sha256(b"cell-pair-v1\0" + enrolment.encode())
-    return in_groups(base64.b32encode(digest).decode()[:12])
+    return in_groups(base64.b32encode(digest).decode()[:12], size=4)
 
 
 def enrolment(
@@ -150,6 +150,6 @@ def request_proof(
         "htu": url.partition("?")[0],
         "iat": now,
         "jti": str(jti),
-        "body": None if body is None else b64u(sha256(body)),
+        "body": b64u(sha256(body)) if body else None,
     }
     return sign(claims, typ="dpop+jwt", key=key)

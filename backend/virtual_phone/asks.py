@@ -14,36 +14,40 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from backend.virtual_phone.documents import Item, read_list
+from backend.virtual_phone.documents import LIST_LIMIT, Item, read_list
 from backend.virtual_phone.encoding import b64u, raw_uuid, read_json, sha256, unb64u
 from backend.virtual_phone.errors import MessageRefused
-from backend.virtual_phone.jose import Jwk, signer_of, verify
+from backend.virtual_phone.jose import Jwk, signer_of, unverified_payload, verify
 
 Kind = Literal["sign", "certificate_request", "enrol", "amend", "set_password"]
 WITH_DOCUMENTS = ("sign", "certificate_request")
-KEYS_LIMIT = 100
+KEYS_LIMIT = 32
+FIELDS_LIMIT = 64
+Name = Annotated[str, msgspec.Meta(max_length=200)]
 
 
 class RelyingParty(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Who asks."""
 
-    id: str
-    name: str
+    id: Name
+    name: Name
 
 
 class Text(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What the signer reads."""
 
     lang: str
-    title: str
-    lines: tuple[str, ...]
+    title: Name
+    lines: Annotated[
+        tuple[Annotated[str, msgspec.Meta(max_length=2000)], ...], msgspec.Meta(max_length=100)
+    ]
 
 
 class Documents(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Root and number of the list that travels beside the ask."""
 
     root: str
-    count: Annotated[int, msgspec.Meta(ge=1)]
+    count: Annotated[int, msgspec.Meta(ge=1, le=LIST_LIMIT)]
 
 
 class KeyThumbprints(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -59,7 +63,7 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
     v: Literal[1]
     kind: Kind
-    iss: str
+    iss: Annotated[str, msgspec.Meta(max_length=500)]
     jti: str
     iat: int
     exp: int
@@ -68,7 +72,7 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     epoch: Annotated[int, msgspec.Meta(ge=1)]
     rp: RelyingParty
     text: Text
-    fields: dict[str, object]
+    fields: Annotated[dict[str, object], msgspec.Meta(max_length=FIELDS_LIMIT)]
     documents: Documents | None
     hash_alg: Literal["SHA-256", "SHA-384", "SHA-512"] | None
     key_thumbprints: KeyThumbprints | None
@@ -104,7 +108,7 @@ class CheckedAsk(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class KeyChange(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Claims of a ``cell-keys+jwt``: the old KS names the new one."""
+    """Claims of a ``cell-keys+jwt``: the old KS names the new one, or the first one itself."""
 
     v: Literal[1]
     iat: int
@@ -135,7 +139,7 @@ def trust(signed: SignedAsk, *, pin: bytes, pinned: Jwk | None, keys: Sequence[s
     Args:
         signed: the ask.
         pin: thumbprint of the KS that the phone trusts.
-        pinned: that key itself, where the phone has it: it verifies the first change.
+        pinned: that key itself, where the phone has it; else an entry of ``keys`` brings it.
         keys: the changes as served, oldest first.
 
     Raises:
@@ -147,12 +151,8 @@ def trust(signed: SignedAsk, *, pin: bytes, pinned: Jwk | None, keys: Sequence[s
     for change in keys:
         if pin == wanted:
             break
-        if signer_of(change) != b64u(pin):
-            continue
-        if pinned is None:
-            raise MessageRefused("the service's key has changed since the envelope was printed")
-        pinned = _followed(change, old=pinned)
-        pin = pinned.thumbprint()
+        if signer_of(change) == b64u(pin):
+            pin = _followed(change, old=_known(pin, pinned=pinned, keys=keys)).thumbprint()
     if pin != wanted:
         raise MessageRefused("the ask is not signed by the service that this phone knows")
     return TrustedAsk(signed=signed)
@@ -185,8 +185,19 @@ def _only_where_it_belongs(ask: Ask) -> None:
     documents = ask.documents is not None
     if documents != (ask.hash_alg is not None) or documents != (ask.kind in WITH_DOCUMENTS):
         raise MessageRefused("documents and hash_alg belong to sign and certificate_request")
+    if ask.kind == "certificate_request" and ask.hash_alg != "SHA-256":
+        raise MessageRefused("a certificate_request is hashed by SHA-256")
     if ask.key_thumbprints is not None and ask.kind != "enrol":
         raise MessageRefused("key_thumbprints belong to enrol")
+
+
+def _known(pin: bytes, *, pinned: Jwk | None, keys: Sequence[str]) -> Jwk:
+    """The key of a trusted thumbprint. Whoever brings it, the thumbprint proves it."""
+    brought = [read_json(unverified_payload(change), KeyChange).new for change in keys]
+    for key in (*brought, *([] if pinned is None else [pinned])):
+        if key.thumbprint() == pin:
+            return key
+    raise MessageRefused("the service's key has changed, and its old one is not known")
 
 
 def _followed(change: str, *, old: Jwk) -> Jwk:

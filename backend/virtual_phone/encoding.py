@@ -1,7 +1,7 @@
 """Bytes as text (sections 1 and 5): base64url, Crockford's 26 characters, ids, strict JSON.
 
 Each reader refuses what the matching writer would not have written: padding, stray bits, another
-case, a member that comes twice.
+case, a member that comes twice, a number that is not whole, a lone surrogate.
 """
 
 import base64
@@ -21,6 +21,8 @@ CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 LOOK_ALIKES = str.maketrans({"I": "1", "L": "1", "O": "0", "-": None})
 SECRET_LENGTH = 16
 SECRET_CHARACTERS = 26
+NUMBER_CHARACTERS = 16
+DEEPEST = 16
 
 
 def sha256(data: bytes) -> bytes:
@@ -79,6 +81,8 @@ def secret_of(text: str) -> bytes:
     Raises:
         MessageRefused: another length or character, or more than 128 bits.
     """
+    if not text.isascii():
+        raise MessageRefused("a code has ASCII characters alone")
     characters = text.strip().upper().translate(LOOK_ALIKES)
     if len(characters) != SECRET_CHARACTERS:
         raise MessageRefused(f"a code has {SECRET_CHARACTERS} characters, not {len(characters)}")
@@ -93,7 +97,7 @@ def secret_of(text: str) -> bytes:
     return number.to_bytes(SECRET_LENGTH)
 
 
-def in_groups(text: str, *, size: int = 4) -> str:
+def in_groups(text: str, *, size: int) -> str:
     """The text in groups joined by hyphens, as people read it out."""
     return "-".join(text[start : start + size] for start in range(0, len(text), size))
 
@@ -104,17 +108,25 @@ def compact_json(value: object) -> bytes:
 
 
 def strict_json(text: bytes) -> object:
-    """Parse JSON; a member that comes twice is refused (section 1).
+    """Parse JSON that can be read in one way only (section 1).
 
     Raises:
-        MessageRefused: not UTF-8, not JSON, a duplicate member, ``NaN`` or ``Infinity``.
+        MessageRefused: not UTF-8, not JSON, a duplicate member, a number that is not whole or too
+            long, a lone surrogate, too many levels.
     """
     try:
-        return json.loads(
-            text.decode(), object_pairs_hook=_members_once, parse_constant=_no_constant
+        value = json.loads(
+            text.decode(),
+            object_pairs_hook=_members_once,
+            parse_int=_whole_number,
+            parse_float=_no_number,
+            parse_constant=_no_number,
         )
+        json.dumps(value, ensure_ascii=False).encode()
     except (ValueError, RecursionError) as error:
-        raise MessageRefused("a message is not JSON") from error
+        raise MessageRefused("a message is not JSON, or not of one form") from error
+    _refuse_deep(value, levels=DEEPEST)
+    return value
 
 
 def read_json(text: bytes, kind: type[T]) -> T:
@@ -136,5 +148,24 @@ def _members_once(pairs: list[tuple[str, object]]) -> dict[str, object]:
     return members
 
 
-def _no_constant(name: str) -> object:
-    raise MessageRefused(f"{name} is not JSON")
+def _whole_number(digits: str) -> int:
+    if len(digits) > NUMBER_CHARACTERS or digits == "-0":
+        raise MessageRefused("a number of a message is too long, or -0")
+    return int(digits)
+
+
+def _no_number(text: str) -> object:
+    raise MessageRefused(f"{text[:NUMBER_CHARACTERS]} is not a whole number")
+
+
+def _refuse_deep(value: object, *, levels: int) -> None:
+    if isinstance(value, dict):
+        inner = list(value.values())
+    elif isinstance(value, list):
+        inner = value
+    else:
+        return
+    if not levels:
+        raise MessageRefused(f"a message has more than {DEEPEST} levels")
+    for part in inner:
+        _refuse_deep(part, levels=levels - 1)

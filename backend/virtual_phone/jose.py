@@ -151,6 +151,11 @@ def signer_of(unverified: str) -> str:
     return read_json(unb64u(_parts(unverified, count=3)[0]), SignatureHeader).kid
 
 
+def unverified_payload(unverified: str) -> bytes:
+    """Payload of a JWS, before anything of it is verified."""
+    return unb64u(_parts(unverified, count=3)[1])
+
+
 def seal(
     plaintext: bytes,
     *,

@@ -19,6 +19,7 @@ from backend.virtual_phone.jose import NONCE, TAG, key_bytes, key_from, unseal
 CELL_SECRET = 32
 THUMBPRINT = 32
 KEY = 32
+LOCK_LIMIT = 1024
 
 
 def hkdf(secret: bytes, *, info: str, salt: bytes | None = None, length: int = KEY) -> bytes:
@@ -123,6 +124,8 @@ def decrypt(unverified: str, *, key: bytes, associated: bytes, length: int | Non
     Raises:
         MessageRefused: it does not open, or holds another number of bytes than ``length``.
     """
+    if len(unverified) > LOCK_LIMIT:
+        raise MessageRefused(f"a lock is longer than {LOCK_LIMIT} characters")
     expected = None if length is None else NONCE + length + TAG
     data = unb64u(unverified, length=expected)
     try:

@@ -31,6 +31,7 @@ from backend.virtual_phone.transport import Caller
 Sleep = Callable[[float], None]
 
 OPERATOR_PAUSE_SECONDS = 2.0
+RECOVERY_GROUP = 5
 
 
 class Applicant(msgspec.Struct, frozen=True, kw_only=True):
@@ -146,7 +147,7 @@ def upload_recovery_lock(keystore: Keystore, caller: Caller) -> str | None:
         return None
     _keep_lock(caller, state.device, state.recovery.lock)
     keystore.change(lambda old: msgspec.structs.replace(old, recovery=None))
-    return in_groups(state.recovery.code)
+    return in_groups(state.recovery.code, size=RECOVERY_GROUP)
 
 
 def _enrolling(
@@ -254,4 +255,4 @@ def _keep_lock(caller: Caller, device: Device, lock: str) -> None:
 
 
 def _bare(characters: str) -> str:
-    return characters.replace("-", "").replace(" ", "")
+    return characters.replace("-", "")

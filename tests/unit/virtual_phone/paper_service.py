@@ -169,7 +169,7 @@ class PaperService(OtherSide):
         alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
         bits = int.from_bytes(sha256(b"cell-pair-v1\0" + enrolment.encode())) >> (256 - 60)
         characters = "".join(alphabet[bits >> 5 * place & 31] for place in range(11, -1, -1))
-        return f"{characters[:4]} {characters[4:8]} {characters[8:]}"
+        return f"{characters[:4]}-{characters[4:8]}-{characters[8:]}"
 
     # --- 8.3 ------------------------------------------------------------------
 

@@ -71,6 +71,13 @@ def test_an_ask_of_the_service_is_read_with_its_documents(service: OtherSide) ->
         {"hash_alg": None},
         {"hash_alg": "MD5"},
         {"documents": None},
+        {"documents": {"root": b64u(bytes(32)), "count": 10_001}},
+        {"iss": "x" * 501},
+        {"rp": {"id": "x" * 201, "name": "x"}},
+        {"text": {"lang": "en", "title": "x" * 201, "lines": []}},
+        {"text": {"lang": "en", "title": "x", "lines": ["x"] * 101}},
+        {"text": {"lang": "en", "title": "x", "lines": ["x" * 2001]}},
+        {"fields": {"type": "x"} | {str(number): 0 for number in range(64)}},
         {"key_thumbprints": dict.fromkeys(("approval", "request", "unlock"), "x")},
     ],
 )
@@ -145,18 +152,38 @@ def test_a_chain_of_keys_with_a_fault_is_refused(service: OtherSide, fault: str)
         trust(read, pin=pinned.thumbprint(), pinned=pinned, keys=wrong[fault])
 
 
-def test_a_change_cannot_be_followed_from_a_thumbprint_alone(service: OtherSide) -> None:
+def test_a_thumbprint_is_followed_by_the_keys_that_the_chain_brings(service: OtherSide) -> None:
+    """At pairing the phone has a thumbprint: the first key introduces itself, the others follow."""
+    first, second = ECKey.generate_key("P-256"), ECKey.generate_key("P-256")
+    chain = [change(first, first), change(first, second), change(second, service.ks)]
+    read = read_ask(service.ask("enrol"), ks=ks_of(service))
+    for pin in (first, second, service.ks):
+        trusted = trust(read, pin=thumbprint(pin), pinned=None, keys=chain)
+        assert trusted.signed is read
+
+
+def test_a_change_is_not_followed_from_a_thumbprint_whose_key_nobody_brings(
+    service: OtherSide,
+) -> None:
     first = ECKey.generate_key("P-256")
     read = read_ask(service.ask("enrol"), ks=ks_of(service))
-    with pytest.raises(MessageRefused, match="has changed since"):
+    with pytest.raises(MessageRefused, match="not known"):
         trust(read, pin=thumbprint(first), pinned=None, keys=[change(first, service.ks)])
+
+
+def test_a_key_that_introduces_itself_is_not_trusted_for_that(service: OtherSide) -> None:
+    thief = ECKey.generate_key("P-256")
+    pin, service.ks = thumbprint(service.ks), thief
+    read = read_ask(service.ask("enrol"), ks=ks_of(service))
+    with pytest.raises(MessageRefused, match="this phone knows"):
+        trust(read, pin=pin, pinned=None, keys=[change(thief, thief)])
 
 
 def test_an_endless_chain_of_keys_is_not_followed(service: OtherSide) -> None:
     pinned = ks_of(service)
     read = read_ask(service.ask("enrol"), ks=pinned)
     with pytest.raises(MessageRefused, match="more than"):
-        trust(read, pin=pinned.thumbprint(), pinned=pinned, keys=["a.b.c"] * 101)
+        trust(read, pin=pinned.thumbprint(), pinned=pinned, keys=["a.b.c"] * 33)
 
 
 def test_another_list_than_the_asks_is_refused(service: OtherSide) -> None:
@@ -177,5 +204,7 @@ def test_a_certificate_request_is_about_one_csr_and_nothing_else_is(service: Oth
     for items in ([document], [request, document], [request, service.item(kind="csr")]):
         with pytest.raises(MessageRefused, match="exactly one csr"):
             checked(service, service.ask(kind, items=items), items)
+    with pytest.raises(MessageRefused, match="by SHA-256"):
+        checked(service, service.ask(kind, items=[request], hash_alg="SHA-384"), [request])
     with pytest.raises(MessageRefused, match="belongs to"):
         checked(service, service.ask(items=[document, request]), [document, request])

@@ -102,10 +102,12 @@ def test_a_hash_that_stands_twice_is_refused() -> None:
         {"label": "a", "type": "dtbsr", "hash": b64u(bytes(32)) + "="},
         {"label": "a", "type": "dtbsr", "hash": b64u(bytes(32)), "note": "x"},
         {"label": "a", "type": "sdr", "hash": b64u(bytes(32)), "document": "?"},
-        {"label": "a" * 70_000, "type": "dtbsr", "hash": b64u(bytes(32))},
+        {"label": "a", "type": "sdr", "hash": b64u(bytes(32)), "document": None},
+        {"label": "a", "type": "dtbsr", "hash": b64u(bytes(32)), "document": "A" * 2048},
+        {"label": "a" * 201, "type": "dtbsr", "hash": b64u(bytes(32))},
     ],
 )
-def test_an_item_of_another_form_is_refused_even_with_its_root(item: dict[str, str]) -> None:
+def test_an_item_of_another_form_is_refused_even_with_its_root(item: dict[str, str | None]) -> None:
     items = [json.dumps(item)]
     with pytest.raises(MessageRefused):
         read_list(items, root=root_of(items), count=1, hash_alg="SHA-256")
@@ -117,6 +119,8 @@ def test_a_digest_has_the_length_of_the_asks_hash(hash_alg: str, length: int) ->
     assert read_list(items, root=root_of(items), count=1, hash_alg=hash_alg)
 
 
-def test_a_certificate_request_is_always_hashed_by_sha_256() -> None:
-    items = [json.dumps({"label": "a", "type": "csr", "hash": b64u(bytes(32))})]
-    assert read_list(items, root=root_of(items), count=1, hash_alg="SHA-512")
+def test_a_certificate_request_brings_no_document() -> None:
+    item = {"label": "a", "type": "csr", "hash": b64u(bytes(32)), "document": b64u(bytes(32))}
+    items = [json.dumps(item)]
+    with pytest.raises(MessageRefused, match="no document"):
+        read_list(items, root=root_of(items), count=1, hash_alg="SHA-256")

@@ -1,5 +1,7 @@
 """Bytes as text: sections 1 and 5."""
 
+import json
+
 import msgspec
 import pytest
 from hypothesis import given
@@ -62,7 +64,19 @@ def test_hyphens_case_and_look_alikes_do_not_count_in_a_typed_code() -> None:
     assert secret_of(f" {'0' * 25}i ") == bytes(15) + b"\1"
 
 
-@pytest.mark.parametrize("text", ["", "0" * 25, "0" * 27, "8" + "0" * 25, "U" * 26, "0" * 25 + "!"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "0" * 25,
+        "0" * 27,
+        "8" + "0" * 25,
+        "U" * 26,
+        "0" * 25 + "!",
+        "\u0131" * 26,
+        "0" * 25 + "\u0661",
+    ],
+)
 def test_a_code_of_another_form_is_refused(text: str) -> None:
     with pytest.raises(MessageRefused):
         secret_of(text)
@@ -98,11 +112,26 @@ def test_an_id_is_its_16_bytes() -> None:
         b"{",
         b"\xff",
         b"[" * 100_000,
+        b'{"a":1.0}',
+        b'{"a":1e3}',
+        b'{"a":-0}',
+        b'{"a":12345678901234567}',
+        b'{"a":"\\ud800"}',
+        b'{"\\udfff":1}',
+        b"\xef\xbb\xbf{}",
+        b"[" * 17 + b"]" * 17,
     ],
 )
 def test_json_that_could_be_read_in_two_ways_or_in_none_is_refused(text: bytes) -> None:
     with pytest.raises(MessageRefused):
         strict_json(text)
+
+
+@pytest.mark.parametrize(
+    "text", [b"1234567890123456", b"-1", b'"\\ud83d\\ude00"', b"[" * 16 + b"]" * 16, b" {} "]
+)
+def test_json_up_to_the_limits_is_read(text: bytes) -> None:
+    assert strict_json(text) == json.loads(text)
 
 
 @pytest.mark.parametrize(
@@ -115,4 +144,4 @@ def test_a_message_with_missing_foreign_or_mistyped_members_is_refused(text: byt
 
 
 def test_a_text_is_grouped_by_four() -> None:
-    assert in_groups("ABCDEFGHIJKL") == "ABCD-EFGH-IJKL"
+    assert in_groups("ABCDEFGHIJKL", size=4) == "ABCD-EFGH-IJKL"

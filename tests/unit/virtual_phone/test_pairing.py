@@ -298,7 +298,7 @@ def test_a_service_that_gives_other_12_characters_is_not_believed(
     paper: PaperService, state: Path
 ) -> None:
     """They are what the operator compares: T-15's man in the middle would show his own."""
-    paper.twelve = lambda enrolment: "AAAA BBBB CCCC"  # type: ignore[method-assign]  # a lie
+    paper.twelve = lambda enrolment: "AAAA-BBBB-CCCC"  # type: ignore[method-assign]  # a lie
     with pytest.raises(MessageRefused, match="other characters"):
         phone_of(paper, state).pair_start(applicant(paper))
 
