@@ -112,7 +112,8 @@ class Counter:
             )
         assert view.envelope_lock is not None
         ask = read(view.ask, view.ks)
-        secret = secret_in_envelope(self.envelope_secret, view.envelope_lock, UUID(str(ask.ask.cell)))
+        cell = UUID(str(ask.ask.cell))
+        secret = secret_in_envelope(self.envelope_secret, view.envelope_lock, cell)
         return (phone or self.phone).enrol(ask, secret, app=app)
 
     def present(self, enrolment: str, sealed: str) -> StoredEnrolment:

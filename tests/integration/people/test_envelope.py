@@ -2,6 +2,7 @@
 
 import base64
 from datetime import timedelta
+from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 import msgspec
@@ -25,6 +26,7 @@ from backend.model.base import Base
 from backend.model.tables import Cell, Lock, Pairing, Record, Signer, Transaction
 from backend.protocol.encoding import secret_bytes, sha256
 from backend.protocol.locks import pairing_id
+from backend.sam.client import SamClient
 from backend.settings import Environment
 from backend.signers.freeze import freeze
 from backend.signers.registration import OrganizationName
@@ -261,15 +263,17 @@ def test_an_unknown_signer_gets_no_envelope(printed: Counter) -> None:
         reprint(printed)
 
 
-def test_where_the_sam_is_away_nobody_is_registered(
-    counter: Counter, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def away(_request: object) -> None:
-        raise SamUnavailable("no answer")
-
-    monkeypatch.setattr(counter.world.sam, "make_cell", away)
-    with pytest.raises(SamUnavailable):
-        counter.register()
+def test_where_the_sam_is_away_nobody_is_registered(counter: Counter, tmp_path: Path) -> None:
+    with counter.session_factory() as session, pytest.raises(SamUnavailable):
+        envelopes.register_signer_with_cell(
+            session,
+            SamClient(tmp_path / "nobody-listens"),
+            APPLICANT,
+            algorithm=KeyAlgorithm.P256,
+            operator=PRINTER,
+            settings=counter.settings,
+            now=counter.clock(),
+        )
 
     assert counter.rows(select(Signer)) == []
 

@@ -1,0 +1,321 @@
+"""Pairing, step 1: login, first password, new password, for a ticket; on both databases."""
+
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+from sqlalchemy import func, select, update
+
+from backend.devices.enrolment.ticket import MOST_TICKETS, SignIn, open_ticket
+from backend.errors import (
+    CellkeyError,
+    PairingOver,
+    PasswordUnfit,
+    SamUnavailable,
+    SignerFrozen,
+    TooManyTries,
+    WrongPassword,
+)
+from backend.model.tables import Lock, Pairing, Signer, Transaction
+from backend.sam.cells import CheckPassword
+from backend.sam.client import SamClient
+from backend.signers.freeze import freeze
+from backend.signers.password import argon2_hash
+from tests.world.counter import NEW_PASSWORD, Counter
+
+WRONG = "dfhj-dfhj-dfhj-dfhj"
+
+
+def tries(counter: Counter) -> int:
+    counted: int = counter.row(select(Signer.password_tries))
+    return counted
+
+
+def refusal(counter: Counter, **changed: object) -> CellkeyError:
+    with pytest.raises(CellkeyError) as refused:
+        counter.sign_in(**changed)
+    return refused.value
+
+
+# --- the happy way ----------------------------------------------------------------
+
+
+def test_a_ticket_lasts_a_quarter_of_an_hour_and_ends_with_its_ask(printed: Counter) -> None:
+    ticket = printed.sign_in()
+    pairing: Pairing = printed.row(select(Pairing))
+    opened: Transaction = printed.row(select(Transaction))
+
+    assert ticket.expires_at == printed.clock() + timedelta(minutes=15)
+    assert pairing.transaction_id == opened.id
+    assert opened.kind == "enrol"
+    assert opened.expires_at == opened.use_by == ticket.expires_at
+
+
+def test_only_the_hash_of_a_ticket_is_kept(printed: Counter) -> None:
+    ticket = printed.sign_in().ticket
+    kept: bytes = printed.row(select(Pairing.ticket_hash))
+
+    assert len(kept) == 32
+    assert ticket.encode() not in kept
+
+
+def test_the_first_password_is_dead_after_the_first_use(printed: Counter) -> None:
+    """R-042, R-049."""
+    printed.sign_in()
+
+    assert isinstance(refusal(printed, new_password=None), WrongPassword)
+    printed.sign_in(password=NEW_PASSWORD, new_password=None)
+
+
+def test_the_password_lock_follows_the_new_password(printed: Counter) -> None:
+    """R-015: key and cell stay, the lock is sealed again in the same commit."""
+    before = printed.row(select(Lock.lock).where(Lock.kind == "password"))
+    printed.sign_in()
+    signer: Signer = printed.row(select(Signer))
+    after = printed.row(select(Lock.lock).where(Lock.kind == "password"))
+
+    assert before != after
+    assert signer.password_change_due is False
+    assert signer.password_verifier is not None
+    printed.world.sam.check_password(
+        CheckPassword(
+            signer=signer.id,
+            password_hash=argon2_hash(NEW_PASSWORD, signer.password_salt),
+            verifier=signer.password_verifier,
+            ask=None,
+        )
+    )
+
+
+def test_the_first_password_may_be_typed_as_people_type(printed: Counter) -> None:
+    typed = printed.envelope.first_password.replace("-", " ").upper()
+
+    assert printed.sign_in(password=typed).ticket
+
+
+def test_a_login_may_be_typed_in_capitals(printed: Counter) -> None:
+    assert printed.sign_in(login="A.Ivanova ").ticket
+
+
+# --- where an answer was lost -----------------------------------------------------
+
+
+def test_the_same_body_is_accepted_again(begun: Counter) -> None:
+    """docs/phone-protocol.md, 8.2: a dead password and a new password that is right."""
+    lost = begun.ticket
+    again = begun.sign_in()
+
+    assert again.ticket != lost
+    assert begun.row(select(func.count()).select_from(Transaction)) == 2
+
+
+def test_with_a_dead_password_and_a_wrong_new_one_nothing_is_given(begun: Counter) -> None:
+    assert isinstance(refusal(begun, new_password="another one 55"), WrongPassword)
+
+
+def test_beginning_again_ends_the_ticket_before(begun: Counter) -> None:
+    lost = begun.ticket
+    begun.sign_in()
+    begun.ticket = lost
+
+    with pytest.raises(CellkeyError, match="ticket"):
+        begun.enrolment()
+
+
+def test_beginning_again_gives_new_tries_and_new_codes(enrolled: Counter) -> None:
+    enrolled.send_code()
+    enrolled.sign_in()
+    pairing: Pairing = enrolled.row(select(Pairing))
+
+    assert (pairing.state, pairing.codes_sent, pairing.code_tries) == ("printed", 0, 0)
+
+
+def test_an_envelope_begins_only_so_many_pairings(begun: Counter) -> None:
+    """T-15: each gives three tries of a code."""
+    ask: Transaction = begun.row(select(Transaction))
+    copied = {column.key: getattr(ask, column.key) for column in Transaction.__table__.columns}
+    for number in range(MOST_TICKETS - 1):
+        row = copied | {"id": uuid4(), "tx_hash": bytes([number])}
+        begun.write(Transaction.__table__.insert().values(row))  # type: ignore[attr-defined]  # a Table
+
+    assert isinstance(refusal(begun), PairingOver)
+
+
+# --- who is refused ---------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"login": "somebody.else"},
+        {"login": "a.ivanov\u0430"},
+        {"login": ""},
+        {"password": WRONG},
+        {"password": ""},
+        {"password": "x" * 100_000},
+        {"pairing": uuid4()},
+    ],
+)
+def test_which_of_them_is_wrong_is_not_said(printed: Counter, changed: dict[str, object]) -> None:
+    """T-17: pairing, login or password, the refusal is one."""
+    refused = refusal(printed, **changed)
+
+    assert isinstance(refused, WrongPassword)
+    assert printed.row(select(Signer.password_change_due)) is True
+
+
+def test_without_an_envelope_a_login_makes_no_difference(printed: Counter) -> None:
+    """T-17: with a pairing id that is none, nothing is looked up by login."""
+    unknown = [
+        str(refusal(printed, pairing=uuid4(), login=login)) for login in ("a.ivanova", "nobody")
+    ]
+
+    assert unknown[0] == unknown[1]
+
+
+def test_without_the_envelope_nobody_uses_up_the_signers_tries(printed: Counter) -> None:
+    """T-21."""
+    for _ in range(3):
+        refusal(printed, pairing=uuid4(), password=WRONG)
+        refusal(printed, login="somebody.else", password=WRONG)
+
+    assert tries(printed) == 0
+
+
+def test_the_envelopes_password_opens_nothing_but_its_own_change(printed: Counter) -> None:
+    """R-042."""
+    assert isinstance(refusal(printed, new_password=None), PasswordUnfit)
+    assert printed.rows(select(Transaction)) == []
+
+
+@pytest.mark.parametrize("unfit", ["short 7", "Password2026", "my a.ivanova password", "x" * 129])
+def test_an_unfit_new_password_is_refused_and_no_try_counted(printed: Counter, unfit: str) -> None:
+    assert isinstance(refusal(printed, new_password=unfit), PasswordUnfit)
+    assert tries(printed) == 0
+
+
+def test_the_envelopes_password_is_not_a_new_one(printed: Counter) -> None:
+    first = printed.envelope.first_password
+    for again in (first, first.replace("-", ""), first.upper()):
+        assert isinstance(refusal(printed, new_password=again), PasswordUnfit)
+
+
+def test_an_old_envelope_is_refused(printed: Counter) -> None:
+    printed.clock.advance(hours=72)
+
+    assert isinstance(refusal(printed), PairingOver)
+
+
+def test_a_used_envelope_is_worthless(paired: Counter) -> None:
+    """R-049, T-02: with its password, and with the new one."""
+    assert isinstance(refusal(paired), PairingOver)
+    assert isinstance(refusal(paired, password=NEW_PASSWORD, new_password=None), PairingOver)
+
+
+def test_a_frozen_pairing_is_refused(begun: Counter) -> None:
+    begun.write(update(Pairing).values(state="frozen"))
+
+    assert isinstance(refusal(begun), PairingOver)
+
+
+def test_a_frozen_signer_is_refused(printed: Counter) -> None:
+    with printed.session_factory() as session:
+        freeze(session, signer=printed.signer, by="desk", now=printed.clock())
+
+    assert isinstance(refusal(printed), SignerFrozen)
+
+
+def test_a_freeze_between_password_and_commit_is_heard(
+    printed: Counter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """R-048: it acts at once on everything in flight."""
+    change_password = printed.world.sam.change_password
+
+    def frozen_meanwhile(request: object) -> object:
+        with printed.session_factory() as session:
+            freeze(session, signer=printed.signer, by="desk", now=printed.clock())
+        return change_password(request)  # type: ignore[arg-type]  # passed on as it came
+
+    monkeypatch.setattr(printed.world.sam, "change_password", frozen_meanwhile)
+
+    assert isinstance(refusal(printed), SignerFrozen)
+    assert printed.row(select(Signer.password_change_due)) is True
+
+
+# --- wrong passwords --------------------------------------------------------------
+
+
+def test_a_wrong_password_is_counted_and_a_right_one_forgets_it(begun: Counter) -> None:
+    """T-16."""
+    for _ in range(3):
+        refusal(begun, new_password=WRONG)
+    assert tries(begun) == 3
+
+    begun.sign_in()
+    assert tries(begun) == 0
+
+
+def test_after_five_wrong_passwords_even_the_right_one_waits(begun: Counter) -> None:
+    begun.write(update(Signer).values(password_tries=8, password_tried_at=begun.clock()))
+    paused = refusal(begun)
+
+    assert isinstance(paused, TooManyTries)
+    assert paused.retry_after_seconds == 8
+
+
+def test_the_owner_gets_in_when_the_pause_is_over(begun: Counter) -> None:
+    """T-21: nobody is locked out for good."""
+    begun.write(update(Signer).values(password_tries=1000, password_tried_at=begun.clock()))
+    begun.clock.advance(minutes=15)
+
+    assert begun.sign_in().ticket
+    assert tries(begun) == 0
+
+
+def test_parallel_guesses_are_all_counted(begun: Counter) -> None:
+    """T-16: eight at once are not eight for one."""
+    begun.write(update(Signer).values(password_tries=4, password_tried_at=begun.clock()))
+    with ThreadPoolExecutor(8) as pool:
+        refused = list(pool.map(lambda _: refusal(begun, new_password=WRONG), range(8)))
+
+    checked = [error for error in refused if isinstance(error, WrongPassword)]
+    assert len(checked) == 1
+    assert all(isinstance(error, WrongPassword | TooManyTries) for error in refused)
+    assert tries(begun) == 5
+
+
+def test_a_try_that_nobody_could_check_is_given_back(begun: Counter, tmp_path: Path) -> None:
+    """An outage of the SAM locks nobody out."""
+    nobody = SamClient(tmp_path / "nobody-listens")
+    sign_in = SignIn(
+        login=begun.envelope.login,
+        password=NEW_PASSWORD,
+        new_password=None,
+        pairing=begun.envelope.pairing,
+    )
+    with begun.session_factory() as session, pytest.raises(SamUnavailable):
+        open_ticket(session, nobody, nobody, sign_in, settings=begun.settings, now=begun.clock())
+
+    assert tries(begun) == 0
+    assert begun.row(select(func.count()).select_from(Transaction)) == 1
+
+
+def test_of_two_first_sign_ins_at_once_one_password_stands(printed: Counter) -> None:
+    """Whoever comes second is told to come again; the locks open with what the row says."""
+    passwords = ["зелёный чайник 7", "красный диван 11"]
+
+    def attempt(new_password: str) -> CellkeyError | None:
+        try:
+            printed.sign_in(new_password=new_password)
+        except CellkeyError as error:
+            return error
+        return None
+
+    with ThreadPoolExecutor(2) as pool:
+        refused = list(pool.map(attempt, passwords))
+
+    assert refused.count(None) == 1
+    printed.clock.advance(minutes=1)
+    printed.sign_in(password=passwords[refused.index(None)], new_password=None)
