@@ -44,6 +44,14 @@ class ProofReplayed(Unauthenticated):
     """A request proof was seen before (T-04)."""
 
 
+class TokenMissing(Unauthenticated):
+    """A relying party brought no bearer token."""
+
+
+class TokenInvalid(Unauthenticated):
+    """A bearer token is unknown, expired or revoked."""
+
+
 class WrongPassword(CellkeyError):
     """Login or password is wrong; which of them is not said (T-17)."""
 

@@ -10,6 +10,7 @@ from typing import final
 import msgspec
 from sqlalchemy.orm import Session
 
+from backend.protocol.public_keys import PublicKeys
 from backend.settings import Settings
 from backend.signing.release import Collection
 from backend.signing.request import RequestedTransaction, SignatureOrder
@@ -20,6 +21,7 @@ class CscUses(msgspec.Struct, frozen=True, kw_only=True):
     """One application's."""
 
     settings: Settings
+    public_keys: PublicKeys
     clock: Callable[[], datetime]
     session: Callable[[], Session]
     """Gives the session of the web request, which the application ends."""

@@ -1,0 +1,96 @@
+"""What CSC calls answer of the service and of credentials (CSC API 11.1, 11.5)."""
+
+import base64
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, Final
+
+from backend.credentials.view import Credential
+from backend.csc.algorithms import SIGN_OIDS, key_oids
+from backend.settings import Settings
+
+APP: Final = "app"
+"""Id of the one authentication object: the phone, out of band (CSC API 2.0, 8.3)."""
+V2_METHODS: Final = (
+    "info",
+    "credentials/list",
+    "credentials/info",
+    "credentials/authorize",
+    "credentials/authorizeCheck",
+    "signatures/signHash",
+)
+V1_METHODS: Final = tuple(method for method in V2_METHODS if method != "credentials/authorizeCheck")
+
+
+def service_info(settings: Settings, *, version: str, methods: Sequence[str]) -> dict[str, Any]:
+    """What both editions say of the service."""
+    return {
+        "specs": version,
+        "name": settings.ca_name,
+        "logo": f"{settings.authorization_server_url}/csc/logo.png",
+        "region": settings.region,
+        "lang": "en",
+        "description": "Signatures by keys in HSM cells that the signer's phone opens.",
+        "authType": ["oauth2client"],
+        "oauth2": settings.authorization_server_url,
+        "methods": list(methods),
+    }
+
+
+def service_info_v2(settings: Settings) -> dict[str, Any]:
+    """``info`` of v2: with algorithms, and the formats that signDoc will have."""
+    return service_info(settings, version="2.2.0.0", methods=V2_METHODS) | {
+        "asynchronousOperationMode": False,
+        "validationInfo": False,
+        "signAlgorithms": {"algos": list(SIGN_OIDS), "algoParams": [None] * len(SIGN_OIDS)},
+        "signature_formats": {"formats": [], "envelope_properties": []},
+        "conformance_levels": [],
+        "supportsRar": False,
+        "supportedHashTypes": ["dtbsr"],
+    }
+
+
+def credential_info(
+    credential: Credential, *, certificates: str, cert_info: bool
+) -> dict[str, Any]:
+    """The members that both editions share."""
+    return {
+        "description": f"{credential.name}",
+        "key": {
+            "status": "enabled" if credential.key_enabled else "disabled",
+            "algo": list(key_oids(credential.algorithm)),
+            "len": credential.certificate.key_bits,
+        }
+        | ({"curve": credential.certificate.curve} if credential.certificate.curve else {}),
+        "cert": _certificate(credential, certificates=certificates, cert_info=cert_info),
+        "SCAL": "2",
+        "multisign": credential.multisign,
+        "lang": credential.lang,
+    }
+
+
+def authentication() -> dict[str, Any]:
+    """v2: the phone, out of band; the relying party hands in nothing (CSC-134)."""
+    phone = {"type": "ChallengeResponseOOB", "id": APP, "label": "Phone"}
+    return {"mode": "explicit", "expression": APP, "objects": [phone]}
+
+
+def _certificate(credential: Credential, *, certificates: str, cert_info: bool) -> dict[str, Any]:
+    facts = credential.certificate
+    told: dict[str, Any] = {"status": "expired" if credential.expired else "valid"}
+    if certificates != "none":
+        chain = credential.chain if certificates == "chain" else credential.chain[:1]
+        told["certificates"] = [base64.b64encode(der).decode("ascii") for der in chain]
+    if cert_info:
+        told |= {
+            "issuerDN": facts.issuer,
+            "serialNumber": facts.serial_number,
+            "subjectDN": facts.subject,
+            "validFrom": _generalized(facts.valid_from),
+            "validTo": _generalized(facts.valid_to),
+        }
+    return told
+
+
+def _generalized(moment: datetime) -> str:
+    return f"{moment:%Y%m%d%H%M%SZ}"
