@@ -4,7 +4,7 @@ from typing import Any, Final
 
 from flask import Flask, Request
 from marshmallow import Schema, ValidationError
-from werkzeug.exceptions import BadRequest, UnsupportedMediaType
+from werkzeug.exceptions import BadRequest, RequestEntityTooLarge, UnsupportedMediaType
 
 from backend.errors import MalformedMessage
 from backend.protocol.encoding import parse_json
@@ -14,8 +14,12 @@ MEDIA_TYPE: Final = "application/json"
 
 
 def limit_bodies(app: Flask) -> None:
-    """Refuse longer bodies in all of an application, also those that do not say their length."""
-    app.config["MAX_CONTENT_LENGTH"] = LONGEST_BODY
+    """Refuse longer bodies in all of an application.
+
+    Of a body that does not say its length no more is read, and :func:`read_json` sees that it is
+    too long.
+    """
+    app.config["MAX_CONTENT_LENGTH"] = LONGEST_BODY + 1
 
 
 def read_json(request: Request) -> object:
@@ -27,6 +31,8 @@ def read_json(request: Request) -> object:
         BadRequest: it is not, or a member stands twice.
     """
     body = request.get_data()
+    if len(body) > LONGEST_BODY:
+        raise RequestEntityTooLarge
     if request.mimetype != MEDIA_TYPE:
         raise UnsupportedMediaType
     try:

@@ -103,8 +103,7 @@ def problem_of(error: Exception) -> Response:
         return _fault()
     if kind is _UNAVAILABLE:
         log.warning("not available", exc_info=error)
-    is_ours = isinstance(error, errors.CellkeyError)
-    response = _document(kind, detail=str(error) if is_ours else kind.title, **_members(error))
+    response = _document(kind, detail=_detail(error, kind), **_members(error))
     seconds = _retry_after_seconds(error, kind)
     if seconds is not None:
         response.headers["Retry-After"] = str(seconds)
@@ -123,6 +122,12 @@ def _of_http_error(error: HTTPException) -> Response:
         if name.lower() not in body_headers:
             response.headers[name] = value
     return response
+
+
+def _detail(error: Exception, kind: _Kind) -> str:
+    """Repeat our own words; but of a sign-in never what was wrong with it (T-17)."""
+    is_ours = isinstance(error, errors.CellkeyError)
+    return str(error) if is_ours and not isinstance(error, errors.WrongPassword) else kind.title
 
 
 def _members(error: Exception) -> dict[str, str | int]:

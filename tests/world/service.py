@@ -81,6 +81,7 @@ class Service:
     settings: Settings
     clock: Clock
     sam: Sam
+    public_keys: PublicKeys
     engine: Engine
     sessions: sessionmaker[Session]
     app: Flask
@@ -293,6 +294,7 @@ def open_service(
         settings=settings,
         clock=clock,
         sam=sam,
+        public_keys=public_keys,
         engine=engine,
         sessions=sessions,
         app=app,
