@@ -120,17 +120,24 @@ def confirm(
 ) -> bool:
     """Step 3: hand in the code, or ask again until an operator has confirmed; whether it is done.
 
-    Where both are needed, the code waits for the operator and is handed in again.
+    Where both are needed, the code is handed in again until the operator has confirmed.
 
     Raises:
         NotPaired: no pairing has begun.
         CannotAnswer: the pairing is frozen.
-        ServerRefused: ``wrong-code`` with ``tries_left``, or another refusal.
+        ServerRefused: ``wrong-code`` with ``tries_left``, ``not-confirmed`` to the last, or
+            another refusal.
     """
     pairing = _begun(keystore.load())
     calls = _calls(caller, pairing)
     for left in reversed(range(rounds)):
-        if _take_over(keystore, _state_after(calls, pairing.ticket, code=code)):
+        try:
+            state = _state(calls, pairing, code=code)
+        except ServerRefused as error:
+            if error.name != "not-confirmed" or not left:
+                raise
+            state = "enrolled"
+        if _take_over(keystore, state):
             return True
         if left:
             sleep(OPERATOR_PAUSE_SECONDS)
@@ -193,15 +200,10 @@ def _already_confirmed(
     return Progress(confirmed=True, twelve=twelve, confirmation=())
 
 
-def _state_after(calls: PairingCalls, ticket: str, *, code: str | None) -> str:
+def _state(calls: PairingCalls, pairing: Pairing, *, code: str | None) -> str:
     if code is None:
-        return calls.pairing(ticket).state
-    try:
-        return calls.confirm(ticket, code=code)
-    except ServerRefused as error:
-        if error.name != "not-confirmed":
-            raise
-        return "enrolled"
+        return calls.pairing(pairing.ticket).state
+    return calls.confirm(pairing.ticket, code=code)
 
 
 def _take_over(keystore: Keystore, state: str) -> bool:

@@ -267,6 +267,9 @@ def test_where_both_are_needed_the_code_waits_for_the_operator(state: Path) -> N
     paper = PaperService(confirmation=("sms", "operator"))
     phone = phone_of(paper, state)
     phone.pair_start(applicant(paper))
+    with pytest.raises(ServerRefused, match="not-confirmed"):
+        phone.pair_confirm(CODE)
+    paper.operator_agrees = False
     assert phone.pair_confirm(CODE, rounds=2)
 
 
