@@ -16,6 +16,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import Engine, insert, select
 from sqlalchemy.orm import Session, sessionmaker
+from sqlalchemy.pool import QueuePool
 
 from backend.algorithms import KeyAlgorithm
 from backend.app import Services, create_app
@@ -238,6 +239,13 @@ class Service:
     def mobile_client(self) -> FlaskClient:
         """Calls the mobile API, without a network."""
         return self.mobile.test_client()
+
+    def connections_of_mobile_api(self) -> int:
+        """How many connections of the database its requests hold now."""
+        with self.mobile.app_context():
+            pool = db.engine.pool
+            assert isinstance(pool, QueuePool)
+            return pool.checkedout()
 
     def close(self) -> None:
         """Close the database; the folder stays and can be opened again."""
