@@ -79,6 +79,19 @@ def test_a_seal_of_other_parts_is_refused() -> None:
     refuse_seal("A" * 70_000)
 
 
+def test_lengths_are_checked_also_by_those_who_cannot_open_the_seal() -> None:
+    head, none, nonce, text, tag = cast.SEALED.split(".")
+    for parts in (
+        (head, none, nonce[:-4], text, tag),
+        (head, none, nonce + "AAAA", text, tag),
+        (head, none, nonce, text, by_hand.b64(by_hand.unb64(tag)[:12])),
+        (head, none, nonce, text, ""),
+        (head, none, nonce, f"{text}=", tag),
+    ):
+        with pytest.raises(MalformedMessage):
+            unverified_seal(".".join(parts), expected_typ="cell-secret", with_sender=True)
+
+
 def test_each_part_of_a_seal_is_authenticated() -> None:
     parts = cast.SEALED.split(".")
     for place in (2, 3, 4):
