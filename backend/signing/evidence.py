@@ -3,7 +3,6 @@
 Nothing here decides whether the signer agreed: rows may hold anything, the door checks it all.
 """
 
-from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, final
 from uuid import UUID
@@ -14,6 +13,7 @@ from sqlalchemy.orm import Session
 
 from backend.errors import (
     AuthorizationInvalid,
+    MalformedMessage,
     NotApproved,
     RequestRefused,
     SignerFrozen,
@@ -29,6 +29,7 @@ from backend.model.tables import (
     Transaction,
     TransactionState,
 )
+from backend.protocol.encoding import unb64u
 from backend.signers.freeze import not_frozen
 from backend.signing.moves import state_at
 
@@ -82,13 +83,35 @@ def find(session: Session, which: ColumnElement[bool]) -> Row[*tuple[Any, ...]]:
     return found
 
 
-def read_list(session: Session, transaction: UUID) -> Sequence[Row[*tuple[Any, ...]]]:
-    """Read the authorised hashes in their order, with the signatures that were made."""
-    return session.execute(
+@final
+class Entry(msgspec.Struct, frozen=True, kw_only=True):
+    """An authorised hash, its lease and its signature."""
+
+    position: int
+    item: str
+    hash: bytes
+    """As the item's text has it: the column beside it could say anything."""
+    reserved_until: datetime | None
+    signature: bytes | None
+
+
+@final
+class _Hashed(msgspec.Struct, frozen=True):
+    """The one member of an item that is looked for; the door reads all of it."""
+
+    hash: str
+
+
+def read_list(session: Session, transaction: UUID) -> dict[bytes, Entry]:
+    """Read the authorised hashes in their order, with the signatures that were made.
+
+    Raises:
+        MalformedMessage: a row holds no item.
+    """
+    rows = session.execute(
         select(
             AuthorisedHash.position,
             AuthorisedHash.item,
-            AuthorisedHash.hash,
             AuthorisedHash.reserved_until,
             Signature.signature,
         )
@@ -101,7 +124,16 @@ def read_list(session: Session, transaction: UUID) -> Sequence[Row[*tuple[Any, .
         )
         .where(AuthorisedHash.transaction_id == transaction)
         .order_by(AuthorisedHash.position)
-    ).all()
+    )
+    entries = (Entry(**row._asdict(), hash=_hash_of(row.item)) for row in rows)
+    return {entry.hash: entry for entry in entries}
+
+
+def _hash_of(item: str) -> bytes:
+    try:
+        return unb64u(msgspec.json.decode(item, type=_Hashed).hash)
+    except msgspec.MsgspecError as error:
+        raise MalformedMessage("a list with something else than items") from error
 
 
 def check_redeemable(found: Row[*tuple[Any, ...]], now: datetime) -> None:

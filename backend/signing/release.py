@@ -95,6 +95,7 @@ def release(
         NotApproved: there is no approval.
         TransactionOver: it is over, or the door refused its evidence.
         RequestRefused: hashes or scheme do not fit, or the certificate has expired.
+        MalformedMessage: a row of the list holds something else.
         SamUnavailable: the SAM does not answer, or other callers keep it busy; try again.
         HsmUnavailable: the HSM does not work; try again.
     """
@@ -135,8 +136,8 @@ def release_certificate_request(
         hash_alg="SHA-256",
         scheme=None,
     )
-    (signature,) = _collect(session, releases, wanted, rp=AUTHORITY, now=now, pause=pause)
-    return signature
+    # Its list has one item; what a row may add to it, the door or the authority will refuse.
+    return _collect(session, releases, wanted, rp=AUTHORITY, now=now, pause=pause)[0]
 
 
 def _collect(

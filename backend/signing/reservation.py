@@ -27,7 +27,7 @@ from backend.errors import HashNotAuthorized, NotApproved
 from backend.model.tables import AuthorisedHash, Receipt, Signature, Transaction, TransactionState
 from backend.protocol.ask import HashName
 from backend.signers.freeze import not_frozen
-from backend.signing.evidence import Evidence, check_redeemable, find, read_list
+from backend.signing.evidence import Entry, Evidence, check_redeemable, find, read_list
 from backend.signing.moves import move
 from backend.signing.repetition import check_repeated
 
@@ -88,17 +88,19 @@ def reserve(session: Session, wanted: Wanted, *, now: datetime) -> Reservation |
         HashNotAuthorized: a hash is not in its list.
         SignerFrozen: the signer's access is locked.
         NotApproved: the approval, or what it sealed, is not there.
+        MalformedMessage: the list is none.
         TransactionOver: it is over, or the time to collect is.
         RequestRefused: the certificate has expired, or the hash was signed in another way.
     """
     found = find(session, wanted.which)
-    listed = {bytes(entry.hash): entry for entry in read_list(session, found.id)}
+    check_redeemable(found, now)
+    listed = read_list(session, found.id)
     hashes = wanted.hashes or tuple(listed)
     if not listed or not listed.keys() >= set(hashes):
         raise HashNotAuthorized("a hash that was not approved")
-    check_redeemable(found, now)
     scheme = wanted.scheme or _request_scheme(found.algorithm)
-    signed = {one: listed[one].signature for one in hashes if listed[one].signature is not None}
+    made = ((one, listed[one].signature) for one in hashes)
+    signed = {one: signature for one, signature in made if signature is not None}
     check_repeated(signed, spki=found.spki, scheme=scheme, hash_alg=wanted.hash_alg)
     unsigned = [listed[one] for one in hashes if one not in signed]
     if any(_is_leased(entry, now) for entry in unsigned):
@@ -112,7 +114,7 @@ def reserve(session: Session, wanted: Wanted, *, now: datetime) -> Reservation |
             transaction=found.id,
             evidence=_evidence(found, listed.values()),
             scheme=scheme,
-            hashes=tuple(bytes(entry.hash) for entry in unsigned),
+            hashes=tuple(entry.hash for entry in unsigned),
             positions=positions,
         )
     session.commit()
@@ -173,8 +175,9 @@ def give_back(session: Session, lease: Lease) -> None:
     session.commit()
 
 
-def _is_leased(entry: Row[*tuple[Any, ...]], now: datetime) -> bool:
-    return entry.reserved_until is not None and entry.reserved_until > now
+def _is_leased(entry: Entry, now: datetime) -> bool:
+    """A lease that ends later than any lease can is none: clocks differ, rows may lie."""
+    return entry.reserved_until is not None and now < entry.reserved_until <= now + 2 * LEASE
 
 
 def _lease(session: Session, transaction: UUID, positions: Sequence[int], now: datetime) -> UUID:
@@ -188,7 +191,7 @@ def _lease(session: Session, transaction: UUID, positions: Sequence[int], now: d
     return holder
 
 
-def _evidence(found: Row[*tuple[Any, ...]], listed: Iterable[Row[*tuple[Any, ...]]]) -> Evidence:
+def _evidence(found: Row[*tuple[Any, ...]], listed: Iterable[Entry]) -> Evidence:
     if found.sealed is None:
         raise NotApproved("what the signer sealed is not there any more")
     return Evidence(

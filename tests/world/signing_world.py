@@ -120,7 +120,12 @@ class SigningWorld:
                 self.sam.sam,
                 self.collection(csc_sad, *wanted, **members),
                 now=self.clock,
+                pause=self.let_pass,
             )
+
+    def let_pass(self, seconds: float) -> None:
+        """Waiting, for who has a clock that stands still."""
+        self.clock.advance(seconds=seconds)
 
     # --- the phone --------------------------------------------------------------
 

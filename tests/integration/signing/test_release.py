@@ -65,12 +65,8 @@ def collect(world: SigningWorld, sam: Releases, csc_sad: str, *wanted: bytes) ->
             sam,
             world.collection(csc_sad, *wanted),
             now=world.clock,
-            pause=lambda seconds: _go_on(world, seconds),
+            pause=world.let_pass,
         )
-
-
-def _go_on(world: SigningWorld, seconds: float) -> None:
-    world.clock.advance(seconds=seconds)
 
 
 def kept(world: SigningWorld) -> int:
