@@ -101,7 +101,7 @@ def verified_record(unverified_record: str, ks: PublicJwk) -> CellRecord:
     return verify_record(unverified_record, expected_ks=ks)
 
 
-def forget_proofs(session: Session, *, now: datetime) -> int:
+def forget_proofs(session: Session, now: datetime) -> int:
     """Forget proofs that are too old to be accepted again; gives their number. Commits."""
     forgotten = session.execute(
         delete(RequestProof).where(RequestProof.expires_at < now).returning(RequestProof.jti)

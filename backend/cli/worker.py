@@ -8,6 +8,7 @@ import sys
 import click
 from sqlalchemy.orm import Session, sessionmaker
 
+from backend.access.phones import forget_proofs
 from backend.cli.context import answer, json_option, settings_from_environment, told_to_stop
 from backend.delivery.dispatch import Channels
 from backend.delivery.endpoints import parse_push_hosts
@@ -19,7 +20,10 @@ from backend.settings import Environment, Settings
 from backend.signing.expiry import expire_overdue
 from backend.wiring import configure_logging, make_engine, make_session_factory, utc_now
 
-EXPIRY_SECONDS = 1.0
+JOBS = (
+    PeriodicJob(name="expiry", every_seconds=1, run=expire_overdue),
+    PeriodicJob(name="used proofs", every_seconds=60, run=forget_proofs),
+)
 
 
 def make_worker(settings: Settings, sessions: sessionmaker[Session]) -> Worker:
@@ -37,8 +41,7 @@ def make_worker(settings: Settings, sessions: sessionmaker[Session]) -> Worker:
         # A console shows codes to whoever looks at it.
         sms_gateway=None if is_production else ConsoleGateway(sys.stdout),
     )
-    expiry = PeriodicJob(name="expiry", every_seconds=EXPIRY_SECONDS, run=expire_overdue)
-    return Worker(sessions=sessions, channels=channels, jobs=[expiry], clock=utc_now)
+    return Worker(sessions=sessions, channels=channels, jobs=JOBS, clock=utc_now)
 
 
 @click.group(invoke_without_command=True)

@@ -3,9 +3,9 @@
 from uuid import uuid4
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import select, update
 
-from backend.model.tables import Record
+from backend.model.tables import Record, RequestProof
 from backend.protocol.encoding import b64u
 from tests.world.clock import SettableClock
 from tests.world.raw_calls import RawCalls, problem
@@ -123,6 +123,8 @@ def test_an_old_proof_is_no_good_even_after_its_row_was_forgotten(
     clock.advance(minutes=3)
     calls.service.work()
 
+    with calls.service.sessions() as session:
+        assert not session.scalars(select(RequestProof.jti)).all()
     assert problem(calls.send("GET", "/devices", proof=proof)) == UNAUTHENTICATED
 
 

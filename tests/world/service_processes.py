@@ -7,10 +7,11 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 from sqlalchemy.orm import Session, sessionmaker
 
+from backend.cli.worker import JOBS
 from backend.delivery.dispatch import Channels
 from backend.delivery.endpoints import parse_push_hosts
 from backend.delivery.web_push import vapid_identity
-from backend.delivery.worker import PeriodicJob, Worker
+from backend.delivery.worker import Worker
 from backend.delivery.worker_keys import (
     make_worker_keys,
     read_sms_key,
@@ -20,7 +21,6 @@ from backend.delivery.worker_keys import (
 from backend.hsm.software import SoftwareCellsWarning, SoftwareHsm
 from backend.sam.module import Sam
 from backend.settings import Environment, Settings
-from backend.signing.expiry import expire_overdue
 from backend.wiring import Clock
 from tests.world.sam import root_certificate, software_hsm
 from tests.world.sms_inbox import Inbox
@@ -63,5 +63,4 @@ def make_worker(
         sms_key=read_sms_key(settings),
         sms_gateway=inbox,
     )
-    expiry = PeriodicJob(name="expiry", every_seconds=0, run=expire_overdue)
-    return Worker(sessions=sessions, channels=channels, jobs=[expiry], clock=clock)
+    return Worker(sessions=sessions, channels=channels, jobs=JOBS, clock=clock)
