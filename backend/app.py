@@ -12,27 +12,33 @@ from typing import final
 
 import msgspec
 from flask import Flask
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, sessionmaker
 
 from backend.access.browsers import harden_answers
 from backend.access.json_body import limit_bodies
 from backend.access.problems import answer_with_problems
+from backend.csc import blueprint as csc
+from backend.csc.uses import CscUses
 from backend.devices.enrolment.confirmation import confirm_by_code
 from backend.devices.enrolment.sms_code import CodeSent, send_code
 from backend.devices.enrolment.ticket import SignIn, Ticket, open_ticket
 from backend.errors import HsmNotReady
 from backend.model.tables import PairingState
+from backend.oauth import blueprint as oauth
 from backend.oauth import pairing
 from backend.oauth.uses import OauthUses
 from backend.protocol.public_keys import PublicKeys
 from backend.sam.connect import Capabilities, connect
 from backend.settings import Settings, read_settings
+from backend.signing.release import Collection, release
+from backend.signing.request import RequestedTransaction, SignatureOrder, request_signatures
 from backend.wiring import (
     Clock,
     configure_logging,
     connect_database,
     db,
     health,
+    make_session_factory,
     read_public_keys_file,
     utc_now,
     watch_requests,
@@ -74,7 +80,12 @@ def create_app(services: Services) -> Flask:
     harden_answers(app, address=services.settings.authorization_server_url)
     answer_with_problems(app, challenges={"/": "Bearer"})
     app.register_blueprint(health({"sam": lambda: check_sam(services)}))
-    app.register_blueprint(pairing.create_blueprint(_oauth_uses(services)))
+    oauth_uses = _oauth_uses(services)
+    app.register_blueprint(pairing.create_blueprint(oauth_uses))
+    app.register_blueprint(oauth.create_blueprint(oauth_uses))
+    sessions = _sessions_of(app)
+    for edition in csc.create_blueprints(_csc_uses(services, sessions)):
+        app.register_blueprint(edition)
     return app
 
 
@@ -100,6 +111,32 @@ def check_sam(services: Services) -> None:
 
 def _session() -> Session:
     return db.session()
+
+
+def _sessions_of(app: Flask) -> sessionmaker[Session]:
+    """Sessions beside those of requests, on the same engine."""
+    with app.app_context():
+        return make_session_factory(db.engine)
+
+
+def _csc_uses(services: Services, sessions: sessionmaker[Session]) -> CscUses:
+    sam, settings, clock = services.sam, services.settings, services.clock
+
+    def ask(session: Session, order: SignatureOrder) -> RequestedTransaction:
+        return request_signatures(session, sam, order, settings=settings, now=clock())
+
+    def collect(session: Session, collection: Collection) -> tuple[bytes, ...]:
+        return release(session, sam, collection, now=clock)
+
+    return CscUses(
+        settings=settings,
+        clock=clock,
+        session=_session,
+        sessions=sessions,
+        public_keys=services.public_keys,
+        request=ask,
+        release=collect,
+    )
 
 
 def _oauth_uses(services: Services) -> OauthUses:

@@ -10,7 +10,7 @@ from typing import Final
 from flask import Blueprint, jsonify, request
 from flask.typing import ResponseReturnValue
 
-from backend.access.browsers import admit_app, harden_answers
+from backend.access.browsers import admit_app
 from backend.access.json_body import load_body
 from backend.access.problems import answer_with_problems
 from backend.access.tickets import ticket_of
@@ -31,7 +31,6 @@ def create_blueprint(uses: OauthUses) -> Blueprint:
     """Make the three routes, on these use cases."""
     blueprint = Blueprint("pairing", __name__, url_prefix=PATH)
     admit_app(blueprint, uses.settings)
-    harden_answers(blueprint, address=uses.settings.authorization_server_url)
     answer_with_problems(blueprint, challenges={"/": "Bearer"})
 
     @blueprint.post("/tickets")
