@@ -22,7 +22,7 @@ from backend.devices.enrolment.ticket import SignIn, Ticket, open_ticket
 from backend.devices.envelope import Envelope, register_signer_with_cell
 from backend.devices.pairing import StoredEnrolment, pairing_view, store_enrolment
 from backend.model.base import Base
-from backend.model.tables import Cell, OutboxMessage, PairingState, Signer
+from backend.model.tables import OutboxMessage, Pairing, PairingState, Signer
 from backend.protocol.encoding import secret_bytes
 from backend.protocol.public_keys import PublicKeys
 from backend.protocol.sms import open_sms
@@ -188,8 +188,8 @@ class Counter:
 
     @property
     def cell(self) -> UUID:
-        """The cell's id."""
-        cell: UUID = self.row(select(Cell.id))
+        """The id of the envelope's cell."""
+        cell: UUID = self.row(select(Pairing.cell_id).where(Pairing.id == self.envelope.pairing))
         return cell
 
     # --- the paired phone -------------------------------------------------------
@@ -253,9 +253,7 @@ def take(counter: Counter) -> Stage:
             table.name: [dict(row._mapping) for row in session.execute(select(table))]
             for table in Base.metadata.sorted_tables
         }
-    return Stage(
-        rows=rows, envelope=counter.envelope, ticket=counter.ticket, phone=counter.phone
-    )
+    return Stage(rows=rows, envelope=counter.envelope, ticket=counter.ticket, phone=counter.phone)
 
 
 def put(counter: Counter, stage: Stage) -> Counter:

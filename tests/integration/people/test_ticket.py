@@ -3,6 +3,7 @@
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -21,6 +22,7 @@ from backend.errors import (
 from backend.model.tables import Lock, Pairing, Signer, Transaction
 from backend.sam.cells import CheckPassword
 from backend.sam.client import SamClient
+from backend.signers import password
 from backend.signers.freeze import freeze
 from backend.signers.password import argon2_hash
 from tests.world.counter import NEW_PASSWORD, Counter
@@ -182,6 +184,28 @@ def test_without_an_envelope_a_login_makes_no_difference(printed: Counter) -> No
     ]
 
     assert unknown[0] == unknown[1]
+
+
+@on_one_engine
+def test_an_unknown_envelope_costs_the_same_work(
+    printed: Counter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """T-17: the slow part is done whether or not there is something to compare with."""
+    hashed: list[bytes] = []
+    hash_secret_raw = password.hash_secret_raw
+
+    def noting(secret: bytes, salt: bytes, **parameters: Any) -> bytes:  # noqa: ANN401  # argon2's
+        hashed.append(secret)
+        return hash_secret_raw(secret, salt, **parameters)
+
+    monkeypatch.setattr(password, "hash_secret_raw", noting)
+    work = []
+    for changed in ({"pairing": uuid4()}, {"login": "nobody"}, {"password": WRONG}):
+        hashed.clear()
+        refusal(printed, **changed)
+        work.append(len(hashed))
+
+    assert work == [2, 2, 2]
 
 
 def test_without_the_envelope_nobody_uses_up_the_signers_tries(printed: Counter) -> None:

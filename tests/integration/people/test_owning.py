@@ -1,0 +1,304 @@
+"""What a paired phone may do to its cell: list and remove phones, keep a recovery lock, freeze."""
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+from sqlalchemy import func, insert, select, update
+
+from backend.access.phones import verified_record
+from backend.devices.enrolment.removal import remove
+from backend.devices.listing import phones_of
+from backend.devices.recovery import store_recovery_lock
+from backend.devices.removal import ask_removal, asked_removals
+from backend.errors import (
+    MalformedMessage,
+    NotFound,
+    RecordRefused,
+    RequestRefused,
+    SamUnavailable,
+    SignerFrozen,
+    Unauthenticated,
+)
+from backend.model.tables import Cell, Device, Freeze, Lock, PushSubscription, Record
+from backend.protocol.record import CellRecord
+from backend.sam.client import SamClient
+from backend.signers import freeze as access
+from backend.virtual_phone.locks import make_recovery_lock, open_recovery_lock
+from tests.world.counter import OTHER_OPERATOR, PRINTER, Counter
+
+CODE = bytes(range(16))
+
+
+def ask(counter: Counter, kid: bytes) -> None:
+    phone = counter.paired_phone()
+    with counter.session_factory() as session:
+        ask_removal(session, phone=phone, kid=kid, now=counter.clock())
+
+
+def follow(counter: Counter) -> list[bool]:
+    """What the clerk does."""
+    with counter.session_factory() as session:
+        asked = asked_removals(session)
+        session.commit()
+        return [remove(session, counter.world.sam, kid=kid, now=counter.clock()) for kid in asked]
+
+
+# --- phones -----------------------------------------------------------------------
+
+
+def test_a_phone_sees_itself(paired: Counter) -> None:
+    with paired.session_factory() as session:
+        (listed,) = phones_of(session, phone=paired.paired_phone())
+
+    assert (listed.kid, listed.kind, listed.this, listed.removal_asked) == (
+        paired.phone.kid,
+        "virtual",
+        True,
+        False,
+    )
+    assert listed.paired_at == paired.clock()
+
+
+def test_a_phone_sees_the_phones_of_its_cell_alone(paired: Counter) -> None:
+    cell: Cell = paired.row(select(Cell))
+    copied = {column.key: getattr(cell, column.key) for column in Cell.__table__.columns}
+    other = uuid4()
+    paired.write(insert(Cell).values(copied | {"id": other}))
+    for number, cell_id in enumerate((cell.id, other)):
+        paired.write(
+            insert(Device).values(
+                kid=bytes([number]) * 32,
+                cell_id=cell_id,
+                request_kid=bytes([number + 100]) * 32,
+                kind="native",
+                paired_at=paired.clock.advance(minutes=1),
+            )
+        )
+    paired.clock.advance(minutes=-2)
+    with paired.session_factory() as session:
+        listed = phones_of(session, phone=paired.paired_phone())
+
+    assert [one.kid for one in listed] == [paired.phone.kid, bytes(32)]
+    assert [one.this for one in listed] == [True, False]
+
+
+def test_a_removed_phone_is_refused_at_once(paired: Counter) -> None:
+    """T-37, R-045: before the record follows."""
+    ask(paired, paired.phone.kid)
+
+    with pytest.raises(Unauthenticated):
+        paired.paired_phone()
+    assert len(verified(paired).devices) == 1
+
+
+def test_the_record_follows_a_removal(paired: Counter) -> None:
+    """Design 4: lock and phone go, in one commit with the next epoch."""
+    ask(paired, paired.phone.kid)
+
+    assert follow(paired) == [True]
+    assert verified(paired).devices == ()
+    assert paired.row(select(Cell.epoch)) == 3
+    assert paired.rows(select(Lock).where(Lock.kind == "device")) == []
+    assert paired.row(select(Device.removed_at)) == paired.clock()
+
+
+def test_a_removal_that_is_done_is_not_done_again(paired: Counter) -> None:
+    ask(paired, paired.phone.kid)
+    follow(paired)
+
+    assert follow(paired) == []
+    with paired.session_factory() as session:
+        assert not remove(session, paired.world.sam, kid=paired.phone.kid, now=paired.clock())
+    assert paired.row(select(Cell.epoch)) == 3
+
+
+def test_two_clerks_make_one_next_epoch(paired: Counter) -> None:
+    """T-07, on both engines."""
+    ask(paired, paired.phone.kid)
+
+    def attempt(_number: int) -> bool:
+        with paired.session_factory() as session:
+            return remove(session, paired.world.sam, kid=paired.phone.kid, now=paired.clock())
+
+    with ThreadPoolExecutor(4) as pool:
+        done = list(pool.map(attempt, range(4)))
+
+    assert sorted(done) == [False, False, False, True]
+    assert paired.row(select(func.count()).select_from(Record)) == 3
+
+
+def test_a_removal_waits_for_the_sam(paired: Counter, tmp_path: Path) -> None:
+    ask(paired, paired.phone.kid)
+    nobody = SamClient(tmp_path / "nobody-listens")
+    with paired.session_factory() as session, pytest.raises(SamUnavailable):
+        remove(session, nobody, kid=paired.phone.kid, now=paired.clock())
+
+    assert follow(paired) == [True]
+
+
+def test_a_removal_follows_no_planted_record(paired: Counter) -> None:
+    """T-09."""
+    ask(paired, paired.phone.kid)
+    paired.write(update(Record).values(record="a.b.c"))
+
+    with pytest.raises(RecordRefused):
+        follow(paired)
+
+
+def test_a_removed_phone_is_woken_no_more(paired: Counter) -> None:
+    paired.write(
+        insert(PushSubscription).values(
+            kid=paired.phone.kid, endpoint="https://push.example/1", p256dh="x", auth="y",
+            created_at=paired.clock(),
+        )
+    )  # fmt: skip  # one row
+    ask(paired, paired.phone.kid)
+
+    assert paired.rows(select(PushSubscription)) == []
+
+
+def test_a_phone_that_is_not_of_this_cell_is_not_removed(paired: Counter) -> None:
+    with pytest.raises(NotFound):
+        ask(paired, bytes(32))
+
+
+# --- the recovery lock ------------------------------------------------------------
+
+
+def keep(counter: Counter, lock: str) -> None:
+    phone = counter.paired_phone()
+    with counter.session_factory() as session:
+        store_recovery_lock(session, phone=phone, lock=lock, now=counter.clock())
+
+
+def recovery_lock(counter: Counter) -> str:
+    secret = counter.phone.secret_in_lock(
+        counter.row(select(Lock.lock).where(Lock.kind == "device"))
+    )
+    return make_recovery_lock(secret, code=CODE, cell=counter.cell.bytes)
+
+
+def test_the_recovery_code_opens_the_lock_that_was_kept(paired: Counter) -> None:
+    keep(paired, recovery_lock(paired))
+    kept = paired.row(select(Lock.lock).where(Lock.kind == "recovery"))
+
+    assert len(open_recovery_lock(kept, code=CODE, cell=paired.cell.bytes)) == 32
+
+
+def test_a_newer_recovery_lock_replaces_the_one_before(paired: Counter) -> None:
+    keep(paired, recovery_lock(paired))
+    newer = recovery_lock(paired)
+    keep(paired, newer)
+
+    assert paired.row(select(Lock.lock).where(Lock.kind == "recovery")) == newer
+
+
+def test_of_recovery_locks_at_once_one_is_kept(paired: Counter) -> None:
+    locks = [recovery_lock(paired) for _ in range(4)]
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda lock: keep(paired, lock), locks))
+
+    assert paired.row(select(Lock.lock).where(Lock.kind == "recovery")) in locks
+
+
+@pytest.mark.parametrize("rubbish", ["", "AAAA", "!" * 80, "A" * 100_000, "замок"])
+def test_what_is_no_recovery_lock_is_refused(paired: Counter, rubbish: str) -> None:
+    with pytest.raises(MalformedMessage):
+        keep(paired, rubbish)
+
+    assert paired.rows(select(Lock).where(Lock.kind == "recovery")) == []
+
+
+def test_a_frozen_signers_recovery_lock_is_not_changed(paired: Counter) -> None:
+    lock = recovery_lock(paired)
+    freeze(paired)
+
+    with pytest.raises(SignerFrozen):
+        keep(paired, lock)
+
+
+# --- the freeze -------------------------------------------------------------------
+
+
+def freeze(counter: Counter, *, by: str = access.BY_PHONE) -> None:
+    with counter.session_factory() as session:
+        access.freeze(session, signer=counter.signer, by=by, now=counter.clock())
+
+
+def lift(counter: Counter, operator: str, second: str) -> None:
+    with counter.session_factory() as session:
+        access.lift(
+            session,
+            signer=counter.signer,
+            operator=operator,
+            second=second,
+            now=counter.clock(),
+        )
+
+
+def test_a_freeze_is_one_whoever_asks_for_it(paired: Counter) -> None:
+    freeze(paired)
+    freeze(paired, by=PRINTER)
+
+    assert paired.row(select(Freeze.frozen_by)) == "phone"
+    with paired.session_factory() as session, pytest.raises(SignerFrozen):
+        access.refuse_frozen(session, paired.signer)
+
+
+def test_lifting_takes_two_people_and_both_are_remembered(paired: Counter) -> None:
+    """R-048."""
+    freeze(paired)
+    lift(paired, PRINTER, OTHER_OPERATOR)
+    lifted: Freeze = paired.row(select(Freeze))
+
+    assert lifted.lifted_at == paired.clock()
+    assert lifted.lifted_by == f"{PRINTER}, {OTHER_OPERATOR}"
+    with paired.session_factory() as session:
+        access.refuse_frozen(session, paired.signer)
+
+
+@pytest.mark.parametrize("second", [PRINTER, PRINTER.upper(), f" {PRINTER}  "])
+def test_one_person_lifts_nothing(paired: Counter, second: str) -> None:
+    """R-048."""
+    freeze(paired)
+    with pytest.raises(RequestRefused):
+        lift(paired, PRINTER, second)
+
+    assert paired.row(select(Freeze.lifted_at)) is None
+
+
+def test_what_is_not_frozen_is_not_lifted(paired: Counter) -> None:
+    with pytest.raises(NotFound):
+        lift(paired, PRINTER, OTHER_OPERATOR)
+
+
+def test_a_signer_may_be_frozen_again(paired: Counter) -> None:
+    freeze(paired)
+    lift(paired, PRINTER, OTHER_OPERATOR)
+    freeze(paired)
+
+    assert paired.row(select(func.count()).select_from(Freeze)) == 2
+    with paired.session_factory() as session:
+        assert access.is_frozen(session, paired.signer)
+
+
+def test_nobody_freezes_a_signer_who_is_not_there(paired: Counter) -> None:
+    with paired.session_factory() as session, pytest.raises(NotFound):
+        access.freeze(session, signer=uuid4(), by=PRINTER, now=paired.clock())
+
+
+def test_freezes_at_once_are_lifted_together(paired: Counter) -> None:
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda _: freeze(paired), range(4)))
+    lift(paired, PRINTER, OTHER_OPERATOR)
+
+    with paired.session_factory() as session:
+        assert not access.is_frozen(session, paired.signer)
+
+
+def verified(counter: Counter) -> CellRecord:
+    epoch = counter.row(select(Cell.epoch))
+    record = counter.row(select(Record.record).where(Record.epoch == epoch))
+    return verified_record(record, counter.public_keys.ks)
