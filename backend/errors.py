@@ -33,6 +33,10 @@ class RequestRefused(CellkeyError):
     """A request that could not be fulfilled whatever the state: too many hashes, wrong lengths."""
 
 
+class AuthDataRefused(CellkeyError):
+    """A relying party handed in what only the signer's phone may give."""
+
+
 # --- who is calling -----------------------------------------------------------
 
 
@@ -103,6 +107,14 @@ class NotApproved(CellkeyError):
 
 class AuthorizationInvalid(CellkeyError):
     """The ``csc_sad`` or handle is not valid for this relying party, credential or hash."""
+
+
+class HandleInvalid(AuthorizationInvalid):
+    """The handle is of no transaction of this relying party."""
+
+
+class AuthorizationExpired(AuthorizationInvalid):
+    """The time to collect what the signer approved is over."""
 
 
 class HashNotAuthorized(AuthorizationInvalid):

@@ -46,6 +46,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     ca_name: str = "Cellkey Demo CA"
     """Name of the certification authority, as signers read it."""
+    region: Annotated[str, msgspec.Meta(pattern="^[A-Z]{2}$")] = "RU"
+    """Where it serves: ISO 3166-1 alpha-2, as CSC's ``info`` tells it."""
 
     authorization_server_url: str = "http://127.0.0.1:8600"
     mobile_api_url: str = "http://127.0.0.1:8601"

@@ -12,13 +12,16 @@ from flask.sansio.scaffold import Scaffold
 from backend.settings import Settings
 
 _ALWAYS: Final = {
-    "Cache-Control": "no-store",
-    "Cross-Origin-Resource-Policy": "same-origin",
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
 }
-_NOTHING_RUNS: Final = "default-src 'none'; frame-ancestors 'none'; base-uri 'none'"
+_UNLESS_SAID: Final = {
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'; base-uri 'none'",
+    "Cross-Origin-Resource-Policy": "same-origin",
+}
+"""A route that serves what is public, or a page, says otherwise itself."""
 _TWO_YEARS: Final = "max-age=63072000"
 
 _PREFLIGHT: Final = {
@@ -39,8 +42,9 @@ def harden_answers(scaffold: Scaffold, *, address: str) -> None:
 
     @scaffold.after_request
     def harden(response: Response) -> Response:
+        for name, value in _UNLESS_SAID.items():
+            response.headers.setdefault(name, value)
         response.headers.update(_ALWAYS)
-        response.headers.setdefault("Content-Security-Policy", _NOTHING_RUNS)
         if address.startswith("https:"):
             response.headers["Strict-Transport-Security"] = _TWO_YEARS
         return response

@@ -22,16 +22,21 @@ def limit_bodies(app: Flask) -> None:
     app.config["MAX_CONTENT_LENGTH"] = LONGEST_BODY + 1
 
 
-def read_json(request: Request) -> object:
+def read_json(request: Request, *, longest: int = LONGEST_BODY) -> object:
     """Read a body that must be JSON.
+
+    Args:
+        request: the web request.
+        longest: so many bytes it may have.
 
     Raises:
         RequestEntityTooLarge: it is too long.
         UnsupportedMediaType: it does not say that it is JSON.
         BadRequest: it is not, or a member stands twice.
     """
+    request.max_content_length = longest + 1
     body = request.get_data()
-    if len(body) > LONGEST_BODY:
+    if len(body) > longest:
         raise RequestEntityTooLarge
     if request.mimetype != MEDIA_TYPE:
         raise UnsupportedMediaType

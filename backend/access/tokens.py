@@ -1,6 +1,8 @@
 """Who is calling: a relying party, by the bearer token it was given (RFC 6750).
 
-A token is 256 random bits; only its SHA-256 is kept, so a stolen database calls nobody's API.
+1. A token is 256 random bits; only its SHA-256 is kept, so a stolen database calls nobody's API.
+2. It dies after an hour, at once when it is revoked, and with its relying party.
+3. What has expired is deleted when that relying party gets its next one.
 """
 
 import secrets
@@ -9,7 +11,7 @@ from typing import Final, final
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import insert, select
+from sqlalchemy import delete, insert, select, update
 from sqlalchemy.orm import Session
 
 from backend.errors import TokenInvalid, TokenMissing
@@ -32,11 +34,21 @@ class CallingParty(msgspec.Struct, frozen=True, kw_only=True):
     name: str
 
 
+def new_token() -> str:
+    """Make a token."""
+    return secrets.token_urlsafe(TOKEN_BYTES)
+
+
 def keep_token(session: Session, token: str, *, relying_party: UUID, now: datetime) -> None:
     """Keep what a token is known by. Commits."""
     session.execute(
+        delete(AccessToken)
+        .where(AccessToken.relying_party_id == relying_party, AccessToken.expires_at <= now)
+        .execution_options(synchronize_session=False)
+    )
+    session.execute(
         insert(AccessToken).values(
-            token_hash=bytes(sha256(token.encode())),
+            token_hash=_hash(token),
             relying_party_id=relying_party,
             scope=SCOPE,
             expires_at=now + LIFE,
@@ -46,9 +58,28 @@ def keep_token(session: Session, token: str, *, relying_party: UUID, now: dateti
     session.commit()
 
 
-def new_token() -> str:
-    """Make a token."""
-    return secrets.token_urlsafe(TOKEN_BYTES)
+def revoke_token(
+    session: Session, unverified_token: str, *, relying_party: UUID, now: datetime
+) -> None:
+    """Revoke a relying party's own token; any other text changes nothing (RFC 7009, 2.2). Commits.
+
+    Args:
+        session: in whose transaction it happens.
+        unverified_token: what is said to be one.
+        relying_party: whose it must be.
+        now: the time.
+    """
+    session.execute(
+        update(AccessToken)
+        .where(
+            AccessToken.token_hash == _hash(unverified_token),
+            AccessToken.relying_party_id == relying_party,
+            AccessToken.revoked_at.is_(None),
+        )
+        .values(revoked_at=now)
+        .execution_options(synchronize_session=False)
+    )
+    session.commit()
 
 
 def bearer_token(authorization: str | None) -> str:
@@ -77,12 +108,17 @@ def authenticate_relying_party(
         select(RelyingParty.id, RelyingParty.client_id, RelyingParty.name)
         .join(AccessToken, AccessToken.relying_party_id == RelyingParty.id)
         .where(
-            AccessToken.token_hash == bytes(sha256(token.encode())),
+            AccessToken.token_hash == _hash(token),
+            AccessToken.scope == SCOPE,
             AccessToken.expires_at > now,
             AccessToken.revoked_at.is_(None),
             RelyingParty.disabled_at.is_(None),
         )
     ).one_or_none()
     if found is None:
-        raise TokenInvalid("the token is not valid, or not any more")
+        raise TokenInvalid("the token is unknown, expired or revoked")
     return CallingParty(id=found.id, client_id=found.client_id, name=found.name)
+
+
+def _hash(unverified_token: str) -> bytes:
+    return bytes(sha256(unverified_token.encode("utf-8", "replace")))

@@ -1,9 +1,9 @@
 """The HTTP server of `cellkey serve`: threads, one port for an application, a graceful end."""
 
 import logging
-from typing import Final, final
+from typing import Any, Final, final
 
-from cheroot.wsgi import Server
+from cheroot.wsgi import Gateway_10, Server
 from flask import Flask
 
 from backend.errors import SettingsInvalid
@@ -15,6 +15,14 @@ IDLE_SECONDS: Final = 30
 FINISH_SECONDS: Final = 10
 """How long requests that are under way may take, once the server is told to stop."""
 BACKLOG: Final = 128
+
+
+class _Gateway(Gateway_10):
+    """Shows an application its connection, so that a blocking call notices that nobody waits."""
+
+    def get_environ(self) -> dict[str, Any]:  # type: ignore[override]  # cheroot's stub says None
+        environ: dict[str, Any] = super().get_environ()  # type: ignore[no-untyped-call]  # as above
+        return environ | {"cellkey.socket": self.req.conn.socket}
 
 
 @final
@@ -36,6 +44,7 @@ class HttpServer(Server):
             timeout=IDLE_SECONDS,
             shutdown_timeout=FINISH_SECONDS,
         )
+        self.gateway = _Gateway
         self.max_request_header_size = LONGEST_HEADERS
         try:
             self.prepare()

@@ -3,7 +3,7 @@
 import base64
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from backend.credentials.view import Credential
 from backend.csc.algorithms import SIGN_OIDS, key_oids
@@ -21,11 +21,13 @@ V2_METHODS: Final = (
 )
 V1_METHODS: Final = tuple(method for method in V2_METHODS if method != "credentials/authorizeCheck")
 
+Certificates = Literal["none", "single", "chain"]
 
-def service_info(settings: Settings, *, version: str, methods: Sequence[str]) -> dict[str, Any]:
+
+def service_info(settings: Settings, *, specs: str, methods: Sequence[str]) -> dict[str, Any]:
     """What both editions say of the service."""
     return {
-        "specs": version,
+        "specs": specs,
         "name": settings.ca_name,
         "logo": f"{settings.authorization_server_url}/csc/logo.png",
         "region": settings.region,
@@ -38,8 +40,8 @@ def service_info(settings: Settings, *, version: str, methods: Sequence[str]) ->
 
 
 def service_info_v2(settings: Settings) -> dict[str, Any]:
-    """``info`` of v2: with algorithms, and the formats that signDoc will have."""
-    return service_info(settings, version="2.2.0.0", methods=V2_METHODS) | {
+    """``info`` of v2: with algorithms; of documents nothing is offered."""
+    return service_info(settings, specs="2.2.0.0", methods=V2_METHODS) | {
         "asynchronousOperationMode": False,
         "validationInfo": False,
         "signAlgorithms": {"algos": list(SIGN_OIDS), "algoParams": [None] * len(SIGN_OIDS)},
@@ -51,17 +53,18 @@ def service_info_v2(settings: Settings) -> dict[str, Any]:
 
 
 def credential_info(
-    credential: Credential, *, certificates: str, cert_info: bool
+    credential: Credential, *, certificates: Certificates, cert_info: bool
 ) -> dict[str, Any]:
     """The members that both editions share."""
+    curve = credential.certificate.curve
     return {
-        "description": f"{credential.name}",
+        "description": credential.name,
         "key": {
             "status": "enabled" if credential.key_enabled else "disabled",
             "algo": list(key_oids(credential.algorithm)),
             "len": credential.certificate.key_bits,
         }
-        | ({"curve": credential.certificate.curve} if credential.certificate.curve else {}),
+        | ({} if curve is None else {"curve": curve}),
         "cert": _certificate(credential, certificates=certificates, cert_info=cert_info),
         "SCAL": "2",
         "multisign": credential.multisign,
@@ -75,12 +78,19 @@ def authentication() -> dict[str, Any]:
     return {"mode": "explicit", "expression": APP, "objects": [phone]}
 
 
-def _certificate(credential: Credential, *, certificates: str, cert_info: bool) -> dict[str, Any]:
+def signatures(values: Sequence[bytes]) -> dict[str, Any]:
+    """``signHash``: in the order of the hashes."""
+    return {"signatures": [_base64(value) for value in values]}
+
+
+def _certificate(
+    credential: Credential, *, certificates: Certificates, cert_info: bool
+) -> dict[str, Any]:
     facts = credential.certificate
     told: dict[str, Any] = {"status": "expired" if credential.expired else "valid"}
     if certificates != "none":
         chain = credential.chain if certificates == "chain" else credential.chain[:1]
-        told["certificates"] = [base64.b64encode(der).decode("ascii") for der in chain]
+        told["certificates"] = [_base64(der) for der in chain]
     if cert_info:
         told |= {
             "issuerDN": facts.issuer,
@@ -90,6 +100,10 @@ def _certificate(credential: Credential, *, certificates: str, cert_info: bool) 
             "validTo": _generalized(facts.valid_to),
         }
     return told
+
+
+def _base64(value: bytes) -> str:
+    return base64.b64encode(value).decode("ascii")
 
 
 def _generalized(moment: datetime) -> str:

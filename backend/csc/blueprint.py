@@ -1,40 +1,60 @@
-"""Both editions of the CSC API, side by side under ``/csc/v1/`` and ``/csc/v2/``."""
+"""Both editions of the CSC API, side by side under ``/csc/v1/`` and ``/csc/v2/``, and the logo.
+
+A credential, a handle, a SAD count in both: an edition is a way to say it, nothing else (CSC-131).
+"""
 
 from collections.abc import Callable
-from http import HTTPStatus
+from typing import Final
 
-from flask import Blueprint, request
+from flask import Blueprint, Response, abort, request
 from flask.typing import ResponseReturnValue
+from werkzeug.exceptions import MethodNotAllowed
 
-from backend.access.browsers import harden_answers
-from backend.csc.errors import answer_with_csc_errors, csc_error
+from backend.csc.errors import answer_with_csc_errors
+from backend.csc.logo import logo
 from backend.csc.uses import CscUses
 from backend.csc.v1 import add_v1
 from backend.csc.v2 import add_v2
 
-Add = Callable[[Blueprint, CscUses], None]
+EVERY_METHOD: Final = ["GET", "POST", "PUT", "PATCH", "DELETE"]
 
 
 def create_blueprints(uses: CscUses) -> list[Blueprint]:
-    """Make the two."""
-    return [_edition("v1", add_v1, uses), _edition("v2", add_v2, uses)]
+    """Make them."""
+    return [_edition("v1", add_v1, uses), _edition("v2", add_v2, uses), _about()]
 
 
-def _edition(name: str, add: Add, uses: CscUses) -> Blueprint:
+def _edition(name: str, add: Callable[[Blueprint, CscUses], None], uses: CscUses) -> Blueprint:
     blueprint = Blueprint(f"csc_{name}", __name__, url_prefix=f"/csc/{name}")
-    harden_answers(blueprint, address=uses.settings.authorization_server_url)
     answer_with_csc_errors(blueprint)
     add(blueprint, uses)
 
-    @blueprint.route("/<path:method>", methods=["GET", "POST", "PUT", "PATCH", "DELETE"])
-    def unknown(method: str) -> ResponseReturnValue:
+    @blueprint.route("/<path:_method>", methods=EVERY_METHOD)
+    def unknown(_method: str) -> ResponseReturnValue:
         """Whatever else the specification has (CSC-08), and every other HTTP method (CSC-01)."""
         if request.method != "POST":
-            words = "CSC methods are called by POST"
-            response = csc_error("invalid_request", words, HTTPStatus.METHOD_NOT_ALLOWED)
-            response.headers["Allow"] = "POST"
-            return response
-        words = f"{method[:80]} is not offered; see info"
-        return csc_error("invalid_request", words, HTTPStatus.NOT_IMPLEMENTED)
+            raise MethodNotAllowed(valid_methods=["POST"])
+        abort(501)
+
+    @blueprint.after_request
+    def name_charset(response: Response) -> Response:
+        """CSC API 7.2: ``application/json``, in UTF-8 (CSC-02)."""
+        response.headers["Content-Type"] = "application/json; charset=UTF-8"
+        return response
+
+    return blueprint
+
+
+def _about() -> Blueprint:
+    blueprint = Blueprint("csc", __name__, url_prefix="/csc")
+
+    @blueprint.get("/logo.png")
+    def show_logo() -> ResponseReturnValue:
+        """Let any page show it, and keep it for a day."""
+        headers = {
+            "Cache-Control": "public, max-age=86400",
+            "Cross-Origin-Resource-Policy": "cross-origin",
+        }
+        return Response(logo(), mimetype="image/png", headers=headers)
 
     return blueprint

@@ -1,22 +1,78 @@
 """What both editions of the API do, once a body has been read."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, final
 from uuid import UUID
 
-from flask import request
+import msgspec
+from flask import g, request
 
 from backend.access.tokens import CallingParty, authenticate_relying_party
-from backend.algorithms import HashAlgorithm, SignatureScheme
+from backend.algorithms import HashAlgorithm
 from backend.credentials.view import Credential, credential_for, credentials_of
-from backend.csc.algorithms import HASH_NAMES, SIGN_OIDS, key_oids
+from backend.csc.algorithms import HASH_NAMES, Signing, key_oids
+from backend.csc.answers import Certificates
 from backend.csc.uses import CscUses
-from backend.errors import AuthorizationInvalid, MalformedMessage, NotFound, RequestRefused
+from backend.errors import (
+    AuthorizationExpired,
+    AuthorizationInvalid,
+    HandleInvalid,
+    MalformedMessage,
+    NotFound,
+    RequestRefused,
+    TransactionOver,
+)
+from backend.model.tables import TransactionState
 from backend.protocol.encoding import read_id, unb64u
+from backend.signing.authorization import Authorization, Waiting, authorization
 from backend.signing.release import Collection, Collector
 from backend.signing.request import RequestedTransaction, Requester, SignatureOrder
 
-HANDLE_BYTES = 32
+
+@final
+class InfoCall(msgspec.Struct, frozen=True, kw_only=True):
+    """``credentials/info``."""
+
+    credential_id: str
+    certificates: Certificates
+    cert_info: bool
+
+
+@final
+class AuthorizeCall(msgspec.Struct, frozen=True, kw_only=True):
+    """``credentials/authorize``."""
+
+    credential_id: str
+    count: int
+    hashes: tuple[bytes, ...]
+    description: str | None
+    transaction: dict[str, Any] | None
+    """Extension: a typed request, see docs/relying-party.md."""
+    labels: list[str] | None
+    """Extension: the names of the documents."""
+    hash_oid: str | None = None
+    """In v2; in v1 the hashes' length says it."""
+    auth_data: list[dict[str, Any]] | None = None
+    """In v2."""
+
+
+@final
+class CheckCall(msgspec.Struct, frozen=True, kw_only=True):
+    """``credentials/authorizeCheck``."""
+
+    handle: str
+
+
+@final
+class SignCall(msgspec.Struct, frozen=True, kw_only=True):
+    """``signatures/signHash``."""
+
+    credential_id: str
+    csc_sad: str
+    hashes: tuple[bytes, ...]
+    sign_oid: str
+    hash_oid: str | None
+    parameters: str | None
 
 
 def caller(uses: CscUses) -> CallingParty:
@@ -26,32 +82,22 @@ def caller(uses: CscUses) -> CallingParty:
         TokenMissing: it brought no bearer token.
         TokenInvalid: the token is not valid.
     """
-    return authenticate_relying_party(
+    found = authenticate_relying_party(
         uses.session(), authorization=request.headers.get("Authorization"), now=uses.clock()
     )
-
-
-def credential_id(unverified: str) -> UUID:
-    """Read a ``credentialID``; what is none is as unknown as a foreign one (CSC-69).
-
-    Raises:
-        NotFound: it is none.
-    """
-    try:
-        return read_id(unverified)
-    except MalformedMessage as error:
-        raise NotFound("no such credential") from error
+    g.client_id = found.client_id
+    return found
 
 
 def credential(uses: CscUses, unverified_id: str) -> Credential:
-    """Show a credential.
+    """Show a credential; what is no id at all is as unknown as any other (CSC-69).
 
     Raises:
         NotFound: there is none of that id.
     """
     return credential_for(
         uses.session(),
-        credential=credential_id(unverified_id),
+        credential=_credential_id(unverified_id),
         public_keys=uses.public_keys,
         settings=uses.settings,
         now=uses.clock(),
@@ -70,89 +116,95 @@ def credentials(uses: CscUses, login: str) -> Sequence[Credential]:
 
 
 def ask_signer(
-    uses: CscUses,
-    party: CallingParty,
-    body: dict[str, Any],
-    *,
-    hashes: tuple[bytes, ...],
-    hash_algorithm: HashAlgorithm,
+    uses: CscUses, party: CallingParty, call: AuthorizeCall, hash_algorithm: HashAlgorithm
 ) -> RequestedTransaction:
-    """Ask the signer (``credentials/authorize``).
+    """Ask the signer.
 
     Raises:
-        RequestRefused: counts, labels or hashes do not fit.
+        NotFound: there is no such credential.
+        RequestRefused: it is disabled; or counts, labels or hashes do not fit.
         SummaryRefused: the typed transaction cannot be shown.
     """
-    found = credential(uses, body["credentialID"])
+    found = credential(uses, call.credential_id)
     if not found.key_enabled:
-        raise RequestRefused(f"The credential identified by credentialID {found.id} is disabled")
-    _check_count(body["numSignatures"], hashes, most=found.multisign)
-    labels = body.get("labels")
-    if labels is not None and len(labels) != len(hashes):
-        raise RequestRefused("labels: one for each hash")
+        raise RequestRefused("The credential identified by credentialID is disabled")
+    _check_count(call, most=found.multisign)
     order = SignatureOrder(
         relying_party=Requester(id=party.id, client_id=party.client_id, name=party.name),
         credential=found.id,
-        hashes=hashes,
+        hashes=call.hashes,
         hash_alg=HASH_NAMES[hash_algorithm],
-        labels=None if labels is None else tuple(labels),
-        fields=body.get("transaction"),
-        description=body.get("description"),
+        labels=None if call.labels is None else tuple(call.labels),
+        fields=call.transaction,
+        description=call.description,
         lang=None,
     )
     return uses.request(uses.session(), order)
 
 
-def _check_count(wanted: int, hashes: tuple[bytes, ...], *, most: int) -> None:
-    """CSC API 11.6: the numbers."""
-    if wanted < 1:
-        raise RequestRefused("Invalid value for parameter numSignatures")
-    if wanted > most:
-        raise RequestRefused("Numbers of signatures is too high")
-    if wanted != len(hashes):
-        raise RequestRefused("numSignatures is not the number of hashes")
+def check_handle(
+    uses: CscUses, party: CallingParty, unverified_handle: str
+) -> Authorization | Waiting:
+    """How the signer answered.
+
+    Raises:
+        HandleInvalid: the handle is not this relying party's.
+        TransactionOver: there is no approval, and will be none.
+        SignerFrozen: the signer's access is locked.
+    """
+    try:
+        return authorization(
+            uses.session(),
+            handle=unb64u(unverified_handle),
+            relying_party=party.id,
+            now=uses.clock(),
+        )
+    except (AuthorizationInvalid, MalformedMessage) as error:
+        raise HandleInvalid("the handle is not known") from error
 
 
 def collect(
-    uses: CscUses,
-    party: CallingParty,
-    body: dict[str, Any],
-    *,
-    hashes: tuple[bytes, ...],
-    signing: tuple[SignatureScheme, HashAlgorithm],
+    uses: CscUses, party: CallingParty, call: SignCall, signing: Signing
 ) -> tuple[bytes, ...]:
-    """Collect signatures (``signatures/signHash``).
+    """Collect signatures, in the order of the hashes.
 
     Raises:
+        NotFound: there is no such credential.
         RequestRefused: the algorithm is not the key's.
-        AuthorizationInvalid: the SAD is not for this.
+        AuthorizationInvalid: the SAD is not for this, or its time is over.
+        TransactionOver: the signer's approval does not count any more.
     """
-    found = credential(uses, body["credentialID"])
-    if body["signAlgo"] not in key_oids(found.algorithm):
-        known = body["signAlgo"] in SIGN_OIDS
-        raise RequestRefused(f"Invalid parameter signAlgo{' for this key' if known else ''}")
-    scheme, hash_algorithm = signing
+    found = credential(uses, call.credential_id)
+    if call.sign_oid not in key_oids(found.algorithm):
+        raise RequestRefused(f"Invalid parameter signAlgo: {found.algorithm} has another")
     collection = Collection(
         relying_party=Collector(id=party.id, client_id=party.client_id),
-        csc_sad=body["SAD"],
+        csc_sad=call.csc_sad,
         credential=found.id,
-        hashes=hashes,
-        hash_alg=HASH_NAMES[hash_algorithm],
-        scheme=scheme,
+        hashes=call.hashes,
+        hash_alg=HASH_NAMES[signing.hash_algorithm],
+        scheme=signing.scheme,
     )
-    return uses.release(uses.session(), collection)
-
-
-def read_handle(unverified: str) -> bytes:
-    """Read a handle.
-
-    Raises:
-        AuthorizationInvalid: it is none.
-    """
     try:
-        handle = unb64u(unverified)
+        return uses.release(uses.session(), collection)
+    except TransactionOver as over:
+        if over.state == TransactionState.EXPIRED:
+            raise AuthorizationExpired("the time to collect is over") from over
+        raise
+
+
+def _credential_id(unverified: str) -> UUID:
+    try:
+        return read_id(unverified)
     except MalformedMessage as error:
-        raise AuthorizationInvalid("the handle is not known") from error
-    if len(handle) != HANDLE_BYTES:
-        raise AuthorizationInvalid("the handle is not known")
-    return handle
+        raise NotFound("no such credential") from error
+
+
+def _check_count(call: AuthorizeCall, *, most: int) -> None:
+    """CSC API 11.6: the numbers."""
+    if call.count < 1:
+        raise RequestRefused("Invalid value for parameter numSignatures")
+    if call.count > most:
+        raise RequestRefused("Numbers of signatures is too high")
+    if call.count != len(call.hashes):
+        raise RequestRefused("numSignatures is not the number of hashes")

@@ -1,109 +1,123 @@
 """Errors as relying parties read them: CSC API 10.1, ``{"error", "error_description"}``.
 
-The one place that maps. A missing token is 400 ``invalid_request`` as the specification's tables
-have it, a token that is not valid 401 (CSC-06, CSC-07); what broke here is 503 where a repeat may
-help, else 500, and says nothing of itself.
+1. This is the one place that maps them. A missing token is 400 ``invalid_request`` as in the
+   specification's tables, one that is not valid 401 (CSC-06, CSC-07).
+2. What the caller did wrong is said; what broke here is 503 where a repeat may help, else 500, and
+   says nothing of itself.
+3. Each refusal is a line in the log, with its reason: pyHanko, for one, shows nobody the body.
 """
 
 import logging
 from http import HTTPStatus
 from typing import Final, NamedTuple
 
-from flask import Blueprint, Response, jsonify
-from sqlalchemy.exc import InterfaceError, OperationalError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
+from flask import Blueprint, Response, g, jsonify
 from werkzeug.exceptions import HTTPException
 
 from backend import errors
+from backend.access.outages import OUTAGES, RETRY_SECONDS
 
 log = logging.getLogger(__name__)
 
-RETRY_SECONDS: Final = "2"
-
 
 class _Answer(NamedTuple):
-    """Identifier and status; ``words`` where the error's own are not for outside."""
+    """Identifier and status; ``words`` where the specification has its own."""
 
     error: str
-    status: HTTPStatus
     words: str | None = None
+    status: HTTPStatus = HTTPStatus.BAD_REQUEST
 
 
-_INVALID: Final = _Answer("invalid_request", HTTPStatus.BAD_REQUEST)
-_UNAVAILABLE: Final = _Answer(
-    "temporarily_unavailable", HTTPStatus.SERVICE_UNAVAILABLE, "try again in a few seconds"
-)
+_INVALID: Final = _Answer("invalid_request")
 _ANSWERS: Final[dict[type[Exception], _Answer]] = {
-    errors.TokenMissing: _Answer(
-        "invalid_request", HTTPStatus.BAD_REQUEST, "Malformed authorization header"
-    ),
-    errors.TokenInvalid: _Answer("invalid_token", HTTPStatus.UNAUTHORIZED),
+    errors.TokenMissing: _Answer("invalid_request", "Malformed authorization header"),
+    errors.TokenInvalid: _Answer("invalid_token", status=HTTPStatus.UNAUTHORIZED),
     errors.RequestRefused: _INVALID,
     errors.SummaryRefused: _INVALID,
     errors.RecordRefused: _INVALID,
-    errors.MalformedMessage: _INVALID,
-    errors.NotFound: _INVALID._replace(words="Invalid parameter credentialID"),
-    errors.HashNotAuthorized: _INVALID._replace(words="Hash is not authorized by the SAD"),
-    errors.AuthorizationInvalid: _INVALID._replace(words="Invalid parameter SAD"),
-    errors.NotApproved: _INVALID._replace(words="Invalid parameter SAD"),
-    errors.SignerFrozen: _Answer("access_denied", HTTPStatus.BAD_REQUEST),
-    errors.DoorRefused: _Answer("access_denied", HTTPStatus.BAD_REQUEST),
-    errors.Overloaded: _UNAVAILABLE,
-    errors.SamUnavailable: _UNAVAILABLE,
-    errors.HsmUnavailable: _UNAVAILABLE,
-    OperationalError: _UNAVAILABLE,
-    InterfaceError: _UNAVAILABLE,
-    PoolTimeout: _UNAVAILABLE,
+    errors.NotFound: _Answer("invalid_request", "Invalid parameter credentialID"),
+    errors.HandleInvalid: _Answer("invalid_request", "Invalid parameter handle"),
+    errors.AuthorizationExpired: _Answer("invalid_request", "SAD expired"),
+    errors.HashNotAuthorized: _Answer("invalid_request", "Hash is not authorized by the SAD"),
+    errors.AuthorizationInvalid: _Answer("invalid_request", "Invalid parameter SAD"),
+    errors.NotApproved: _Answer("invalid_request", "Invalid parameter SAD"),
+    errors.AuthDataRefused: _Answer(
+        "invalid_authentication_data", "The authentication data is invalid"
+    ),
+    errors.SignerFrozen: _Answer("access_denied", "Credential locked"),
 }
 _OVER: Final = {
-    "expired": "Authorization request expired",
-    "rejected": "The signer refused",
-    "cancelled": "The request was cancelled",
-    "redeemed": "SAD expired",
-    "approved": "SAD expired",
-    "failed": "The request failed",
+    "rejected": _Answer("access_denied", "The signer refused"),
+    "expired": _Answer("access_denied", "Authorization request expired"),
+    "cancelled": _Answer(
+        "access_denied", "Cancelled: the signer did not answer in time, or an operator ended it"
+    ),
+    "failed": _Answer("access_denied", "The approval was not valid"),
+    "redeemed": _Answer("invalid_request", "Invalid parameter handle"),
+}
+"""By state. No other identifier fits a refusal (csc.md, A1)."""
+_OUTAGE: Final = _Answer(
+    "temporarily_unavailable", "try again in a few seconds", HTTPStatus.SERVICE_UNAVAILABLE
+)
+_FAULT: Final = _Answer(
+    "server_error", "the service failed", status=HTTPStatus.INTERNAL_SERVER_ERROR
+)
+_HTTP_WORDS: Final = {
+    HTTPStatus.BAD_REQUEST: "the body is not JSON",
+    HTTPStatus.METHOD_NOT_ALLOWED: "CSC methods are called by POST",
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "the body is too long",
+    HTTPStatus.UNSUPPORTED_MEDIA_TYPE: "Content-Type must be application/json",
+    HTTPStatus.NOT_IMPLEMENTED: "this method is not offered; info lists those that are",
 }
 
 
 def answer_with_csc_errors(blueprint: Blueprint) -> None:
     """Have a blueprint answer every error as CSC has it."""
     blueprint.register_error_handler(HTTPException, _http)
-    blueprint.register_error_handler(errors.TransactionOver, _over)
     blueprint.register_error_handler(Exception, _any)
 
 
-def csc_error(error: str, description: str, status: HTTPStatus) -> Response:
-    """Write an error."""
-    response = jsonify(error=error, error_description=description)
-    response.status_code = status
-    if status is HTTPStatus.UNAUTHORIZED:
-        response.headers["WWW-Authenticate"] = f'Bearer error="{error}"'
-    if status is HTTPStatus.SERVICE_UNAVAILABLE:
-        response.headers["Retry-After"] = RETRY_SECONDS
-    return response
-
-
 def _http(error: HTTPException) -> Response:
+    """Answer an error of HTTP itself; its headers stay: ``Allow``."""
     status = HTTPStatus(error.code or HTTPStatus.INTERNAL_SERVER_ERROR)
-    response = csc_error("invalid_request", status.phrase, status)
+    answer = _Answer("invalid_request", _HTTP_WORDS.get(status, status.phrase), status)
+    response = _refuse(answer, reason=answer.words or "")
     for name, value in error.get_headers():
         if name not in {"Content-Type", "Content-Length"}:
             response.headers[name] = value
     return response
 
 
-def _over(error: errors.TransactionOver) -> Response:
-    """Refused and expired are ``access_denied``: no other identifier fits (csc.md, A1)."""
-    words = _OVER.get(error.state, str(error))
-    spent = error.state in {"redeemed", "approved"}
-    return csc_error("invalid_request" if spent else "access_denied", words, HTTPStatus.BAD_REQUEST)
-
-
 def _any(error: Exception) -> Response:
-    for kind in type(error).__mro__:
-        found = _ANSWERS.get(kind)
-        if found is not None:
-            log.info("a relying party's call was refused", extra={"reason": str(error)})
-            return csc_error(found.error, found.words or str(error), found.status)
-    log.error("a relying party's call failed", exc_info=error)
-    return csc_error("server_error", "the service failed", HTTPStatus.INTERNAL_SERVER_ERROR)
+    if isinstance(error, OUTAGES):
+        log.warning("a relying party's call has to wait", exc_info=error)
+        return _write(_OUTAGE, str(_OUTAGE.words))
+    answer = _answer(error)
+    if answer is None:
+        log.error("a relying party's call failed", exc_info=error)
+        return _write(_FAULT, str(_FAULT.words))
+    return _refuse(answer, reason=str(error))
+
+
+def _answer(error: Exception) -> _Answer | None:
+    if isinstance(error, errors.TransactionOver):
+        return _OVER.get(error.state)
+    return next((_ANSWERS[kind] for kind in type(error).__mro__ if kind in _ANSWERS), None)
+
+
+def _refuse(answer: _Answer, *, reason: str) -> Response:
+    description = answer.words or reason
+    told = reason if reason == description else f"{description} ({reason})"
+    extra = {"reason": told, "client_id": g.get("client_id"), "status": int(answer.status)}
+    log.info("a relying party's call was refused", extra=extra)
+    return _write(answer, description)
+
+
+def _write(answer: _Answer, description: str) -> Response:
+    response = jsonify(error=answer.error, error_description=description)
+    response.status_code = answer.status
+    if answer.status is HTTPStatus.UNAUTHORIZED:
+        response.headers["WWW-Authenticate"] = f'Bearer error="{answer.error}"'
+    if answer.status is HTTPStatus.SERVICE_UNAVAILABLE:
+        response.headers["Retry-After"] = str(RETRY_SECONDS)
+    return response

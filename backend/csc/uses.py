@@ -5,7 +5,8 @@ So no route holds a SAM object, and none can ask it anything else.
 
 from collections.abc import Callable
 from datetime import datetime
-from typing import final
+from threading import BoundedSemaphore
+from typing import Final, final
 
 import msgspec
 from sqlalchemy.orm import Session
@@ -14,6 +15,9 @@ from backend.protocol.public_keys import PublicKeys
 from backend.settings import Settings
 from backend.signing.release import Collection
 from backend.signing.request import RequestedTransaction, SignatureOrder
+
+MOST_WAITING: Final = 8
+"""Calls that one process lets block for a phone; each keeps a thread of the WSGI server."""
 
 
 @final
@@ -31,3 +35,5 @@ class CscUses(msgspec.Struct, frozen=True, kw_only=True):
     """See :func:`backend.signing.request.request_signatures`."""
     release: Callable[[Session, Collection], tuple[bytes, ...]]
     """See :func:`backend.signing.release.release`."""
+    seats: BoundedSemaphore = msgspec.field(default_factory=lambda: BoundedSemaphore(MOST_WAITING))
+    """For callers that block."""

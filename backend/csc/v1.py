@@ -1,33 +1,60 @@
 """CSC API 1.0.4: the same service for clients that know no handle.
 
-``credentials/authorize`` is *implicit*: the call blocks until the phone has answered. It names no
-hash algorithm, so the length of the hashes does: 32, 48 or 64 bytes mean SHA-256, -384 or -512, and
-``signHash`` must agree.
+1. ``credentials/authorize`` is *implicit*: the call blocks until the phone has answered. If nobody
+   waits for the answer any more, the request is cancelled (CSC-128).
+2. It names no hash algorithm, so the length of the hashes does: 32, 48 or 64 bytes mean SHA-256,
+   -384 or -512, and ``signHash`` must agree.
 """
 
-import base64
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import timedelta
-from typing import Any
+from typing import Any, Final, final
 
+import msgspec
 from flask import Blueprint, jsonify, request
 from flask.typing import ResponseReturnValue
 
+from backend.access.tokens import CallingParty
 from backend.algorithms import HashAlgorithm
 from backend.credentials.view import Credential
+from backend.csc import schemas
 from backend.csc.algorithms import HASH_BY_LENGTH, signing_of
-from backend.csc.answers import V1_METHODS, credential_info, service_info
-from backend.csc.caller import is_gone
-from backend.csc.calls import ask_signer, caller, collect, credential, credentials
-from backend.csc.schemas import CscBody, InfoBody, OldAuthorizeBody, OldListBody, OldSignBody
-from backend.csc.schemas import load_body as load
+from backend.csc.answers import V1_METHODS, credential_info, service_info, signatures
+from backend.csc.broken_off import is_gone
+from backend.csc.calls import (
+    AuthorizeCall,
+    InfoCall,
+    SignCall,
+    ask_signer,
+    caller,
+    collect,
+    credential,
+    credentials,
+)
+from backend.csc.schemas import load_body
 from backend.csc.uses import CscUses
-from backend.errors import RequestRefused
-from backend.signing.authorization import wait_for_authorization
+from backend.errors import Overloaded, RequestRefused
+from backend.signing.authorization import Authorization, wait_for_authorization
 
-FOREIGN = ("hashes", "hashAlgorithmOID", "authData")
-"""Members of v2 that would be passed over in silence (CSC-129)."""
-CODES = ("PIN", "OTP")
-"""Codes at the relying party cannot be sole control (TS 119 432, 6.2)."""
+HASH_OID: Final = "hashAlgo"
+FOREIGN: Final = {
+    "hashes": "is of CSC API v2; v1 has hash",
+    "hashAlgorithmOID": f"is of CSC API v2; v1 has {HASH_OID}",
+    "authData": "is of CSC API v2; here the signer approves on the phone",
+}
+"""CSC-129."""
+CODES: Final = dict.fromkeys(("PIN", "OTP"), "is not used; the signer approves on the phone")
+"""A code at the relying party cannot be sole control (TS 119 432, 6.2)."""
+
+
+@final
+class ListCall(msgspec.Struct, frozen=True, kw_only=True):
+    """``credentials/list``."""
+
+    user_id: str
+    most: int | None
+    page_token: str | None
 
 
 def add_v1(blueprint: Blueprint, uses: CscUses) -> None:
@@ -35,58 +62,94 @@ def add_v1(blueprint: Blueprint, uses: CscUses) -> None:
 
     @blueprint.post("/info")
     def info() -> ResponseReturnValue:
-        load(request, CscBody())
-        return jsonify(service_info(uses.settings, version="1.0.4.0", methods=V1_METHODS))
+        load_body(request, schemas.CscBody(), schemas.Nothing)
+        return jsonify(service_info(uses.settings, specs="1.0.4.0", methods=V1_METHODS))
 
     @blueprint.post("/credentials/list")
     def credentials_list() -> ResponseReturnValue:
         caller(uses)
-        body = load(request, OldListBody())
-        if "pageToken" in body:
-            raise RequestRefused("Invalid parameter pageToken")
-        return jsonify(credentialIDs=[str(each.id) for each in credentials(uses, body["userID"])])
+        call = load_body(request, schemas.OldListBody(), ListCall)
+        return jsonify(page([str(each.id) for each in credentials(uses, call.user_id)], call))
 
     @blueprint.post("/credentials/info")
     def credentials_info() -> ResponseReturnValue:
         caller(uses)
-        body = load(request, InfoBody())
-        return jsonify(_info(credential(uses, body["credentialID"]), body))
+        call = load_body(request, schemas.InfoBody(), InfoCall)
+        return jsonify(_info(credential(uses, call.credential_id), call))
 
     @blueprint.post("/credentials/authorize")
     def authorize() -> ResponseReturnValue:
         party = caller(uses)
-        body = load(request, OldAuthorizeBody(), foreign=FOREIGN + CODES)
-        hashes: tuple[bytes, ...] = body["hash"]
-        asked = ask_signer(uses, party, body, hashes=hashes, hash_algorithm=_meant(hashes))
-        environ = request.environ
-        found = wait_for_authorization(
-            uses.sessions,
-            transaction=asked.id,
-            handle=asked.handle,
-            relying_party=party.id,
-            until=uses.clock() + timedelta(seconds=uses.settings.implicit_wait_seconds),
-            clock=uses.clock,
-            gone=lambda: is_gone(environ),
+        call = load_body(
+            request, schemas.OldAuthorizeBody(), AuthorizeCall, foreign=FOREIGN | CODES
         )
+        with _seat(uses):
+            found = _wait(uses, party, call)
         return jsonify(SAD=found.csc_sad, expiresIn=found.expires_in)
 
     @blueprint.post("/signatures/signHash")
     def sign_hash() -> ResponseReturnValue:
         party = caller(uses)
-        body = load(request, OldSignBody(), foreign=FOREIGN)
+        call = load_body(request, schemas.OldSignBody(), SignCall, foreign=FOREIGN)
         signing = signing_of(
-            body["signAlgo"],
-            hash_oid=body.get("hashAlgo"),
-            parameters=body.get("signAlgoParams"),
-            hash_parameter="hashAlgo",
+            call.sign_oid,
+            hash_oid=call.hash_oid,
+            parameters=call.parameters,
+            hash_parameter=HASH_OID,
         )
-        if _meant(body["hash"]) is not signing[1]:
+        if _meant_by(call.hashes) is not signing.hash_algorithm:
             raise RequestRefused("Invalid digest value length")
-        signatures = collect(uses, party, body, hashes=body["hash"], signing=signing)
-        return jsonify(signatures=[base64.b64encode(each).decode("ascii") for each in signatures])
+        return jsonify(signatures(collect(uses, party, call, signing)))
 
 
-def _meant(hashes: tuple[bytes, ...]) -> HashAlgorithm:
+def page(ids: Sequence[str], call: ListCall) -> dict[str, Any]:
+    """Choose a page of credentials; a page token is the last id that was told (CSC-125).
+
+    Raises:
+        RequestRefused: the token is none of these ids.
+    """
+    first = 0
+    if call.page_token is not None:
+        if call.page_token not in ids:
+            raise RequestRefused("Invalid parameter pageToken")
+        first = ids.index(call.page_token) + 1
+    chosen = ids[first : None if call.most is None else first + call.most]
+    told: dict[str, Any] = {"credentialIDs": chosen}
+    if first + len(chosen) < len(ids):
+        told["nextPageToken"] = chosen[-1]
+    return told
+
+
+@contextmanager
+def _seat(uses: CscUses) -> Iterator[None]:
+    """Hold a place to wait.
+
+    Raises:
+        Overloaded: all are taken.
+    """
+    if not uses.seats.acquire(blocking=False):
+        raise Overloaded("too many callers wait for their signers here")
+    try:
+        yield
+    finally:
+        uses.seats.release()
+
+
+def _wait(uses: CscUses, party: CallingParty, call: AuthorizeCall) -> Authorization:
+    asked = ask_signer(uses, party, call, _meant_by(call.hashes))
+    environ = request.environ
+    return wait_for_authorization(
+        uses.sessions,
+        transaction=asked.id,
+        handle=asked.handle,
+        relying_party=party.id,
+        until=uses.clock() + timedelta(seconds=uses.settings.implicit_wait_seconds),
+        clock=uses.clock,
+        gone=lambda: is_gone(environ),
+    )
+
+
+def _meant_by(hashes: Sequence[bytes]) -> HashAlgorithm:
     """The hash algorithm that the hashes' length names.
 
     Raises:
@@ -98,6 +161,6 @@ def _meant(hashes: tuple[bytes, ...]) -> HashAlgorithm:
     return HASH_BY_LENGTH[lengths.pop()]
 
 
-def _info(found: Credential, body: dict[str, Any]) -> dict[str, Any]:
-    told = credential_info(found, certificates=body["certificates"], cert_info=body["certInfo"])
+def _info(found: Credential, call: InfoCall) -> dict[str, Any]:
+    told = credential_info(found, certificates=call.certificates, cert_info=call.cert_info)
     return told | {"authMode": "implicit"}

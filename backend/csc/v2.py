@@ -1,33 +1,62 @@
 """CSC API 2.2: the phone approves out of band, the relying party polls for it (clause 13.5)."""
 
-import base64
+from collections.abc import Sequence
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Final, final
 
+import msgspec
 from flask import Blueprint, jsonify, request
 from flask.typing import ResponseReturnValue
 
 from backend.credentials.view import Credential
+from backend.csc import schemas
 from backend.csc.algorithms import hash_of_oid, signing_of
-from backend.csc.answers import APP, authentication, credential_info, service_info_v2
+from backend.csc.answers import (
+    APP,
+    Certificates,
+    authentication,
+    credential_info,
+    service_info_v2,
+    signatures,
+)
 from backend.csc.calls import (
+    AuthorizeCall,
+    CheckCall,
+    InfoCall,
+    SignCall,
     ask_signer,
     caller,
+    check_handle,
     collect,
     credential,
     credentials,
-    read_handle,
 )
-from backend.csc.errors import csc_error
-from backend.csc.schemas import AuthorizeBody, CheckBody, CscBody, InfoBody, ListBody, SignBody
-from backend.csc.schemas import load_body as load
+from backend.csc.schemas import load_body
 from backend.csc.uses import CscUses
-from backend.errors import AuthorizationInvalid
+from backend.errors import AuthDataRefused
 from backend.protocol.encoding import b64u
-from backend.signing.authorization import Waiting, authorization
+from backend.signing.authorization import Waiting
 
-FOREIGN = ("hash", "hashAlgo", "PIN", "OTP")
-"""Members of v1 that would be passed over in silence (CSC-129)."""
+HASH_OID: Final = "hashAlgorithmOID"
+_CODE: Final = "is of CSC API v1; here the signer approves on the phone"
+FOREIGN: Final = {
+    "hash": "is of CSC API v1; v2 has hashes",
+    "hashAlgo": f"is of CSC API v1; v2 has {HASH_OID}",
+    "PIN": _CODE,
+    "OTP": _CODE,
+}
+"""CSC-129."""
+
+
+@final
+class ListCall(msgspec.Struct, frozen=True, kw_only=True):
+    """``credentials/list``."""
+
+    user_id: str
+    credential_info: bool
+    only_valid: bool
+    certificates: Certificates
+    cert_info: bool
 
 
 def add_v2(blueprint: Blueprint, uses: CscUses) -> None:
@@ -35,83 +64,71 @@ def add_v2(blueprint: Blueprint, uses: CscUses) -> None:
 
     @blueprint.post("/info")
     def info() -> ResponseReturnValue:
-        load(request, CscBody())
+        load_body(request, schemas.CscBody(), schemas.Nothing)
         return jsonify(service_info_v2(uses.settings))
 
     @blueprint.post("/credentials/list")
     def credentials_list() -> ResponseReturnValue:
         caller(uses)
-        return jsonify(_list(uses, load(request, ListBody())))
+        call = load_body(request, schemas.ListBody(), ListCall)
+        return jsonify(_list(credentials(uses, call.user_id), call))
 
     @blueprint.post("/credentials/info")
     def credentials_info() -> ResponseReturnValue:
         caller(uses)
-        body = load(request, InfoBody())
-        found = credential(uses, body["credentialID"])
-        return jsonify(_info(found, body))
+        call = load_body(request, schemas.InfoBody(), InfoCall)
+        return jsonify(_info(credential(uses, call.credential_id), call))
 
     @blueprint.post("/credentials/authorize")
     def authorize() -> ResponseReturnValue:
         party = caller(uses)
-        body = load(request, AuthorizeBody(), foreign=FOREIGN)
-        if not _is_out_of_band(body.get("authData")):
-            words = "The authentication data is invalid"
-            return csc_error("invalid_authentication_data", words, HTTPStatus.BAD_REQUEST)
-        hash_algorithm = hash_of_oid(body["hashAlgorithmOID"], parameter="hashAlgorithmOID")
-        asked = ask_signer(uses, party, body, hashes=body["hashes"], hash_algorithm=hash_algorithm)
+        call = load_body(request, schemas.AuthorizeBody(), AuthorizeCall, foreign=FOREIGN)
+        _check_auth_data(call)
+        hash_algorithm = hash_of_oid(call.hash_oid, parameter=HASH_OID)
+        asked = ask_signer(uses, party, call, hash_algorithm)
         return jsonify(handle=b64u(asked.handle)), HTTPStatus.ACCEPTED
 
     @blueprint.post("/credentials/authorizeCheck")
     def authorize_check() -> ResponseReturnValue:
         party = caller(uses)
-        body = load(request, CheckBody())
-        try:
-            found = authorization(
-                uses.session(),
-                handle=read_handle(body["handle"]),
-                relying_party=party.id,
-                now=uses.clock(),
-            )
-        except AuthorizationInvalid:
-            words = "Invalid parameter handle"
-            return csc_error("invalid_request", words, HTTPStatus.BAD_REQUEST)
+        call = load_body(request, schemas.CheckBody(), CheckCall)
+        found = check_handle(uses, party, call.handle)
         if isinstance(found, Waiting):
-            return jsonify(handle=body["handle"]), HTTPStatus.ACCEPTED
+            return jsonify(handle=call.handle), HTTPStatus.ACCEPTED
         return jsonify(SAD=found.csc_sad, expiresIn=found.expires_in)
 
     @blueprint.post("/signatures/signHash")
     def sign_hash() -> ResponseReturnValue:
         party = caller(uses)
-        body = load(request, SignBody(), foreign=FOREIGN)
+        call = load_body(request, schemas.SignBody(), SignCall, foreign=FOREIGN)
         signing = signing_of(
-            body["signAlgo"],
-            hash_oid=body.get("hashAlgorithmOID"),
-            parameters=body.get("signAlgoParams"),
-            hash_parameter="hashAlgorithmOID",
+            call.sign_oid,
+            hash_oid=call.hash_oid,
+            parameters=call.parameters,
+            hash_parameter=HASH_OID,
         )
-        signatures = collect(uses, party, body, hashes=body["hashes"], signing=signing)
-        return jsonify(signatures=[base64.b64encode(each).decode("ascii") for each in signatures])
+        return jsonify(signatures(collect(uses, party, call, signing)))
 
 
-def _is_out_of_band(answers: list[dict[str, Any]] | None) -> bool:
-    """Nothing, or the phone's object without a value: a value would pass through the caller."""
-    return all(answer["id"] == APP and "value" not in answer for answer in answers or [])
+def _check_auth_data(call: AuthorizeCall) -> None:
+    """Let pass nothing, or the phone's object alone: a value would have come through the caller."""
+    for given in call.auth_data or []:
+        if given["id"] != APP or given["value"] is not None:
+            raise AuthDataRefused("authData names the phone, by id alone")
 
 
-def _list(uses: CscUses, body: dict[str, Any]) -> dict[str, Any]:
-    found = [
-        each for each in credentials(uses, body["userID"]) if each.usable or not body["onlyValid"]
-    ]
-    answer: dict[str, Any] = {"credentialIDs": [str(each.id) for each in found]}
-    if body["credentialInfo"]:
+def _list(found: Sequence[Credential], call: ListCall) -> dict[str, Any]:
+    chosen = [each for each in found if each.usable or not call.only_valid]
+    answer: dict[str, Any] = {"credentialIDs": [str(each.id) for each in chosen]}
+    if call.credential_info:
         answer["credentialInfos"] = [
-            {"credentialID": str(each.id)} | _info(each, body) for each in found
+            {"credentialID": str(each.id), **_info(each, call)} for each in chosen
         ]
-    if body["onlyValid"]:
+    if call.only_valid:
         answer["onlyValid"] = True
     return answer
 
 
-def _info(found: Credential, body: dict[str, Any]) -> dict[str, Any]:
-    told = credential_info(found, certificates=body["certificates"], cert_info=body["certInfo"])
+def _info(found: Credential, call: InfoCall | ListCall) -> dict[str, Any]:
+    told = credential_info(found, certificates=call.certificates, cert_info=call.cert_info)
     return told | {"auth": authentication()}

@@ -1,23 +1,23 @@
-"""The token endpoint of relying parties: OAuth 2.0 ``client_credentials``, by Authlib.
+"""Tokens of relying parties: OAuth 2.0 ``client_credentials`` and their revocation, by Authlib.
 
-Errors are those of RFC 6749, 5.2. Parameters come in the body alone, each once: Authlib's payload
-hides repeated ones, and two readers could see two requests.
+Errors are those of RFC 6749, 5.2. Parameters come in the form body alone, each once, and the secret
+in one place: two readers could otherwise see two requests (and Authlib hides repeated parameters).
 """
 
 from http import HTTPStatus
 from typing import Final
 
 from authlib.integrations.flask_oauth2 import AuthorizationServer
-from authlib.oauth2.rfc6749 import OAuth2Request
+from authlib.oauth2.rfc6749 import InvalidRequestError, OAuth2Request
 from authlib.oauth2.rfc6749.grants import ClientCredentialsGrant
 from authlib.oauth2.rfc6750 import BearerTokenGenerator
-from flask import Blueprint, jsonify, request
-from flask.blueprints import BlueprintSetupState
+from authlib.oauth2.rfc7009 import RevocationEndpoint
+from flask import Blueprint, request
 from flask.typing import ResponseReturnValue
 
-from backend.access.browsers import harden_answers
-from backend.access.tokens import LIFE, keep_token, new_token
-from backend.oauth.clients import METHODS, Client, find_client
+from backend.access.tokens import LIFE, keep_token, new_token, revoke_token
+from backend.oauth.clients import METHODS, client_by_body, client_by_header
+from backend.oauth.errors import answer_with_oauth_errors, oauth_error
 from backend.oauth.uses import OauthUses
 
 PATH: Final = "/oauth2"
@@ -30,52 +30,82 @@ class ClientCredentials(ClientCredentialsGrant):  # type: ignore[misc]  # Authli
     TOKEN_ENDPOINT_AUTH_METHODS = METHODS
 
 
-def create_blueprint(uses: OauthUses) -> Blueprint:
-    """Make the token endpoint."""
-    blueprint = Blueprint("oauth2", __name__, url_prefix=PATH)
-    harden_answers(blueprint, address=uses.settings.authorization_server_url)
-    server = AuthorizationServer(
-        query_client=lambda client_id: find_client(uses.session(), client_id),
-        save_token=lambda token, asked: _keep(uses, token, asked),
-    )
-    server.register_grant(ClientCredentials)
+class Revocation(RevocationEndpoint):  # type: ignore[misc]  # Authlib has no types
+    """RFC 7009; CSC API 2.0, 8.4.5 has 204 where the RFC has 200."""
 
-    @blueprint.record_once
-    def start(state: BlueprintSetupState) -> None:
-        server.init_app(state.app)
-        server.register_token_generator("default", _generator())
+    CLIENT_AUTH_METHODS = METHODS
+
+    def __init__(self, uses: OauthUses) -> None:
+        """Keep what it works with."""
+        super().__init__()
+        self._uses = uses
+
+    def create_endpoint_response(self, asked: OAuth2Request) -> tuple[int, str, list[str]]:
+        """Revoke the client's own token; what is none is no error."""
+        client = self.authenticate_endpoint_client(asked)
+        if not request.form.get("token"):
+            raise InvalidRequestError("Missing parameter token")
+        self.check_params(asked, client)
+        uses = self._uses
+        revoke_token(
+            uses.session(),
+            request.form["token"],
+            relying_party=client.relying_party,
+            now=uses.clock(),
+        )
+        return HTTPStatus.NO_CONTENT, "", []
+
+
+def create_blueprint(uses: OauthUses) -> Blueprint:
+    """Make the two endpoints."""
+    blueprint = Blueprint("oauth2", __name__, url_prefix=PATH)
+    answer_with_oauth_errors(blueprint)
+    server = _server(uses)
+
+    @blueprint.before_request
+    def check_form() -> ResponseReturnValue | None:
+        problem = _problem()
+        if problem is None:
+            return None
+        return oauth_error("invalid_request", problem, HTTPStatus.BAD_REQUEST)
 
     @blueprint.post("/token")
     def token() -> ResponseReturnValue:
-        if request.mimetype != FORM or request.query_string or _repeated():
-            problem = "parameters stand in the form body, each once"
-            return jsonify(error="invalid_request", error_description=problem), (
-                HTTPStatus.BAD_REQUEST
-            )
         answer: ResponseReturnValue = server.create_token_response()
+        return answer
+
+    @blueprint.post("/revoke")
+    def revoke() -> ResponseReturnValue:
+        answer: ResponseReturnValue = server.create_endpoint_response(Revocation.ENDPOINT_NAME)
         return answer
 
     return blueprint
 
 
-def _generator() -> BearerTokenGenerator:
-    return BearerTokenGenerator(
-        lambda **_kwargs: new_token(),
-        expires_generator=lambda *_args: int(LIFE.total_seconds()),
-    )
+def _server(uses: OauthUses) -> AuthorizationServer:
+    def keep(token: dict[str, str], asked: OAuth2Request) -> None:
+        party = asked.client.relying_party
+        keep_token(uses.session(), token["access_token"], relying_party=party, now=uses.clock())
+
+    server = AuthorizationServer(save_token=keep)
+    server.register_client_auth_method(METHODS[0], lambda *_: client_by_header(uses.session()))
+    server.register_client_auth_method(METHODS[1], lambda *_: client_by_body(uses.session()))
+    server.register_grant(ClientCredentials)
+    server.register_endpoint(Revocation(uses))
+    seconds = int(LIFE.total_seconds())
+    generator = BearerTokenGenerator(lambda **_: new_token(), expires_generator=seconds)
+    server.register_token_generator("default", generator)
+    return server
 
 
-def _keep(uses: OauthUses, token: dict[str, str], asked: OAuth2Request) -> None:
-    client: Client = asked.client
-    if client.relying_party is None:
-        raise RuntimeError("a token for nobody")
-    keep_token(
-        uses.session(),
-        token["access_token"],
-        relying_party=client.relying_party,
-        now=uses.clock(),
-    )
-
-
-def _repeated() -> bool:
-    return any(len(values) != 1 for _, values in request.form.lists())
+def _problem() -> str | None:
+    """Say what is wrong with the form of a request, if anything is."""
+    if request.mimetype != FORM:
+        return f"the body is {FORM}"
+    if request.query_string:
+        return "parameters stand in the body, not in the address"
+    if any(len(values) != 1 for _, values in request.form.lists()):
+        return "a parameter stands twice"
+    if "Authorization" in request.headers and "client_secret" in request.form:
+        return "the secret stands in the header or in the body, not in both"
+    return None
