@@ -7,6 +7,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from argon2.low_level import hash_secret_raw
 from sqlalchemy import func, select, update
 
 from backend.devices.enrolment.ticket import MOST_TICKETS, SignIn, open_ticket
@@ -22,7 +23,6 @@ from backend.errors import (
 from backend.model.tables import Lock, Pairing, Signer, Transaction
 from backend.sam.cells import CheckPassword
 from backend.sam.client import SamClient
-from backend.signers import password
 from backend.signers.freeze import freeze
 from backend.signers.password import argon2_hash
 from tests.world.counter import NEW_PASSWORD, Counter
@@ -192,13 +192,12 @@ def test_an_unknown_envelope_costs_the_same_work(
 ) -> None:
     """T-17: the slow part is done whether or not there is something to compare with."""
     hashed: list[bytes] = []
-    hash_secret_raw = password.hash_secret_raw
 
     def noting(secret: bytes, salt: bytes, **parameters: Any) -> bytes:  # noqa: ANN401  # argon2's
         hashed.append(secret)
         return hash_secret_raw(secret, salt, **parameters)
 
-    monkeypatch.setattr(password, "hash_secret_raw", noting)
+    monkeypatch.setattr("backend.signers.password.hash_secret_raw", noting)
     work = []
     for changed in ({"pairing": uuid4()}, {"login": "nobody"}, {"password": WRONG}):
         hashed.clear()

@@ -1,0 +1,51 @@
+from datetime import UTC, datetime
+from uuid import UUID
+
+import msgspec
+import pytest
+
+from backend.cli.envelope_paper import WIDTH, paper, qr_code
+from backend.devices.envelope import Envelope
+
+ENVELOPE = Envelope(
+    name="Иванова Анна Петровна",
+    lang="ru",
+    login="dfhj-3467",
+    first_password="dfhj-mnrt-vwz3-4678",
+    qr1="https://app.example/#as=https%3A%2F%2Fca.example&api=https%3A%2F%2Fphones.example",
+    qr2="cellkey:pair?s=7X448971BCHAC3GK49Q9GJMQE7",
+    secret_text="7X448-971BC-HAC3G-K49Q9-GJMQE-7",
+    pairing=UUID(int=1),
+    expires_at=datetime(2026, 11, 24, 12, 0, tzinfo=UTC),
+)
+
+
+def test_everything_that_a_signer_needs_stands_on_the_paper() -> None:
+    printed = paper(ENVELOPE)
+
+    for fact in ("Иванова Анна Петровна", "dfhj-3467", "dfhj-mnrt-vwz3-4678", "24.11.2026"):
+        assert fact in printed
+    assert ENVELOPE.secret_text in printed
+    assert qr_code(ENVELOPE.qr1) in printed
+    assert qr_code(ENVELOPE.qr2) in printed
+
+
+@pytest.mark.parametrize(("lang", "words"), [("ru", "Первый пароль"), ("en", "First password")])
+def test_the_paper_speaks_the_signers_language(lang: str, words: str) -> None:
+    assert words in paper(msgspec.structs.replace(ENVELOPE, lang=lang))
+
+
+@pytest.mark.parametrize("lang", ["ru", "en"])
+def test_the_paper_is_no_wider_than_a_page(lang: str) -> None:
+    printed = paper(msgspec.structs.replace(ENVELOPE, lang=lang))
+
+    assert max(len(line) for line in printed.splitlines()) <= WIDTH
+
+
+def test_a_qr_code_has_its_quiet_zone() -> None:
+    """ISO/IEC 18004: four modules on each side; two rows of modules are one of characters."""
+    rows = qr_code(ENVELOPE.qr2).splitlines()
+
+    assert len({len(row) for row in rows}) == 1
+    assert all(set(row) == {"█"} for row in rows[:2])
+    assert all(row.startswith("████") and row.endswith("████") for row in rows[2:-2])

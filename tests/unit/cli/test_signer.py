@@ -1,0 +1,193 @@
+"""`cellkey signer`: what operators do at the counter, on a folder of its own."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+import msgspec
+import pytest
+from click.testing import CliRunner, Result
+
+from backend.cli.main import main
+from backend.devices.envelope import Envelope
+from backend.hsm.open import open_hsm
+from backend.hsm.software import SoftwareCellsWarning
+from backend.settings import read_settings
+from backend.wiring import make_engine, make_session_factory, utc_now
+from tests.world.clock import SettableClock
+from tests.world.counter import Counter
+from tests.world.sam import open_sam_world
+
+pytestmark = pytest.mark.filterwarnings(
+    f"ignore::{SoftwareCellsWarning.__module__}.{SoftwareCellsWarning.__name__}"
+)
+
+ANNA = ["--family", "Иванова", "--given", "Анна", "--patronymic", "Петровна"]
+OLGA = ["--operator", "Ольга"]
+SEMYON = ["--operator", "Семён"]
+
+
+class Cellkey:
+    """The command with an environment of its own, made ready."""
+
+    def __init__(self, folder: Path) -> None:
+        self.environment = {"CELLKEY_DATA_DIR": str(folder)}
+        for command in (["db", "upgrade"], ["worker", "keys"], ["hsm", "init"]):
+            assert self.call(command).exit_code == 0
+
+    def call(self, arguments: Sequence[str]) -> Result:
+        return CliRunner().invoke(main, arguments, env=self.environment)
+
+    def __call__(self, *arguments: str) -> str:
+        """Run `cellkey signer …`; gives what it prints."""
+        result = self.call(["signer", *arguments])
+        assert result.exit_code == 0, result.output
+        return result.stdout
+
+    def facts(self, *arguments: str) -> Any:  # noqa: ANN401  # any JSON
+        """The same, for a program."""
+        return json.loads(self(*arguments, "--json"))
+
+    def refusal(self, *arguments: str) -> str:
+        """Run what is refused; gives the one line that says why."""
+        result = self.call(["signer", *arguments])
+        assert result.exit_code == 1, result.output
+        assert "Traceback" not in result.output
+        return result.stderr
+
+
+@pytest.fixture
+def cellkey(tmp_path: Path) -> Cellkey:
+    return Cellkey(tmp_path / "var")
+
+
+def test_registering_prints_the_envelope_once(cellkey: Cellkey) -> None:
+    """R-036, R-038, R-040, R-049."""
+    printed = cellkey("register", *ANNA, *OLGA, "--login", "a.ivanova", "--number", "+79161234567")
+
+    assert "Иванова Анна Петровна" in printed
+    assert "a.ivanova" in printed
+    assert printed.count("▄▄▄▄▄") >= 6
+    for command in ("show", "list"):
+        again = cellkey(command, *(["a.ivanova"] if command == "show" else []))
+        assert "▄▄▄▄▄" not in again
+
+
+def test_a_program_gets_the_envelope_as_json(cellkey: Cellkey) -> None:
+    envelope = cellkey.facts("register", *ANNA, *OLGA, "--lang", "en")
+
+    assert set(envelope) == {
+        "name", "lang", "login", "first_password", "qr1", "qr2", "secret_text", "pairing",
+        "expires_at",
+    }  # fmt: skip  # one line says no more
+    assert envelope["lang"] == "en"
+
+
+def test_a_department_is_registered_by_its_names(cellkey: Cellkey) -> None:
+    cellkey("register", "--common-name", "Робот", "--organization", "Ромашка", *OLGA)
+
+    assert cellkey.facts("list")[0]["name"] == "Робот, Ромашка"
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        [],
+        ["--family", "Иванова"],
+        ["--common-name", "Робот"],
+        [*ANNA, "--common-name", "Робот", "--organization", "Ромашка"],
+        ["--common-name", "Робот", "--organization", "Ромашка", "--patronymic", "Петровна"],
+    ],
+)
+def test_a_name_that_is_not_whole_is_a_usage_error(cellkey: Cellkey, names: list[str]) -> None:
+    result = cellkey.call(["signer", "register", *names, *OLGA])
+
+    assert result.exit_code == click.UsageError.exit_code
+    assert "--family and --given" in result.stderr
+
+
+def test_what_is_not_fit_is_said_in_one_line(cellkey: Cellkey) -> None:
+    cellkey("register", *ANNA, *OLGA, "--login", "a.ivanova")
+
+    assert "registered already" in cellkey.refusal("register", *ANNA, *OLGA, "--login", "a.ivanova")
+    assert "phone number" in cellkey.refusal("register", *ANNA, *OLGA, "--number", "8916")
+    assert "no such signer" in cellkey.refusal("show", "nobody")
+    assert "no such signer" in cellkey.refusal("freeze", "nobody", *OLGA)
+    assert "no such signer" in cellkey.refusal("reprint", "nobody", *OLGA)
+    assert "has not begun" in cellkey.refusal("confirm", "a.ivanova", *OLGA, "--twelve", "A")
+
+
+def test_an_envelope_that_did_not_print_is_printed_anew(cellkey: Cellkey) -> None:
+    first = cellkey.facts("register", *ANNA, *OLGA, "--login", "a.ivanova")
+    second = cellkey.facts("reprint", "a.ivanova", *SEMYON)
+
+    assert second["login"] == first["login"]
+    assert second["qr2"] != first["qr2"]
+    assert cellkey.facts("show", "a.ivanova")["printed_by"] == "Семён"
+
+
+def test_access_is_locked_by_one_and_opened_by_two(cellkey: Cellkey) -> None:
+    """R-048."""
+    cellkey("register", *ANNA, *OLGA, "--login", "a.ivanova")
+    cellkey("freeze", "a.ivanova", *OLGA)
+    assert "access locked" in cellkey("show", "a.ivanova")
+
+    assert "two different people" in cellkey.refusal(
+        "thaw", "a.ivanova", *OLGA, "--second", "ОЛЬГА"
+    )
+    cellkey("thaw", "a.ivanova", *OLGA, "--second", "Семён")
+    assert "access locked" not in cellkey("show", "a.ivanova")
+
+
+def test_access_is_locked_without_an_hsm(cellkey: Cellkey) -> None:
+    """Whatever else is down."""
+    cellkey("register", *ANNA, *OLGA, "--login", "a.ivanova")
+    cellkey.environment |= {"CELLKEY_SAM_SOCKET": "/nobody/listens"}
+
+    assert cellkey.facts("freeze", "a.ivanova", *OLGA) == {"frozen": True}
+
+
+def test_another_operator_confirms_a_phone(cellkey: Cellkey) -> None:
+    """T-10."""
+    envelope = cellkey.facts("register", *ANNA, *OLGA)
+    twelve, login = present(cellkey, envelope), envelope["login"]
+    assert "a phone waits" in cellkey("list")
+
+    refused = cellkey.refusal("confirm", login, *OLGA, "--twelve", twelve)
+    assert "another operator" in refused
+    assert cellkey.facts("confirm", login, *SEMYON, "--twelve", twelve) == {"state": "confirmed"}
+    assert "certificate not issued yet" in cellkey("show", login)
+
+
+def test_without_signers_the_list_says_what_to_do(cellkey: Cellkey) -> None:
+    assert "cellkey signer register" in cellkey("list")
+    assert cellkey.facts("list") == []
+
+
+def test_without_a_database_the_command_says_what_to_do(tmp_path: Path) -> None:
+    result = CliRunner().invoke(main, ["signer", "list"], env={"CELLKEY_DATA_DIR": str(tmp_path)})
+
+    assert result.exit_code == 1
+    assert "cellkey db upgrade" in result.stderr
+
+
+def present(cellkey: Cellkey, printed: dict[str, Any]) -> str:
+    """Sign in and present a phone; gives the 12 characters that it shows."""
+    settings = read_settings(cellkey.environment)
+    engine = make_engine(settings.database)
+    clock = SettableClock(utc_now())
+    world = open_sam_world(open_hsm(settings), clock)
+    counter = Counter(
+        session_factory=make_session_factory(engine),
+        world=world,
+        settings=settings,
+        clock=clock,
+        public_keys=world.public_keys,
+    )
+    counter.envelope = msgspec.convert(printed, Envelope, strict=False)
+    counter.sign_in()
+    twelve = counter.present(*counter.enrolment()).twelve
+    engine.dispose()
+    return twelve
