@@ -25,10 +25,14 @@ from tests.world.push_phone import PushPhone, phones_session
 from tests.world.push_service import running_push_service
 from tests.world.woken_phones import LIFE, add_cell, add_phone, add_transaction
 
-NOW = datetime.now(UTC)
-
 # What the database is makes no difference here.
 pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+
+
+@pytest.fixture
+def now() -> datetime:
+    """The machine's time, as the test begins: the command that is tested asks the machine."""
+    return datetime.now(UTC)
 
 
 @pytest.fixture
@@ -48,16 +52,16 @@ def run(environment: dict[str, str], *arguments: str) -> Result:
     return CliRunner().invoke(main, ["worker", *arguments], env=environment)
 
 
-def add_text(sessions: sessionmaker[Session], settings: Settings) -> UUID:
+def add_text(sessions: sessionmaker[Session], settings: Settings, now: datetime) -> UUID:
     with sessions.begin() as session:
-        transaction = add_transaction(session, add_cell(session, now=NOW), now=NOW)
+        transaction = add_transaction(session, add_cell(session, now=now), now=now)
         sms = Sms(number="+79001234567", text="Code 1234 5678")
         enqueue_sms(
             session,
             transaction=transaction,
             sealed_sms=seal_sms(sms, read_worker_public_key(settings)),
-            now=NOW,
-            expires_at=NOW + LIFE,
+            now=now,
+            expires_at=now + LIFE,
         )
     return transaction
 
@@ -89,15 +93,16 @@ def test_once_sends_and_expires_what_is_due(
     environment: dict[str, str],
     settings: Settings,
     session_factory: sessionmaker[Session],
+    now: datetime,
 ) -> None:
     run(environment, "keys")
-    add_text(session_factory, settings)
-    overdue = add_text(session_factory, settings)
+    add_text(session_factory, settings, now)
+    overdue = add_text(session_factory, settings, now)
     with session_factory.begin() as session:
         session.execute(
             update(Transaction)
             .where(Transaction.id == overdue)
-            .values(expires_at=NOW - timedelta(hours=1), use_by=NOW - timedelta(hours=1))
+            .values(expires_at=now - timedelta(hours=1), use_by=now - timedelta(hours=1))
         )
     result = run(environment, "--once")
     assert result.exit_code == 0, result.output
@@ -112,9 +117,10 @@ def test_in_production_no_code_is_shown_on_a_console(
     settings: Settings,
     session_factory: sessionmaker[Session],
     tmp_path: Path,
+    now: datetime,
 ) -> None:
     run(environment, "keys")
-    add_text(session_factory, settings)
+    add_text(session_factory, settings, now)
     (tmp_path / "pin").write_text("1234")
     production = environment | {
         "CELLKEY_ENVIRONMENT": "production",
@@ -134,6 +140,7 @@ def test_the_process_wakes_a_phone_and_ends_when_told(
     settings: Settings,
     session_factory: sessionmaker[Session],
     tmp_path: Path,
+    now: datetime,
 ) -> None:
     """The whole way with real parts: outbox, process, TLS, push service, the phone's keys."""
     run(environment, "keys")
@@ -143,11 +150,11 @@ def test_the_process_wakes_a_phone_and_ends_when_told(
     ):
         phone = PushPhone(http, service, vapid=read_vapid_key(settings).public_key())
         with session_factory.begin() as session:
-            cell = add_cell(session, now=NOW)
-            add_phone(session, cell, now=NOW, endpoint=phone.endpoint, keys=phone.keys)
-            transaction = add_transaction(session, cell, now=NOW)
+            cell = add_cell(session, now=now)
+            add_phone(session, cell, now=now, endpoint=phone.endpoint, keys=phone.keys)
+            transaction = add_transaction(session, cell, now=now)
             enqueue_push(
-                session, transaction=transaction, cell=cell, now=NOW, expires_at=NOW + LIFE
+                session, transaction=transaction, cell=cell, now=now, expires_at=now + LIFE
             )
         hosts = {"CELLKEY_PUSH_HOSTS": json.dumps([service.allow_list_entry])}
         with subprocess.Popen(
