@@ -65,10 +65,7 @@ class Authority:
         )
         for extension, critical in self._extensions(request):
             builder = builder.add_extension(extension, critical=critical)
-        certificate = builder.sign(self._key, SHA256())
-        if sha256(certificate.subject.public_bytes()) != approval.record.subject:
-            raise DoorRefused(5, "the name does not survive in the certificate")
-        return certificate
+        return builder.sign(self._key, SHA256())
 
     def _extensions(
         self, request: x509.CertificateSigningRequest
@@ -105,9 +102,14 @@ def _approved_request(
         subject = registered_subject(claims.fields, record)
     except MalformedMessage as error:
         raise DoorRefused(5, str(error)) from error
-    request = x509.load_der_x509_csr(signed_request(subject, record=record, signature=signature))
-    if not request.is_signature_valid:
-        raise DoorRefused(7, "the request is not signed by the cell's key")
+    try:
+        request = x509.load_der_x509_csr(
+            signed_request(subject, record=record, signature=signature)
+        )
+    except ValueError as error:
+        raise DoorRefused(5, "the registered name is not DER") from error
+    if not request.is_signature_valid or request.subject.public_bytes() != subject:
+        raise DoorRefused(7, "not the request for the registered name, signed by the cell's key")
     return request
 
 

@@ -13,7 +13,7 @@ from typing import Final, TypeVar, final
 
 import msgspec
 
-from backend.errors import SamUnavailable
+from backend.errors import MalformedMessage, SamUnavailable
 from backend.sam.cells import (
     ChangedPassword,
     ChangePassword,
@@ -141,7 +141,7 @@ def _read(frame: bytes, kind: type[Result]) -> Result:
         reply = msgspec.json.decode(frame, type=Reply)
         if reply.result:
             return read_members(reply.result, kind)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, MalformedMessage) as error:
         raise SamUnavailable("the SAM's answer makes no sense") from error
     if reply.error is None:
         raise SamUnavailable("the SAM's answer is empty")

@@ -193,4 +193,4 @@ def _raw(members: msgspec.Struct) -> msgspec.Raw:
 def _octets(kind: type[object], value: object) -> object:
     if kind in {Octets, Octets32} and isinstance(value, str):
         return kind(base64.b64decode(value, validate=True))
-    raise NotImplementedError
+    raise ValueError("not base64")

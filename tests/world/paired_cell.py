@@ -188,14 +188,18 @@ class PairedCell:
 
 
 def make_cell(
-    world: SamWorld, *, algorithm: KeyAlgorithm = KeyAlgorithm.P256, policy: Policy = POLICY
+    world: SamWorld,
+    *,
+    algorithm: KeyAlgorithm = KeyAlgorithm.P256,
+    policy: Policy = POLICY,
+    subject: bytes | None = None,
 ) -> PairedCell:
     """A new cell; no phone yet."""
     signer = uuid4()
     made = world.sam.make_cell(
         MakeCell(
             signer=signer,
-            subject=sha256(subject_name()),
+            subject=sha256(subject or subject_name()),
             algorithm=algorithm,
             policy=policy,
             number=NUMBER,

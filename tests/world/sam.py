@@ -82,3 +82,8 @@ def open_sam_world(hsm: Hsm, clock: SettableClock) -> SamWorld:
         clock=lambda: int(clock().timestamp()),
     )
     return SamWorld(sam=sam, hsm=hsm, worker_key=worker_key, root=root, clock=clock)
+
+
+def pem(certificate: bytes) -> bytes:
+    """A DER certificate as PEM."""
+    return x509.load_der_x509_certificate(certificate).public_bytes(Encoding.PEM)

@@ -274,6 +274,19 @@ def test_rule_5_refuses_a_scheme_that_is_not_the_keys(world: SamWorld, cell: Pai
     refused(world, change(evidence(cell), scheme=SignatureScheme.RSA_PSS), rule=5)
 
 
+def test_rule_5_refuses_a_hash_of_another_length_than_its_algorithm(
+    world: SamWorld, cell: PairedCell
+) -> None:
+    """Such an ask is never made; with KS in hand somebody could."""
+    voice = world.sam._voice  # KS in an attacker's hand
+    opened = cell.open_signing(ONE)
+    text = item_text(Item(label="long", type="dtbsr", hash=Octets(ONE + ONE)))
+    documents = Documents(root=tree_root((text,)), count=1)
+    claims = msgspec.structs.replace(voice.verified_ask(opened.ask).claims, documents=documents)
+    forged = msgspec.structs.replace(opened, ask=voice.ask(claims), items=(text,))
+    assert "length" in refused(world, cell.release_of(forged), rule=5)
+
+
 # --- (6) the secret -------------------------------------------------------------
 
 

@@ -19,8 +19,9 @@ from backend.errors import (
     TooManyTries,
     WrongPassword,
 )
-from backend.protocol.encoding import sha256
+from backend.protocol.encoding import Octets, b64u, sha256
 from backend.protocol.record import verify_record
+from backend.protocol.tree import Documents, Item, item_text, tree_root
 from backend.sam import tries
 from backend.sam.approvals import VerifiedApproval, verify_approval
 from backend.sam.cells import ChangePassword, CheckPassword, MakeCell, PasswordLock, RemoveDevice
@@ -39,7 +40,7 @@ from tests.world.paired_cell import (
     subject_name,
 )
 from tests.world.paper_phone import read
-from tests.world.sam import SamWorld, open_sam_world
+from tests.world.sam import CA_NAME, SamWorld, open_sam_world
 
 OTHER_PASSWORD = bytes(32)
 ONE = hashlib.sha256(b"1").digest()
@@ -254,6 +255,50 @@ def test_an_rsa_root_is_refused_at_the_start(world: SamWorld) -> None:
     cell = ready_cell(world, algorithm=KeyAlgorithm.RSA_2048)
     with pytest.raises(HsmNotReady, match="cellkey hsm init"):
         Authority(key=world.sam._authority._key, root=cell.certificate)  # the HSM's key
+
+
+def test_no_certificate_for_an_item_that_is_not_the_cells_request(world: SamWorld) -> None:
+    """Even with KS in hand: a list that the signer approved under a forged ask."""
+    cell, request = approved_request(world)
+    voice = world.sam._voice  # KS in an attacker's hand
+    claims = voice.verified_ask(request.ask).claims
+    item = item_text(Item(label="PKCS #10", type="csr", hash=Octets(ONE)))
+    documents = Documents(root=tree_root((item,)), count=1)
+    forged = voice.ask(msgspec.structs.replace(claims, documents=documents))
+    approval, _ = cell.phone.approve(read(forged, world.public_keys.ks), cell.secret)
+    with pytest.raises(DoorRefused) as caught:
+        world.sam.certificate(
+            msgspec.structs.replace(request, ask=forged, items=(item,), approval=approval)
+        )
+    assert caught.value.rule == 5
+
+
+def test_no_certificate_for_a_name_that_is_not_der(world: SamWorld) -> None:
+    """Two readers of it could see two names: its parts stand in the wrong order (X.690, 11.6)."""
+    swapped = bytes.fromhex("30193117300b06035504030c04416e6e61300806035504040c0141")
+    cell = make_cell(world, subject=swapped)
+    cell.pair()
+    opened = cell.open(
+        "certificate_request",
+        fields={
+            "type": "certificate_request",
+            "subject": b64u(swapped),
+            "name": "Anna, A",
+            "ca": CA_NAME,
+            "algorithm": "P-256",
+        },
+        hash_alg="SHA-256",
+    )
+    release = cell.release_of(opened, rp=CA)
+    request = IssueCertificate(
+        record=cell.record,
+        ask=opened.ask,
+        items=opened.items,
+        approval=release.approval,
+        signature=world.sam.release(release).signatures[0],
+    )
+    with pytest.raises(DoorRefused, match="not DER"):
+        world.sam.certificate(request)
 
 
 # --- hours ------------------------------------------------------------------------

@@ -4,7 +4,8 @@ import hashlib
 import os
 import socket
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
@@ -22,19 +23,24 @@ from backend.errors import (
     TooManyTries,
     WrongCode,
 )
+from backend.sam import server as server_module
 from backend.sam.cells import ChangePassword, PasswordLock, RemoveDevice
 from backend.sam.client import SamClient
 from backend.sam.releases import Release
 from backend.sam.server import SamServer, admitted
+from backend.sam.service_keys import SamHealth
 from backend.sam.wire import (
     LENGTH,
     LONGEST_FRAME,
     ErrorReply,
+    Reply,
     error_from,
     error_reply,
+    read_members,
     receive_frame,
     send_frame,
     write_call,
+    write_result,
 )
 from tests.world.clock import SettableClock
 from tests.world.paired_cell import PASSWORD_HASH, PairedCell, ready_cell
@@ -328,3 +334,52 @@ def test_a_release_of_ten_thousand_items_fits_into_a_frame() -> None:
 
 def test_malformed_messages_keep_their_name() -> None:
     assert type(error_from(error_reply(MalformedMessage("x")))) is MalformedMessage
+
+
+# --- housekeeping -----------------------------------------------------------------
+
+
+def test_the_server_destroys_the_keys_of_finished_hours(
+    world: SamWorld,
+    socket_path: Path,
+    clock: SettableClock,
+    cell: PairedCell,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(server_module, "HOUSEKEEPING_SECONDS", 0.01)
+    cell.open_signing(ONE)
+    assert world.hsm.hours()
+    clock.advance(hours=1)
+    with serving(socket_path, world, admitted(())):
+        wait_until(lambda: not world.hsm.hours())
+
+
+def test_a_token_that_is_out_does_not_end_the_server(
+    world: SamWorld, socket_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server_module, "HOUSEKEEPING_SECONDS", 0.01)
+    tried = []
+
+    def out() -> frozenset[int]:
+        tried.append(1)
+        raise HsmUnavailable("the token is out")
+
+    monkeypatch.setattr(world.hsm, "hours", out)
+    with serving(socket_path, world, admitted(())):
+        wait_until(lambda: len(tried) > 2)
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    """Wait; the test's own time-out ends what never comes."""
+    while not condition():
+        time.sleep(0.01)
+
+
+def test_a_value_of_another_type_is_no_octets(server: SamServer, socket_path: Path) -> None:
+    del server
+    with closing(SamClient(socket_path)) as client:
+        good = client.health()
+    wrong = write_result(good).replace(b'"kty":"EC"', b'"kty":"EC","x":1,"y":1', 1)
+    reply = msgspec.json.decode(wrong, type=Reply)
+    with pytest.raises(msgspec.MsgspecError):
+        read_members(reply.result, SamHealth)
