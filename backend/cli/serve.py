@@ -24,10 +24,10 @@ from backend.cli.clerk import make_clerk
 from backend.cli.context import settings_from_environment, told_to_stop
 from backend.cli.http_server import HttpServer
 from backend.cli.worker import make_worker
-from backend.errors import CellkeyError, DatabaseOutdated
+from backend.errors import DatabaseOutdated
 from backend.model.schema import check_version
 from backend.sam.connect import Capabilities, connect, open_sam
-from backend.sam.module import Sam
+from backend.sam.housekeeping import keep_house
 from backend.settings import Settings
 from backend.wiring import (
     configure_logging,
@@ -42,7 +42,6 @@ log = logging.getLogger(__name__)
 MOBILE_API: Final = "mobile_api.app"
 """Loaded by name: ``backend`` does not know the phones' application."""
 HERE: Final = "127.0.0.1"
-HOUSEKEEPING_SECONDS: Final = 60
 
 Part = Callable[[], object]
 
@@ -108,15 +107,7 @@ def _sam(settings: Settings, stop: Event) -> tuple[Capabilities, dict[str, Part]
     if settings.sam_socket is not None:
         return connect(settings), {}
     sam = open_sam(settings)
-    return sam, {"SAM": lambda: _keep_house(sam, stop)}
-
-
-def _keep_house(sam: Sam, stop: Event) -> None:
-    while not stop.wait(HOUSEKEEPING_SECONDS):
-        try:
-            sam.destroy_finished_hours()
-        except CellkeyError:
-            log.exception("the keys of finished hours are not destroyed yet")
+    return sam, {"SAM": lambda: keep_house(sam, stop)}
 
 
 def _listen(app: Flask, address: str, place: Place, *, host: str) -> HttpServer:

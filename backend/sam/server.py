@@ -17,6 +17,7 @@ from typing import Final, final
 import msgspec
 
 from backend.errors import CellkeyError, MalformedMessage, SamUnavailable
+from backend.sam.housekeeping import keep_house
 from backend.sam.module import Sam
 from backend.sam.wire import (
     CALLS,
@@ -34,7 +35,6 @@ log = logging.getLogger(__name__)
 CREDENTIALS: Final = struct.Struct("3i")
 """struct ucred of unix(7): pid, uid, gid."""
 SOCKET_MODE: Final = 0o660
-HOUSEKEEPING_SECONDS: Final = 60
 
 Answer = Callable[[msgspec.Struct], msgspec.Struct]
 
@@ -64,22 +64,15 @@ class SamServer(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
         path.chmod(SOCKET_MODE)
 
     def serve(self, stop: threading.Event) -> None:
-        """Serve until told to stop; keys of hours that are over are destroyed meanwhile."""
+        """Serve until told to stop, and keep house meanwhile."""
         serving = threading.Thread(target=self.serve_forever, name="sam-accept")
         serving.start()
         try:
-            while not stop.wait(HOUSEKEEPING_SECONDS):
-                self._housekeep()
+            keep_house(self.sam, stop)
         finally:
             self.shutdown()
             serving.join()
             self.server_close()
-
-    def _housekeep(self) -> None:
-        try:
-            self.sam.destroy_finished_hours()
-        except CellkeyError:
-            log.exception("the keys of finished hours are not destroyed yet")
 
 
 class Conversation(socketserver.BaseRequestHandler):

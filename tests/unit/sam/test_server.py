@@ -23,7 +23,7 @@ from backend.errors import (
     TooManyTries,
     WrongCode,
 )
-from backend.sam import server as server_module
+from backend.sam import housekeeping
 from backend.sam.cells import ChangePassword, PasswordLock, RemoveDevice
 from backend.sam.client import SamClient
 from backend.sam.releases import Release
@@ -346,7 +346,7 @@ def test_the_server_destroys_the_keys_of_finished_hours(
     cell: PairedCell,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(server_module, "HOUSEKEEPING_SECONDS", 0.01)
+    monkeypatch.setattr(housekeeping, "HOUSEKEEPING_SECONDS", 0.01)
     cell.open_signing(ONE)
     assert world.hsm.hours()
     clock.advance(hours=1)
@@ -357,7 +357,7 @@ def test_the_server_destroys_the_keys_of_finished_hours(
 def test_a_token_that_is_out_does_not_end_the_server(
     world: SamWorld, socket_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(server_module, "HOUSEKEEPING_SECONDS", 0.01)
+    monkeypatch.setattr(housekeeping, "HOUSEKEEPING_SECONDS", 0.01)
     tried = []
 
     def out() -> frozenset[int]:
