@@ -51,8 +51,8 @@ def make_worker_keys(settings: Settings, *, if_missing: bool) -> None:
             _make_private_key(path)
         sms_key = PublicJwk.of(read_sms_key(settings).public_key())
         _replace(settings.worker_public_key_path, write_message(sms_key))
-        vapid_key = read_vapid_key(settings).public_key()
-        _replace(push_key_path(settings), b64u(_point(vapid_key)).encode("ascii"))
+        push_key = push_key_of(read_vapid_key(settings))
+        _replace(push_key_path(settings), push_key.encode("ascii"))
     except OSError as error:
         raise SettingsInvalid(f"worker's keys: {error}") from error
 
@@ -97,6 +97,14 @@ def read_push_key(settings: Settings) -> str:
     return _read(push_key_path(settings)).decode("ascii", "replace")
 
 
+def push_key_of(key: ec.EllipticCurvePrivateKey) -> str:
+    """The public half of a VAPID key, as :func:`read_push_key` gives it."""
+    point = key.public_key().public_bytes(
+        serialization.Encoding.X962, serialization.PublicFormat.UncompressedPoint
+    )
+    return b64u(point)
+
+
 def _read(path: Path) -> bytes:
     try:
         return path.read_bytes()
@@ -112,12 +120,6 @@ def _read_private_key(path: Path) -> ec.EllipticCurvePrivateKey:
     if not isinstance(key, ec.EllipticCurvePrivateKey) or not isinstance(key.curve, ec.SECP256R1):
         raise SettingsInvalid(f"{path} is not a P-256 key")
     return key
-
-
-def _point(key: ec.EllipticCurvePublicKey) -> bytes:
-    return key.public_bytes(
-        serialization.Encoding.X962, serialization.PublicFormat.UncompressedPoint
-    )
 
 
 def _make_private_key(path: Path) -> None:
