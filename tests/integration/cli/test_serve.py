@@ -142,7 +142,10 @@ def test_a_phone_is_paired_where_the_sam_is_a_process_of_its_own(
 def pair_and_stop(environment: dict[str, str], output: Path, folder: Path) -> None:
     with running(environment, output, "serve") as served:
         wait_until_ready(environment, served)
-        envelope = json.loads(cellkey(environment, *REGISTER))
+        registered = subprocess.run(
+            [*CELLKEY, *REGISTER], env=environment, capture_output=True, check=True
+        )
+        envelope = json.loads(registered.stdout)
         phone = VirtualPhone(folder / "phone.json")
         phone.pair_start(
             Applicant(
