@@ -35,7 +35,6 @@ from backend.model import schema
 from backend.model.tables import OutboxMessage
 from backend.protocol.jose import PublicJwk
 from backend.sam.connect import connect
-from backend.sam.service_keys import SamHealth
 from backend.settings import Settings
 from backend.wiring import make_engine, read_public_keys_file
 
@@ -90,7 +89,7 @@ def examine(settings: Settings) -> Iterator[Finding]:
 
 
 def _sam(settings: Settings) -> str:
-    health = _health(settings)
+    health = connect(settings).health()
     now = datetime.now(UTC).timestamp()
     if any((hour + 1) * 3600 + 300 < now for hour in health.hours):
         raise NotWell("keys of hours that are over are still there: restart the SAM")
@@ -99,14 +98,14 @@ def _sam(settings: Settings) -> str:
 
 
 def _public_keys(settings: Settings) -> str:
-    health, believed = _health(settings), read_public_keys_file(settings)
+    health, believed = connect(settings).health(), read_public_keys_file(settings)
     if (health.ks, health.ka) != (believed.ks, believed.ka):
         raise NotWell(f"{settings.public_keys_path} is not of the SAM's keys: `cellkey hsm init`")
     return "those of the SAM"
 
 
 def _root(settings: Settings) -> str:
-    health = _health(settings)
+    health = connect(settings).health()
     root = x509.load_pem_x509_certificate(settings.root_certificate_path.read_bytes())
     if root.public_bytes(Encoding.DER) != health.root:
         raise NotWell(f"{settings.root_certificate_path} is not the SAM's root certificate")
@@ -187,10 +186,6 @@ def _address(url: str) -> str:
                 return f"ready at {url}"
             raise NotWell(f"{url} is not ready: {body['checks']}; its log says why")
     raise NotWell(f"what answers at {url} is not Cellkey")
-
-
-def _health(settings: Settings) -> SamHealth:
-    return connect(settings).health()
 
 
 @contextmanager
