@@ -204,6 +204,11 @@ class Service:
                 .order_by(Cell.created_at.desc())
             ).all()[0]
 
+    def signer(self, login: str = "a.ivanova") -> UUID:
+        """The signer's id."""
+        with self.sessions() as session:
+            return session.scalars(select(Signer.id).where(Signer.login == login)).one()
+
     def ask(
         self,
         *wanted: bytes,
