@@ -125,7 +125,16 @@ def read_list(session: Session, transaction: UUID) -> dict[bytes, Entry]:
         .where(AuthorisedHash.transaction_id == transaction)
         .order_by(AuthorisedHash.position)
     )
-    entries = (Entry(**row._asdict(), hash=_hash_of(row.item)) for row in rows)
+    entries = (
+        Entry(
+            position=position,
+            item=item,
+            hash=_hash_of(item),
+            reserved_until=reserved_until,
+            signature=signature,
+        )
+        for position, item, reserved_until, signature in rows
+    )
     return {entry.hash: entry for entry in entries}
 
 

@@ -44,10 +44,12 @@ def check_repeated(
     Raises:
         RequestRefused: one of them is not.
     """
-    hashed = _HASHES[hash_alg]
+    if not signatures:
+        return
     try:
+        key = load_der_public_key(spki)
         for digest, signature in signatures.items():
-            _verify(load_der_public_key(spki), signature, digest, scheme=scheme, hashed=hashed)
+            _verify(key, signature, digest, scheme=scheme, hashed=_HASHES[hash_alg])
     except (InvalidSignature, UnsupportedAlgorithm, ValueError) as error:
         raise RequestRefused("the hash was signed before, in another way than this") from error
 

@@ -86,14 +86,16 @@ def test_an_approval_for_another_ask_is_refused(world: SigningWorld) -> None:
     assert world.state(second.id) == "pending"
 
 
-def test_a_seal_of_another_approval_is_refused(world: SigningWorld) -> None:
+def test_a_seal_of_another_approval_is_refused(world_on_sqlite: SigningWorld) -> None:
+    world = world_on_sqlite
     requested = world.request(*hashes(1))
     (approval, _), (_, sealed) = world.answer(requested.id), world.answer(requested.id)
     with pytest.raises(MalformedMessage):
         world.send(requested.id, approval, sealed)
 
 
-def test_an_approval_by_another_key_is_refused(world: SigningWorld) -> None:
+def test_an_approval_by_another_key_is_refused(world_on_sqlite: SigningWorld) -> None:
+    world = world_on_sqlite
     requested = world.request(*hashes(1))
     ask = world.read_ask(requested.id)
     stranger = PaperPhone(keys=new_keys())
@@ -107,7 +109,8 @@ def test_an_approval_by_another_key_is_refused(world: SigningWorld) -> None:
 
 
 @pytest.mark.parametrize("rubbish", ["", "a.b.c", "ä", "x" * 100_000, "{}"])
-def test_rubbish_is_refused(world: SigningWorld, rubbish: str) -> None:
+def test_rubbish_is_refused(world_on_sqlite: SigningWorld, rubbish: str) -> None:
+    world = world_on_sqlite
     requested = world.request(*hashes(1))
     approval, sealed = world.answer(requested.id)
     for unverified in ((rubbish, sealed), (approval, rubbish)):

@@ -2,20 +2,24 @@
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime
+from pathlib import Path
 from threading import Event, Thread
 from uuid import UUID, uuid4
 
 import pytest
+from click.testing import CliRunner
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session, sessionmaker
 
 from backend.clerk import Clerk, Duty
 from backend.cli.clerk import make_clerk
+from backend.cli.main import main
 from backend.errors import AlreadyThere, SamUnavailable
 from backend.model.tables import Cell, Device, OutboxMessage, Record, Transaction
-from backend.wiring import make_engine, make_session_factory
+from backend.wiring import make_engine, make_session_factory, utc_now
 from tests.world.clock import SettableClock
 from tests.world.sam import SamWorld
+from tests.world.service import open_service
 from tests.world.signing_world import SETTINGS, SigningWorld, open_signing_world
 
 
@@ -99,6 +103,19 @@ def sqlite_sessions(sqlite_url: str) -> Iterator[sessionmaker[Session]]:
     engine = make_engine(sqlite_url)
     yield make_session_factory(engine)
     engine.dispose()
+
+
+@pytest.mark.filterwarnings("ignore::backend.hsm.software.SoftwareCellsWarning")
+def test_the_command_does_what_is_left_once(tmp_path: Path) -> None:
+    service = open_service(tmp_path / "service", clock=utc_now)
+    environment = {
+        "CELLKEY_DATA_DIR": str(service.settings.data_dir),
+        "CELLKEY_CA_NAME": service.settings.ca_name,
+    }
+    service.close()
+    done = CliRunner().invoke(main, ["clerk", "--once"], env=environment)
+    assert done.exit_code == 0, done.output
+    assert "0 tasks were done." in done.stderr
 
 
 # --- what fails ---------------------------------------------------------------------

@@ -45,7 +45,8 @@ def test_what_nobody_answered_in_time_is_not_listed(world: SigningWorld) -> None
     assert look(world).transactions == ()
 
 
-def test_a_hundred_are_enough_for_a_screen(world: SigningWorld) -> None:
+def test_a_hundred_are_enough_for_a_screen(world_on_sqlite: SigningWorld) -> None:
+    world = world_on_sqlite
     for number in range(MOST_PENDING + 1):
         world.request(*hashes(1, seed=str(number)))
     assert len(look(world).transactions) == MOST_PENDING

@@ -154,9 +154,10 @@ def test_every_signature_stands_in_a_receipt(world: SigningWorld) -> None:
     ],
 )
 def test_what_was_not_approved_for_this_party_is_not_signed(
-    world: SigningWorld, members: dict[str, Any], error: type[CellkeyError] | None
+    world_on_sqlite: SigningWorld, members: dict[str, Any], error: type[CellkeyError] | None
 ) -> None:
     """CSC-87, CSC-88, CSC-90, CSC-92, CSC-94, CSC-95. Nothing is lost by asking wrongly."""
+    world = world_on_sqlite
     requested, csc_sad = approved(world, *hashes(2))
     given: dict[str, Any] = {"csc_sad": csc_sad, "hashes": hashes(2)} | members
     collection = world.collection(given.pop("csc_sad"), *given.pop("hashes"), **given)
@@ -240,9 +241,10 @@ def test_an_rsa_signature_is_not_repeated_in_another_padding(
 
 @pytest.mark.parametrize("error", [SamUnavailable("no"), HsmUnavailable("no")])
 def test_what_the_sam_could_not_sign_may_be_tried_again_at_once(
-    world: SigningWorld, error: CellkeyError
+    world_on_sqlite: SigningWorld, error: CellkeyError
 ) -> None:
     """CSC-9, CSC-121: none is signed, nothing is blocked."""
+    world = world_on_sqlite
     requested, csc_sad = approved(world, *hashes(2))
     watched = WatchedSam(world.sam.sam, before=[fail_with(error)])
     with pytest.raises(type(error)):

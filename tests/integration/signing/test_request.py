@@ -112,9 +112,10 @@ def test_the_phone_is_woken_by_the_same_commit(world: SigningWorld) -> None:
     ],
 )
 def test_what_does_not_fit_is_refused_and_leaves_nothing(
-    world: SigningWorld, members: dict[str, Any], error: type[CellkeyError]
+    world_on_sqlite: SigningWorld, members: dict[str, Any], error: type[CellkeyError]
 ) -> None:
     """CSC-48, CSC-77, CSC-78; T-06."""
+    world = world_on_sqlite
     order = world.order(*hashes(1), **members)
     with world.sessions() as session, pytest.raises(error):
         request_signatures(session, world.sam.sam, order, settings=SETTINGS, now=world.clock())
@@ -125,7 +126,10 @@ def test_what_does_not_fit_is_refused_and_leaves_nothing(
 
 
 @pytest.mark.parametrize("kind", ["certificate_request", "enrol"])
-def test_a_relying_party_cannot_ask_in_the_authoritys_words(world: SigningWorld, kind: str) -> None:
+def test_a_relying_party_cannot_ask_in_the_authoritys_words(
+    world_on_sqlite: SigningWorld, kind: str
+) -> None:
+    world = world_on_sqlite
     fields = {"type": kind, "name": "Anna"}
     with pytest.raises((RequestRefused, SummaryRefused)):
         world.request(*hashes(1), fields=fields)
