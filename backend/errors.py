@@ -1,7 +1,7 @@
 """One tree of errors. A name is a fact; what it looks like on the wire is each API's business.
 
 Messages are written for the person who reads them and hold no secret. Mapped to the wire in
-``csc/errors.py``, ``oauth/errors.py`` and ``mobile_api/errors.py``, nowhere else.
+``csc/errors.py``, ``oauth/errors.py`` and ``access/problems.py``, nowhere else.
 """
 
 

@@ -15,17 +15,15 @@ from typing import Final, NamedTuple
 import msgspec
 from flask import Response, request
 from flask.sansio.scaffold import Scaffold
-from sqlalchemy.exc import InterfaceError, OperationalError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
 from werkzeug.exceptions import HTTPException
 
 from backend import errors
+from backend.access.outages import OUTAGES, RETRY_SECONDS
 
 log = logging.getLogger(__name__)
 
 MEDIA_TYPE: Final = "application/problem+json"
 URN: Final = "urn:cellkey:problem:"
-RETRY_SECONDS: Final = 2
 LONGEST_DETAIL: Final = 500
 
 
@@ -64,12 +62,7 @@ _KINDS: Final[Mapping[type[Exception], _Kind]] = {
     errors.HourKeyMissing: _REFUSED,
     errors.WrongCode: _Kind("wrong-code", 422, "The code is wrong"),
     errors.TooManyTries: _Kind("too-many-tries", 429, "Too many attempts"),
-    errors.Overloaded: _UNAVAILABLE,
-    errors.SamUnavailable: _UNAVAILABLE,
-    errors.HsmUnavailable: _UNAVAILABLE,
-    OperationalError: _UNAVAILABLE,
-    InterfaceError: _UNAVAILABLE,
-    PoolTimeout: _UNAVAILABLE,
+    **dict.fromkeys(OUTAGES, _UNAVAILABLE),
 }
 
 
