@@ -4,6 +4,7 @@ A WSGI application is not told that its caller has broken off. The servers we na
 connection's socket into the environment; while its caller waits, there is nothing to read from it.
 """
 
+import select
 import socket
 from typing import Any, Final
 
@@ -17,8 +18,18 @@ def is_gone(environ: dict[str, Any]) -> bool:
     if not isinstance(connection, socket.socket):
         return False
     try:
-        return connection.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) == b""
-    except (BlockingIOError, ValueError):
-        return False  # nothing to read; or TLS in this process, which shows nothing to peek at
+        return _has_something(connection) and connection.recv(1, socket.MSG_PEEK) == b""
+    except ValueError:
+        return connection.fileno() < 0  # closed; or TLS in this process, which cannot be peeked at
     except OSError:
         return True
+
+
+def _has_something(connection: socket.socket) -> bool:
+    """Tell whether there is something to read, at once.
+
+    A socket with a timeout, as servers set one, would wait for it even with ``MSG_DONTWAIT``.
+    """
+    looking = select.poll()
+    looking.register(connection, select.POLLIN)
+    return bool(looking.poll(0))
