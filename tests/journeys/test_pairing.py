@@ -240,7 +240,7 @@ def test_no_code_counts_before_one_was_sent(service: Service, envelope: Envelope
     phone = service.phone()
     phone.pair_start(service.applicant(envelope))
 
-    assert not phone.pair_confirm("12345678")
+    assert refusal(lambda: phone.pair_confirm("12345678")) == ("not-confirmed", 409)
 
 
 def test_an_old_envelope_pairs_nothing(
