@@ -130,5 +130,5 @@ def _pss_hash(unverified_parameters: str) -> HashAlgorithm:
         DIGEST_BYTES[hash_algorithm],
         "trailer_field_bc",
     ):
-        raise RequestRefused("Invalid parameter signAlgoParams")
+        raise RequestRefused("Invalid parameter signAlgoParams: the salt is as long as the hash")
     return hash_algorithm

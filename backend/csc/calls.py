@@ -128,7 +128,7 @@ def ask_signer(
     found = credential(uses, call.credential_id)
     if not found.key_enabled:
         raise RequestRefused("The credential identified by credentialID is disabled")
-    _check_count(call, most=found.multisign)
+    _check_counts(call, most=found.multisign)
     order = SignatureOrder(
         relying_party=Requester(id=party.id, client_id=party.client_id, name=party.name),
         credential=found.id,
@@ -200,11 +200,13 @@ def _credential_id(unverified: str) -> UUID:
         raise NotFound("no such credential") from error
 
 
-def _check_count(call: AuthorizeCall, *, most: int) -> None:
-    """CSC API 11.6: the numbers."""
+def _check_counts(call: AuthorizeCall, *, most: int) -> None:
+    """CSC API 11.6: as many signatures as the key allows, hashes and labels as signatures."""
     if call.count < 1:
         raise RequestRefused("Invalid value for parameter numSignatures")
     if call.count > most:
         raise RequestRefused("Numbers of signatures is too high")
     if call.count != len(call.hashes):
         raise RequestRefused("numSignatures is not the number of hashes")
+    if call.labels is not None and call.count != len(call.labels):
+        raise RequestRefused("labels: one for each hash")
