@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import msgspec
 import pytest
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import Engine, delete, event, func, select, update
 
 from backend.algorithms import KeyAlgorithm
 from backend.devices.envelope import standard_policy
@@ -252,6 +252,26 @@ def test_the_same_bytes_at_once_are_one_use(begun: Counter) -> None:
 
     assert {answer.state for answer in answers} == {"enrolled"}
     assert begun.row(select(func.count()).select_from(Enrolment)) == 1
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+def test_a_phone_whose_pairing_froze_before_the_commit_is_refused(
+    begun: Counter, engine: Engine
+) -> None:
+    """SQLite locks out the other writer; on PostgreSQL it comes between look and update."""
+    messages = begun.enrolment()
+    other_writers: list[str] = ["another phone"]
+
+    def come_first(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+        if statement.startswith("UPDATE pairings") and other_writers:
+            other_writers.pop()
+            begun.write(update(Pairing).values(state="frozen"))
+
+    event.listen(engine, "before_cursor_execute", come_first)
+    with pytest.raises(PairingOver):
+        begun.present(*messages)
+
+    assert begun.rows(select(Enrolment)) == []
 
 
 # --- what is not in order ---------------------------------------------------------

@@ -280,6 +280,39 @@ def test_a_freeze_between_password_and_commit_is_heard(
     assert printed.row(select(Signer.password_change_due)) is True
 
 
+def meanwhile(counter: Counter, monkeypatch: pytest.MonkeyPatch, statement: object) -> None:
+    """Let somebody write while the SAM changes the password."""
+    change_password = counter.world.sam.change_password
+
+    def interposed(request: object) -> object:
+        counter.write(statement)
+        return change_password(request)  # type: ignore[arg-type]  # passed on as it came
+
+    monkeypatch.setattr(counter.world.sam, "change_password", interposed)
+
+
+def test_an_envelope_that_is_worthless_before_the_commit_begins_nothing(
+    printed: Counter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was printed anew, or its pairing was frozen, while the SAM worked."""
+    meanwhile(printed, monkeypatch, update(Pairing).values(state="frozen"))
+
+    assert isinstance(refusal(printed), PairingOver)
+    assert printed.row(select(Signer.password_change_due)) is True
+    assert printed.rows(select(Transaction)) == []
+
+
+def test_a_password_that_changed_before_the_commit_is_not_overwritten(
+    printed: Counter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """T-07: the verifier is the one that was checked, or nothing is written."""
+    meanwhile(printed, monkeypatch, update(Signer).values(password_verifier=b"another"))
+
+    assert isinstance(refusal(printed), TooManyTries)
+    assert printed.row(select(Signer.password_verifier)) == b"another"
+    assert printed.rows(select(Transaction)) == []
+
+
 # --- wrong passwords --------------------------------------------------------------
 
 
