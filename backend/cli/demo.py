@@ -9,7 +9,7 @@ processes are stopped.
 import importlib.util
 import signal
 import time
-from datetime import datetime
+from itertools import count
 from pathlib import Path
 from typing import Final, Literal
 
@@ -63,6 +63,7 @@ def demo(*, verbose: bool, folder: Path, lang: Literal["en", "ru"], keep_running
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     tell = Teller(demo_words(), lang, verbose=verbose)
     place = _new_folder(folder.absolute())
+    tell.begin()
     began = time.monotonic()
     with running_processes(place / "logs", cwd=CHECKOUT) as processes:
         stage = Stage(tell=tell, processes=processes, folder=place, settings=new_settings(place))
@@ -74,7 +75,10 @@ def demo(*, verbose: bool, folder: Path, lang: Literal["en", "ru"], keep_running
             ) from error
         except StepFailed as error:
             raise _failed(tell, error.message) from error
-        tell_end(stage, end, seconds=time.monotonic() - began, runs=keep_running)
+        took = time.monotonic() - began
+        if not keep_running:
+            processes.stop()
+        tell_end(stage, end, seconds=took, runs=keep_running)
         if keep_running:
             _keep_running(tell, processes)
 
@@ -123,14 +127,15 @@ def _check_checkout() -> None:
 
 
 def _new_folder(folder: Path) -> Path:
-    """Make this run's own folder."""
-    place = folder / f"{datetime.now().astimezone():%Y%m%d-%H%M%S}"
+    """Make this run's own folder: the next number that is free."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        taken = {each.name for each in folder.iterdir()}
+        place = folder / next(str(run) for run in count(1) if str(run) not in taken)
         place.mkdir(mode=0o700)
         (place / "logs").mkdir()
     except OSError as error:
-        raise StepFailed(f"no folder can be made at {place}: {error.strerror}") from error
+        raise StepFailed(f"no folder can be made in {folder}: {error.strerror}") from error
     return place
 
 

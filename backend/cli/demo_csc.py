@@ -34,7 +34,6 @@ class Token(msgspec.Struct, frozen=True):
 class Certificate(msgspec.Struct, frozen=True):
     """What CSC tells of a certificate, as far as it is read here."""
 
-    subject: str = msgspec.field(name="subjectDN")
     valid_to: str = msgspec.field(name="validTo")
 
 
@@ -62,7 +61,6 @@ def tell_certificate(stage: Stage, client: Client, *, login: str) -> None:
     with tell.working(words.issuing):
         certificate = _certificate(stage, client, login=login)
     ends_at = datetime.strptime(certificate.valid_to, GENERALIZED).astimezone(UTC)
-    tell.fact(words.labels.certificate, certificate.subject)
     tell.succeed(words.issued, day=date_text(ends_at.date(), tell.lang))
 
 

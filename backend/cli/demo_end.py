@@ -70,7 +70,7 @@ def curl_lines(stage: Stage, end: End) -> tuple[str, str, str]:
     sign_in = f"curl -s -K {secret} -d grant_type=client_credentials {server}/oauth2/token"
     return (
         f"TOKEN=$({sign_in} | {TAKE_TOKEN})",
-        _call(f"{server}/csc/v2/credentials/list", {"userID": end.login, "credentialInfo": True}),
+        _call(f"{server}/csc/v2/credentials/list", {"userID": end.login}),
         _call(f"{server}/csc/v2/credentials/authorize", asked),
     )
 

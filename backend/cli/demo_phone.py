@@ -126,7 +126,7 @@ def wake_and_approve(stage: Stage, sleeping: SleepingPhone, delivered: Delivered
     tell.line(words.encrypted, count=str(len(content)), bytes=content[-16:].hex(" "))
     told = decrypt(sleeping.subscription, content).notification
     sleeping.service.acknowledge(sleeping.subscription, delivered)
-    tell.screen(words.screens.notification, [told.title], [told.body])
+    tell.screen(words.screens.notification, [told.title, told.body])
     tell.line(words.decrypted)
     show_and_approve(tell, sleeping.phone, sleeping.phone.show(told.data.id))
     return told.data.id

@@ -16,7 +16,7 @@ import msgspec
 from backend.cli.demo_installation import Client, Stage, shown
 from backend.cli.demo_phone import SleepingPhone
 from backend.cli.demo_processes import Process, StepFailed
-from backend.cli.demo_telling import Teller, address, body
+from backend.cli.demo_telling import Teller, address
 from backend.virtual_phone.push import Delivered
 
 SECRET_NAME: Final = "RELYING_PARTY_SECRET"  # noqa: S105  # the name of the variable
@@ -37,11 +37,16 @@ class Asking:
 
     def tell_messages(self) -> None:
         """Tell of the messages that were not told of yet."""
-        messages = [event for event in self._events() if event["event"] == "message"]
-        for message in messages[self._told :]:
-            self._tell.wire(f"→ POST {address(message['url'])} {body(message['sent'].encode())}")
-            self._tell.wire(f"← {message['status']} {body(message['received'].encode())}")
-        self._told = len(messages)
+        events = list(self._events())
+        for event in events[self._told :]:
+            if event["event"] == "sent":
+                line = f"→ {event['method']} {address(event['url'])}"
+            elif event["event"] == "received":
+                line = f"← {event['status']}"
+            else:
+                continue
+            self._tell.wire(line, event["body"].encode())
+        self._told = len(events)
 
     def signed_file(self) -> Path:
         """Wait until it has written the signed PDF.
@@ -107,6 +112,7 @@ def _start(stage: Stage, client: Client, *, login: str) -> Process:
     command += ["--service", stage.authorization_server, "--client-id", client.client_id]
     command += ["--signer", login, "--folder", stage.folder]
     command += ["--transaction", msgspec.json.encode(payment(stage.tell)).decode()]
+    command += ["--messages"] if stage.tell.verbose else []
     secret = {SECRET_NAME: client.client_secret}
     return stage.processes.start("relying party", command, settings=secret)
 

@@ -24,8 +24,9 @@ from backend.virtual_phone.transport import Http, Request, Response
 WIDTH: Final = 76
 MARGIN: Final = "    "
 LABEL_COLUMNS: Final = 22
-LONGEST_STRING: Final = 32
-LONGEST_BODY: Final = 600
+ID_CHARACTERS: Final = 36
+BEGIN_CHARACTERS: Final = 16
+LONGEST_BODY: Final = 400
 SECRET: Final = frozenset(
     {"SAD", "access_token", "auth", "code", "handle", "new_password", "password", "ticket"}
 )
@@ -42,6 +43,12 @@ class Teller:
         self.verbose = verbose
         self.steps = 0
         self._is_line_open = False
+
+    def begin(self) -> None:
+        """Tell what it is about."""
+        self._echo(click.style(self.say(self.words.title), bold=True))
+        for words in (self.words.nothing_acted, self.words.other_language):
+            self._echo(self.say(words))
 
     def say(self, words: Words, **values: str) -> str:
         """Give words in the story's language."""
@@ -103,9 +110,10 @@ class Teller:
         click.echo(took if self._is_line_open else f"{MARGIN}… {took}")
         self._is_line_open = False
 
-    def wire(self, line: str) -> None:
+    def wire(self, begin: str, content: bytes | None) -> None:
         """Tell of a message, if messages are wanted."""
         if self.verbose:
+            line = f"{begin} {body(content)}".rstrip()
             self._echo(click.style(f"{MARGIN}{visible(line)}", fg="cyan"))
 
     def _echo(self, text: str) -> None:
@@ -129,39 +137,42 @@ class ToldHttp:
 
     def send(self, request: Request, *, timeout_seconds: float) -> Response:
         """Carry one request, and tell of it and of its answer."""
-        self._tell.wire(f"→ {request.method} {address(request.url)} {body(request.body)}")
+        self._tell.wire(f"→ {request.method} {address(request.url)}", request.body)
         answer = self._http.send(request, timeout_seconds=timeout_seconds)
-        self._tell.wire(f"← {answer.status} {body(answer.body)}")
+        self._tell.wire(f"← {answer.status}", answer.body)
         return answer
 
 
 def address(url: str) -> str:
     """Give an address with its long parts cut: an inbox's last part is a secret."""
     parts = urlsplit(url)
-    path = "/".join(cut(part, longest=36) for part in parts.path.split("/"))
-    return f"{parts.scheme}://{parts.netloc}{path}" + (f"?{parts.query}" if parts.query else "")
+    path = "/".join(cut(part) for part in parts.path.split("/"))
+    query = f"?{cut(parts.query)}" if parts.query else ""
+    return f"{parts.scheme}://{parts.netloc}{path}{query}"
 
 
 def body(content: bytes | None) -> str:
-    """Give a body in one line: JSON without secrets and long strings, else its length."""
+    """Give a body in one line: JSON without secrets and long strings, else only its length."""
     if not content:
         return ""
     try:
         members = json.loads(content)
     except ValueError:
-        return f"({len(content)} bytes: {content[:12].hex(' ')} …)"
-    return cut(json.dumps(_shortened(members), ensure_ascii=False), longest=LONGEST_BODY)
+        return f"({len(content)} bytes)"
+    told = json.dumps(_shortened(members), ensure_ascii=False)
+    return told if len(told) <= LONGEST_BODY else f"{told[:LONGEST_BODY]}…"
 
 
-def cut(text: str, *, longest: int = LONGEST_STRING) -> str:
-    """Give the begin of a long text."""
-    return text if len(text) <= longest else f"{text[: longest - 4]}…"
+def cut(text: str) -> str:
+    """Give a text, or the begin of one that is longer than an id."""
+    return text if len(text) <= ID_CHARACTERS else f"{text[:BEGIN_CHARACTERS]}…"
 
 
 def _shortened(value: object) -> object:
     if isinstance(value, dict):
         return {
-            name: "•••" if name in SECRET else _shortened(member) for name, member in value.items()
+            name: "•••" if name in SECRET and isinstance(member, str) else _shortened(member)
+            for name, member in value.items()
         }
     if isinstance(value, list):
         return [_shortened(member) for member in value]

@@ -49,7 +49,6 @@ class Labels(_Words, frozen=True, kw_only=True):
 
     address: Words
     app_address: Words
-    certificate: Words
     client_id: Words
     folder: Words
     logs: Words

@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import aiohttp
@@ -135,10 +136,39 @@ class Http:
         return body
 
 
-async def sign(account: Account, wish: Wish, news: News | None = None) -> list[bytes]:
+def told_messages(news: News) -> aiohttp.TraceConfig:
+    """Tells of each message on the wire, secrets and all; of pyHanko's own too."""
+    trace = aiohttp.TraceConfig()
+
+    async def sent(
+        _session: object, _context: object, part: aiohttp.TraceRequestChunkSentParams
+    ) -> None:
+        if part.chunk:
+            news("sent", method=part.method, url=str(part.url), body=part.chunk.decode())
+
+    async def answered(
+        _session: object, context: SimpleNamespace, end: aiohttp.TraceRequestEndParams
+    ) -> None:
+        context.status = end.response.status
+
+    async def received(
+        _session: object, context: SimpleNamespace, part: aiohttp.TraceResponseChunkReceivedParams
+    ) -> None:
+        news("received", status=context.status, body=part.chunk.decode())
+
+    trace.on_request_chunk_sent.append(sent)
+    trace.on_request_end.append(answered)
+    trace.on_response_chunk_received.append(received)
+    return trace
+
+
+async def sign(
+    account: Account, wish: Wish, news: News | None = None, *, messages: bool = False
+) -> list[bytes]:
     """Have documents signed under one approval; gives them in their order."""
     news = news or News()
-    async with aiohttp.ClientSession() as session:
+    traces = [told_messages(news)] if messages else []
+    async with aiohttp.ClientSession(trace_configs=traces) as session:
         http = Http(session, account)
         await http.sign_in()
         listed = await http.call("v1/credentials/list", {"userID": wish.login})
@@ -201,6 +231,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--signer", required=True, help="login of who is asked")
     parser.add_argument("--description", help="what the signer is told")
     parser.add_argument("--transaction", type=json.loads, help="a typed request, JSON")
+    parser.add_argument("--messages", action="store_true", help="tell of messages, secrets too")
     parser.add_argument("--folder", type=Path, required=True, help="where the PDF files go")
     given = parser.parse_args(arguments)
     account = Account(service=given.service, client_id=given.client_id, secret=os.environ[SECRET])
@@ -213,7 +244,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         labels=tuple(given.titles) if len(given.titles) == 1 else None,
     )
     news = News(lambda event: print(json.dumps(event, ensure_ascii=False, default=str), flush=True))  # noqa: T201  # it speaks to a program
-    signed = asyncio.run(sign(account, wish, news))
+    signed = asyncio.run(sign(account, wish, news, messages=given.messages))
     given.folder.mkdir(parents=True, exist_ok=True)
     for number, document in enumerate(signed, start=1):
         path = given.folder / f"signed-{number}.pdf"
