@@ -22,7 +22,7 @@ TEST_PROGRAMS := $(DEMO_PROGRAMS) openssl:openssl postgres:postgresql
 # Rooms in which each branch is tested.
 WHOLLY_COVERED := backend/sam/*,backend/signing/*,backend/protocol/*
 
-.PHONY: help demo serve test lint coverage lock
+.PHONY: help demo serve test bench lint coverage lock
 
 help: ## Say what can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
@@ -41,6 +41,9 @@ test: lint $(DONE)/test-programs ## Check the form of the code, then run all tes
 	@rm -f .coverage .coverage.*
 	@$(BIN)/python -m pytest --cov --cov-report= --quiet
 	@$(BIN)/coverage report --include='$(WHOLLY_COVERED)' --fail-under=100
+
+bench: $(DONE)/development ## Measure whole flows on the embedded default; figures in var/bench.json
+	@$(BIN)/python -m tests.bench
 
 lint: $(DONE)/development ## Check form, types and the direction of imports
 	@echo "ruff"
