@@ -60,7 +60,8 @@ def demo(*, verbose: bool, folder: Path, lang: Literal["en", "ru"], keep_running
     """Show a whole signature, from the envelope to the PDF, with real parts."""
     _check_checkout()
     check_programs()
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.default_int_handler)
     tell = Teller(demo_words(), lang, verbose=verbose)
     place = _new_folder(folder.absolute())
     tell.begin()

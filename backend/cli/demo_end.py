@@ -42,12 +42,9 @@ def tell_end(stage: Stage, end: End, *, seconds: float, runs: bool) -> None:
     tell.fact(words.labels.logs, shown(stage.folder / "logs"))
     tell.fact(words.labels.client_id, end.client_id)
     click.echo()
-    if runs:
-        tell.line(words.go_on)
-    else:
-        tell.line(words.start_again)
-        tell.command(f"{quote(shown(stage.wrapper))} serve")
-        tell.line(words.then_ask)
+    tell.line(words.start_later if runs else words.start_again)
+    tell.command(f"{quote(shown(stage.wrapper))} serve")
+    tell.line(words.then_ask)
     for command in curl_lines(stage, end):
         tell.command(command)
     tell.line(words.then_answer)

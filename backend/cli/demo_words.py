@@ -117,9 +117,9 @@ class DemoWords(_Words, frozen=True, kw_only=True):
     valid: Words
 
     took: Words
-    go_on: Words
     keeps_running: Words
     start_again: Words
+    start_later: Words
     then_ask: Words
     then_answer: Words
 
