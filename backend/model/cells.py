@@ -3,7 +3,7 @@
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, ForeignKey
+from sqlalchemy import CheckConstraint, ForeignKey, Index, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from backend.model.base import Base
@@ -13,6 +13,14 @@ class Cell(Base):
     """A signer's key: wrapped by the HSM, encrypted again under the cell's secret."""
 
     __tablename__ = "cells"
+    __table_args__ = (
+        Index(
+            "ix_cells_uncertified",
+            "created_at",
+            sqlite_where=text("certificate IS NULL"),
+            postgresql_where=text("certificate IS NULL"),
+        ),
+    )
 
     id: Mapped[UUID] = mapped_column(primary_key=True)
     signer_id: Mapped[UUID] = mapped_column(ForeignKey("signers.id"), index=True)

@@ -81,6 +81,14 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_cells")),
     )
     op.create_index(op.f("ix_cells_signer_id"), "cells", ["signer_id"], unique=False)
+    op.create_index(
+        "ix_cells_uncertified",
+        "cells",
+        ["created_at"],
+        unique=False,
+        sqlite_where=sa.text("certificate IS NULL"),
+        postgresql_where=sa.text("certificate IS NULL"),
+    )
     op.create_table(
         "freezes",
         sa.Column("id", sa.Uuid(), nullable=False),
