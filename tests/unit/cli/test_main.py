@@ -3,10 +3,10 @@
 import json
 import subprocess
 import sys
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+from click.shell_completion import ShellComplete
 from click.testing import CliRunner, Result
 from sqlalchemy import text
 
@@ -28,7 +28,7 @@ def test_help_names_every_command_and_loads_none() -> None:
     assert output.splitlines()[-1] == str(["backend.cli", "backend.errors", "backend.cli.main"])
 
 
-@pytest.mark.parametrize("name", [name for name in COMMANDS if find_spec(COMMANDS[name].module)])
+@pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_has_its_help(name: str) -> None:
     result = CliRunner().invoke(main, [name, "--help"])
 
@@ -41,6 +41,13 @@ def test_a_command_that_there_is_not_is_named() -> None:
 
     assert result.exit_code == 2
     assert "No such command 'sign'" in result.output
+
+
+def test_the_shell_completes_a_command() -> None:
+    completion = ShellComplete(main, {}, "cellkey", "_CELLKEY_COMPLETE")
+    completed = [item.value for item in completion.get_completions([], "s")]
+
+    assert completed == ["serve", "sam", "signer"]
 
 
 def test_an_error_of_ours_is_one_line_and_exit_code_1() -> None:
