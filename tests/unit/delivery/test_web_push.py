@@ -243,16 +243,16 @@ GOOD = PhoneKeys()
 @pytest.mark.parametrize(
     ("p256dh", "auth"),
     [
-        ("", GOOD.auth_text),
-        (GOOD.p256dh_text, ""),
-        (GOOD.p256dh_text + "=", GOOD.auth_text),
-        (GOOD.p256dh_text, b64u(b"x" * 15)),
-        (GOOD.p256dh_text, b64u(b"x" * 17)),
-        (b64u(b"\x04" + b"\x01" * 64), GOOD.auth_text),
-        (b64u(b"\x02" + b"\x01" * 32), GOOD.auth_text),
-        ("not base64!", GOOD.auth_text),
-        ("ю" * 87, GOOD.auth_text),
-        ("A" * 100_000, GOOD.auth_text),
+        pytest.param("", GOOD.auth_text, id="no point"),
+        pytest.param(GOOD.p256dh_text, "", id="no secret"),
+        pytest.param(GOOD.p256dh_text + "=", GOOD.auth_text, id="padded"),
+        pytest.param(GOOD.p256dh_text, b64u(b"x" * 15), id="secret too short"),
+        pytest.param(GOOD.p256dh_text, b64u(b"x" * 17), id="secret too long"),
+        pytest.param(b64u(b"\x04" + b"\x01" * 64), GOOD.auth_text, id="not on the curve"),
+        pytest.param(b64u(b"\x02" + b"\x01" * 32), GOOD.auth_text, id="compressed"),
+        pytest.param("not base64!", GOOD.auth_text, id="not base64"),
+        pytest.param("ю" * 87, GOOD.auth_text, id="not ASCII"),
+        pytest.param("A" * 100_000, GOOD.auth_text, id="huge"),
     ],
 )
 def test_keys_that_nothing_can_be_encrypted_to_are_refused(p256dh: str, auth: str) -> None:

@@ -213,6 +213,7 @@ def test_a_point_that_is_not_on_the_curve_is_refused() -> None:
         ),
         jose.key_bytes(ec.generate_private_key(ec.SECP384R1())),
     ],
+    ids=["empty", "no key", "Ed25519", "P-384"],
 )
 def test_a_kept_key_of_another_kind_is_said_to_be_unusable(data: bytes) -> None:
     with pytest.raises(StateUnusable):
