@@ -160,7 +160,9 @@ def _decode(_kind: type[object], value: object) -> Path:
 
 def _check(settings: Settings) -> None:
     """Check what no single value can tell."""
-    if settings.hsm is HsmKind.PKCS11 and not (settings.pkcs11_module and settings.pkcs11_pin_file):
+    has_token = settings.pkcs11_module and settings.pkcs11_pin_file
+    opens_token = settings.hsm is HsmKind.PKCS11 and settings.sam_socket is None
+    if opens_token and not has_token:
         raise SettingsInvalid(
             "CELLKEY_HSM=pkcs11 needs CELLKEY_PKCS11_MODULE and CELLKEY_PKCS11_PIN_FILE"
         )

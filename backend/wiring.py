@@ -156,6 +156,7 @@ FIELDS = frozenset(
         "state",
         "status",
         "transaction_id",
+        "uid",
     }
 )
 """What ``extra`` may carry into a log line. Ids and states; no names, numbers, keys or codes."""

@@ -164,7 +164,7 @@ def _keep_or_write_root_certificate(settings: Settings, opened: Hsm) -> None:
 
 def _write(path: Path, content: bytes) -> None:
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         files.replace(path, content)
     except OSError as error:
         raise SettingsInvalid(f"{path} cannot be written: {error.strerror}") from error

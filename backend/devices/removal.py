@@ -1,7 +1,7 @@
 """A phone is removed: from the request on it is refused; the record follows (T-37, R-045).
 
-No SAM here. :func:`backend.devices.enrolment.disenrol` makes the record's next epoch; the clerk
-finds what is asked by :func:`asked_removals`.
+No SAM here. :func:`backend.devices.enrolment.removal.remove` makes the record's next epoch; the
+clerk finds what is asked by :func:`asked_removals`.
 """
 
 import logging

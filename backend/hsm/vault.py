@@ -58,7 +58,9 @@ class Vault:
         if (path / _file_of(SigningServiceKey.RECORDS)).exists():
             raise AlreadyThere(f"the vault {path} has its keys already")
         with _unavailable_if_it_fails(path):
-            path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            # mkdir gives parents the default mode, and the database will lie beside the vault.
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            path.mkdir(mode=0o700, exist_ok=True)
             path.chmod(0o700)
             _create_once(path / "kw-1.key", secrets.token_bytes(_KW_BYTES))
             _create_once(path / _KP_FILE, secrets.token_bytes(_KP_BYTES))

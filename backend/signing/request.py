@@ -35,8 +35,11 @@ from backend.settings import Settings
 from backend.signing.askable import language, needs_certificate, read_cell
 from backend.signing.authorization import csc_sad_of
 from backend.signing.hashes import check_hashes
+from backend.summary.text import Language
 
 HANDLE_BYTES: Final = 32
+NUMBERED: Final[dict[Language, str]] = {"ru": "Документ", "en": "Document"}
+"""How documents are called that the relying party did not name."""
 AUTHORITY: Final = "authority"
 """Id, in an ask's ``rp``, of the authority itself."""
 
@@ -105,14 +108,15 @@ def request_signatures(
         raise NotFound("no such credential")
     if cell.certificate_expires_at <= now:
         raise RequestRefused("the certificate has expired")
+    lang = order.lang or language(cell.lang)
     exp = int(now.timestamp()) + settings.transaction_seconds
     ask = OpenTransaction(
         record=cell.record,
         kind="sign",
         rp=AskingParty(id=order.relying_party.client_id, name=order.relying_party.name),
-        lang=order.lang or language(cell.lang),
+        lang=lang,
         fields=_fields(order),
-        items=_items(order),
+        items=_items(order, lang=lang),
         hash_alg=order.hash_alg,
         exp=exp,
         use_by=exp + settings.use_seconds,
@@ -142,14 +146,18 @@ def _fields(order: SignatureOrder) -> dict[str, Any]:
     return order.fields
 
 
-def _items(order: SignatureOrder) -> tuple[RequestedItem, ...]:
-    labels = order.labels or tuple(str(number) for number in range(1, len(order.hashes) + 1))
+def _items(order: SignatureOrder, *, lang: Language) -> tuple[RequestedItem, ...]:
+    labels = order.labels or _numbered(len(order.hashes), NUMBERED[lang])
     if len(labels) != len(order.hashes):
         raise RequestRefused("one label for each hash")
     return tuple(
         RequestedItem(label=label, hash=wanted)
         for label, wanted in zip(labels, order.hashes, strict=True)
     )
+
+
+def _numbered(count: int, word: str) -> tuple[str, ...]:
+    return tuple(f"{word} {number}" for number in range(1, count + 1))
 
 
 # --- by the authority -----------------------------------------------------------

@@ -94,6 +94,14 @@ def test_an_hsm_needs_its_module_and_its_pin(missing: str) -> None:
         read_settings({name: value for name, value in PKCS11.items() if name != missing})
 
 
+def test_where_the_sam_has_its_socket_only_its_own_process_names_the_token() -> None:
+    production = {"CELLKEY_ENVIRONMENT": "production", "CELLKEY_HSM": "pkcs11"}
+
+    settings = read_settings(production | {"CELLKEY_SAM_SOCKET": "/run/cellkey/sam.sock"})
+
+    assert settings.pkcs11_pin_file is None
+
+
 @pytest.mark.parametrize("name", ["AUTHORIZATION_SERVER_URL", "MOBILE_API_URL", "APP_URL"])
 @pytest.mark.parametrize(
     "url", ["http://sign.example.org", "http://10.0.0.1", "sign.example.org", "ftp://localhost", ""]

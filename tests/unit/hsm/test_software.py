@@ -113,7 +113,7 @@ def test_an_interrupted_initialisation_is_finished_and_keeps_what_was_made(path:
 
 def test_a_place_where_nothing_can_be_written_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
-    with pytest.raises(HsmUnavailable, match="Not a directory"):
+    with pytest.raises(HsmUnavailable, match="File exists"):
         SoftwareHsm.initialise(tmp_path / "file" / "vault")
 
 
@@ -301,3 +301,10 @@ def test_many_threads_make_and_destroy_hours(path: Path) -> None:
     for thread in threads:
         thread.join()
     assert {file.name for file in path.iterdir()} == FILES
+
+
+def test_the_folder_above_the_vault_is_the_owners_alone(tmp_path: Path) -> None:
+    """The database lies beside the vault, with names and numbers in it."""
+    SoftwareHsm.initialise(tmp_path / "var" / "vault")
+
+    assert (tmp_path / "var").stat().st_mode & 0o777 == 0o700
