@@ -1,8 +1,10 @@
 from datetime import UTC, datetime
 from uuid import UUID
 
+import click
 import msgspec
 import pytest
+import segno
 
 from backend.cli.envelope_paper import WIDTH, paper, qr_code
 from backend.devices.envelope import Envelope
@@ -39,13 +41,28 @@ def test_the_paper_speaks_the_signers_language(lang: str, words: str) -> None:
 def test_the_paper_is_no_wider_than_a_page(lang: str) -> None:
     printed = paper(msgspec.structs.replace(ENVELOPE, lang=lang))
 
-    assert max(len(line) for line in printed.splitlines()) <= WIDTH
+    assert max(len(line) for line in click.unstyle(printed).splitlines()) <= WIDTH
 
 
 def test_a_qr_code_has_its_quiet_zone() -> None:
     """ISO/IEC 18004: four modules on each side; two rows of modules are one of characters."""
-    rows = qr_code(ENVELOPE.qr2).splitlines()
+    rows = click.unstyle(qr_code(ENVELOPE.qr2)).splitlines()
 
     assert len({len(row) for row in rows}) == 1
-    assert all(set(row) == {"█"} for row in rows[:2])
-    assert all(row.startswith("████") and row.endswith("████") for row in rows[2:-2])
+    assert all(set(row) == {" "} for row in rows[:2] + rows[-2:])
+    assert all(row.startswith("    ") and row.endswith("    ") for row in rows[2:-2])
+
+
+def test_a_qr_code_is_black_on_white_also_where_the_terminal_is_black() -> None:
+    rows = qr_code(ENVELOPE.qr2).splitlines()
+
+    assert all(row.startswith("\x1b[30m\x1b[107m") and row.endswith("\x1b[0m") for row in rows)
+
+
+def test_a_qr_code_is_drawn_module_by_module() -> None:
+    drawn = click.unstyle(qr_code(ENVELOPE.qr2)).splitlines()
+    modules = [[character in half for character in row] for row in drawn for half in ("▀█", "▄█")]
+
+    wanted = segno.make_qr(ENVELOPE.qr2, error="m").matrix_iter(border=4)
+    assert modules[:-1] == [[bool(module) for module in row] for row in wanted]
+    assert not any(modules[-1])

@@ -69,10 +69,10 @@ def test_registering_prints_the_envelope_once(cellkey: Cellkey) -> None:
 
     assert "Иванова Анна Петровна" in printed
     assert "a.ivanova" in printed
-    assert printed.count("▄▄▄▄▄") >= 6
+    assert printed.count("▀▀▀▀▀") >= 6
     for command in ("show", "list"):
         again = cellkey(command, *(["a.ivanova"] if command == "show" else []))
-        assert "▄▄▄▄▄" not in again
+        assert "▀▀▀▀▀" not in again
 
 
 def test_a_program_gets_the_envelope_as_json(cellkey: Cellkey) -> None:
