@@ -82,16 +82,7 @@ def register_signer_with_cell(
         SummaryRefused: the name could not be shown to the signer.
     """
     check_applicant(applicant)
-    signer = Signer(
-        id=uuid4(),
-        login=plain_login(applicant.login) if applicant.login else make_login(),
-        name=written_name(applicant.name),
-        subject=subject_der(applicant.name),
-        number=applicant.number,
-        lang=applicant.lang,
-        registered_by=operator,
-        registered_at=now,
-    )
+    signer = _new_signer(applicant, operator=operator, now=now)
     made, first_password = _make_cell(signer, cells, algorithm=algorithm, settings=settings)
     try:
         session.add(signer)
@@ -112,6 +103,19 @@ def register_signer_with_cell(
     log.info("signer registered", extra={"signer_id": signer.id, "operator": operator})
     return _printed(
         signer, made.envelope.secret, first_password, pairing=pairing, settings=settings
+    )
+
+
+def _new_signer(applicant: Applicant, *, operator: str, now: datetime) -> Signer:
+    return Signer(
+        id=uuid4(),
+        login=plain_login(applicant.login) if applicant.login else make_login(),
+        name=written_name(applicant.name),
+        subject=subject_der(applicant.name),
+        number=applicant.number,
+        lang=applicant.lang,
+        registered_by=operator,
+        registered_at=now,
     )
 
 
@@ -212,13 +216,7 @@ def _keep(
         )
     )
     session.flush()
-    locks = {("envelope", made.envelope.pairing.bytes): made.envelope.lock}
-    if made.password:
-        locks["password", signer.id.bytes] = made.password.lock
-    session.add_all(
-        Lock(cell_id=made.cell, kind=kind, key_id=key_id, lock=lock, created_at=now)
-        for (kind, key_id), lock in locks.items()
-    )
+    _keep_locks(session, signer, made, now=now)
     session.add(Record(cell_id=made.cell, epoch=1, record=made.record, created_at=now))
     pairing = Pairing(
         id=made.envelope.pairing,
@@ -233,6 +231,16 @@ def _keep(
     )
     session.add(pairing)
     return pairing
+
+
+def _keep_locks(session: Session, signer: Signer, made: MadeCell, *, now: datetime) -> None:
+    locks = {("envelope", made.envelope.pairing.bytes): made.envelope.lock}
+    if made.password:
+        locks["password", signer.id.bytes] = made.password.lock
+    session.add_all(
+        Lock(cell_id=made.cell, kind=kind, key_id=key_id, lock=lock, created_at=now)
+        for (kind, key_id), lock in locks.items()
+    )
 
 
 def _printed(

@@ -27,6 +27,7 @@ from backend.protocol.encoding import secret_bytes
 from backend.protocol.public_keys import PublicKeys
 from backend.protocol.sms import open_sms
 from backend.settings import Settings
+from backend.signers.freeze import freeze
 from backend.signers.registration import Applicant, PersonName
 from backend.virtual_phone import answers
 from tests.world.clock import SettableClock
@@ -141,6 +142,11 @@ class Counter:
             return confirm_by_code(
                 session, self.world.sam, ticket=self.ticket, code=code, now=self.clock()
             )
+
+    def freeze(self, *, by: str = "desk") -> None:
+        """Lock the signer's access."""
+        with self.session_factory() as session:
+            freeze(session, signer=self.signer, by=by, now=self.clock())
 
     # --- what people see ------------------------------------------------------
 
@@ -263,5 +269,7 @@ def put(counter: Counter, stage: Stage) -> Counter:
             if stage.rows[table.name]:
                 session.execute(insert(table), stage.rows[table.name])
         session.commit()
-    counter.envelope, counter.ticket, counter.phone = stage.envelope, stage.ticket, stage.phone
+    counter.envelope, counter.ticket = stage.envelope, stage.ticket
+    # A phone of its own: a test that gives it a passkey must not give it to all.
+    counter.phone = PaperPhone(keys=stage.phone.keys)
     return counter

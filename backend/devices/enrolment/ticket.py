@@ -230,7 +230,22 @@ def _begin(
         ask=opened.ask,
     )
     _keep_password(session, envelope, proven)
-    ticket = token_urlsafe(TICKET_BYTES)
+    ticket = _give_ticket(session, envelope, transaction=opened.id, proof=proof, now=now)
+    session.commit()
+    log.info("pairing begun", extra={"pairing_id": envelope.pairing, "signer_id": envelope.signer})
+    return ticket
+
+
+def _give_ticket(
+    session: Session,
+    envelope: PrintedEnvelope,
+    *,
+    transaction: UUID,
+    proof: str | None,
+    now: datetime,
+) -> Ticket:
+    """Write a new ticket in place of the one before."""
+    ticket, expires_at = token_urlsafe(TICKET_BYTES), _end(now)
     begun = session.execute(
         update(Pairing)
         .where(
@@ -242,8 +257,8 @@ def _begin(
         .values(
             state=PairingState.PRINTED,
             ticket_hash=ticket_hash(ticket),
-            ticket_expires_at=_end(now),
-            transaction_id=opened.id,
+            ticket_expires_at=expires_at,
+            transaction_id=transaction,
             password_proof=proof,
             codes_sent=0,
             code_tries=0,
@@ -254,9 +269,7 @@ def _begin(
     if begun is None:
         session.rollback()
         raise PairingOver("the envelope is used, or its pairing is frozen")
-    session.commit()
-    log.info("pairing begun", extra={"pairing_id": envelope.pairing, "signer_id": envelope.signer})
-    return Ticket(ticket=ticket, expires_at=_end(now))
+    return Ticket(ticket=ticket, expires_at=expires_at)
 
 
 def _keep_password(session: Session, envelope: PrintedEnvelope, proven: _Proven) -> None:

@@ -3,14 +3,19 @@
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from uuid import UUID
 
+import msgspec
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
 from sqlalchemy.orm import Session, sessionmaker
 
 from backend.hsm.protocol import Hsm
 from backend.wiring import make_engine, make_session_factory
 from tests.world.clock import SettableClock
-from tests.world.counter import Counter, Stage, put, settings_for, take
+from tests.world.counter import APPLICANT, Counter, Stage, put, settings_for, take
+from tests.world.first_approval import ask, issue, say_yes
 from tests.world.sam import open_sam_world, software_hsm
 
 
@@ -70,6 +75,32 @@ def enrolled(counter: Counter, stages: dict[str, Stage]) -> Counter:
 def paired(counter: Counter, stages: dict[str, Stage]) -> Counter:
     """The phone is paired; there is no certificate yet."""
     return put(counter, stages["paired"])
+
+
+@pytest.fixture
+def approved(paired: Counter) -> tuple[Counter, UUID]:
+    """The signer said yes to the name in the certificate."""
+    root = x509.load_der_x509_certificate(paired.world.root)
+    paired.settings.root_certificate_path.write_bytes(root.public_bytes(Encoding.PEM))
+    transaction = ask(paired)
+    say_yes(paired, transaction)
+    return paired, transaction
+
+
+@pytest.fixture
+def certified(approved: tuple[Counter, UUID]) -> Counter:
+    """The certificate is issued."""
+    counter, transaction = approved
+    issue(counter, transaction)
+    return counter
+
+
+@pytest.fixture
+def waiting(counter: Counter) -> tuple[Counter, str]:
+    """A signer without a number, whose phone waits for an operator; and its 12 characters."""
+    counter.register(msgspec.structs.replace(APPLICANT, number=None))
+    counter.sign_in()
+    return counter, counter.present(*counter.enrolment()).twelve
 
 
 def new_counter(

@@ -28,7 +28,6 @@ from backend.protocol.encoding import secret_bytes, sha256
 from backend.protocol.locks import pairing_id
 from backend.sam.client import SamClient
 from backend.settings import Environment
-from backend.signers.freeze import freeze
 from backend.signers.registration import OrganizationName
 from tests.world.counter import APPLICANT, NUMBER, OTHER_OPERATOR, PRINTER, Counter
 
@@ -249,8 +248,7 @@ def test_a_phone_that_is_confirmed_while_an_envelope_is_made_stays(
 
 
 def test_a_frozen_signer_gets_no_envelope(printed: Counter) -> None:
-    with printed.session_factory() as session:
-        freeze(session, signer=printed.signer, by=PRINTER, now=printed.clock())
+    printed.freeze()
 
     with pytest.raises(SignerFrozen):
         reprint(printed)

@@ -1,21 +1,18 @@
-"""Pairing, step 2: a phone presents its keys; on both databases, no SAM in the code under test."""
+"""Pairing, step 2: a phone presents its keys; on both databases, without the SAM."""
 
-from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import msgspec
 import pytest
-from sqlalchemy import Engine, delete, event, func, select, update
+from sqlalchemy import delete, select, update
 
 from backend.algorithms import KeyAlgorithm
 from backend.devices.envelope import standard_policy
 from backend.devices.pairing import PairingView, pairing_view
 from backend.errors import (
-    CellkeyError,
     EnrolmentRefused,
     MalformedMessage,
     PairingConflict,
-    PairingOver,
     SignerFrozen,
     Unauthenticated,
 )
@@ -23,7 +20,6 @@ from backend.model.tables import Device, Enrolment, Lock, Pairing, Record, Trans
 from backend.protocol.enrolment import twelve_characters
 from backend.sam.cells import MakeCell
 from backend.settings import Environment
-from backend.signers.freeze import freeze
 from tests.world.counter import Counter
 from tests.world.paper_phone import PaperPhone, read
 from tests.world.sam import ORIGIN
@@ -41,7 +37,7 @@ def state(counter: Counter) -> str:
     return found
 
 
-# --- what the phone is given ------------------------------------------------------
+# --- what the phone is given ---------------------------------------------------
 
 
 def test_the_phone_is_given_ask_lock_and_what_confirms_it(begun: Counter) -> None:
@@ -93,7 +89,7 @@ def test_a_ticket_is_over_with_its_quarter_of_an_hour(begun: Counter) -> None:
 
 def test_a_frozen_signer_is_shown_nothing(begun: Counter) -> None:
     """R-048."""
-    freeze_signer(begun)
+    begun.freeze()
 
     with pytest.raises(SignerFrozen):
         shown(begun)
@@ -107,7 +103,7 @@ def test_a_planted_record_is_not_believed(begun: Counter) -> None:
         shown(begun)
 
 
-# --- what the phone sends ---------------------------------------------------------
+# --- what the phone sends ------------------------------------------------------
 
 
 def test_a_phone_presents_itself_and_is_told_its_twelve_characters(begun: Counter) -> None:
@@ -159,122 +155,7 @@ def test_the_same_keys_in_other_bytes_are_refused_and_the_first_stands(begun: Co
     assert begun.row(select(Enrolment.enrolment)) == enrolment
 
 
-# --- another phone ----------------------------------------------------------------
-
-
-def test_a_second_phone_with_the_same_envelope_freezes_the_pairing(
-    enrolled: Counter, caplog: pytest.LogCaptureFixture
-) -> None:
-    """T-02: pair twice, the second is refused, nobody is believed, and it is reported."""
-    code = enrolled.send_code()
-    with pytest.raises(PairingConflict):
-        enrolled.present(*enrolled.enrolment(PaperPhone()))
-
-    assert state(enrolled) == "frozen"
-    assert enrolled.row(select(Enrolment.sealed)) is None
-    assert "two phones used one envelope" in caplog.text
-    with pytest.raises(PairingOver):
-        enrolled.confirm(code)
-    assert enrolled.rows(select(Device)) == []
-
-
-def test_a_frozen_pairing_takes_no_phone_any_more(enrolled: Counter) -> None:
-    enrolment, sealed = enrolled.enrolment(PaperPhone())
-    enrolled.write(update(Pairing).values(state="frozen"))
-
-    with pytest.raises(PairingOver):
-        enrolled.present(enrolment, sealed)
-
-
-def test_a_second_phone_under_a_second_ticket_freezes_the_pairing_too(enrolled: Counter) -> None:
-    """T-02: who knows envelope and password begins again while the first phone waits."""
-    enrolled.sign_in()
-    with pytest.raises(PairingConflict):
-        enrolled.present(*enrolled.enrolment(PaperPhone()))
-
-    assert state(enrolled) == "frozen"
-    assert set(enrolled.rows(select(Enrolment.sealed))) == {None}
-
-
-def test_the_same_phone_may_begin_again(enrolled: Counter) -> None:
-    """The same keys are the same use, also under a new ask."""
-    enrolled.sign_in()
-    enrolled.present(*enrolled.enrolment())
-
-    assert enrolled.confirm(enrolled.send_code()) == "confirmed"
-
-
-def test_after_the_first_ask_is_over_another_phone_may_come(enrolled: Counter) -> None:
-    """A phone that lost its keys half-way: a quarter of an hour later the envelope still works."""
-    enrolled.clock.advance(minutes=15)
-    enrolled.sign_in()
-    enrolled.present(*enrolled.enrolment(PaperPhone()))
-
-    assert enrolled.confirm(enrolled.send_code()) == "confirmed"
-
-
-def test_after_the_confirmation_another_phone_is_only_reported(
-    enrolled: Counter, caplog: pytest.LogCaptureFixture
-) -> None:
-    """The paired phone is not touched: a thief's try must not lock its owner out (T-21)."""
-    thief = enrolled.enrolment(PaperPhone())
-    enrolled.confirm(enrolled.send_code())
-    with pytest.raises(PairingConflict):
-        enrolled.present(*thief)
-
-    assert state(enrolled) == "confirmed"
-    assert "another phone used a used envelope" in caplog.text
-    with enrolled.session_factory() as session:
-        assert enrolled.authenticate(session, enrolled.proof()).kid == enrolled.phone.kid
-
-
-def test_of_two_phones_at_once_none_is_paired(begun: Counter) -> None:
-    """T-02, T-07: whichever comes second freezes, on both engines."""
-    presented = [begun.enrolment(), begun.enrolment(PaperPhone())]
-
-    def attempt(messages: tuple[str, str]) -> str:
-        try:
-            return begun.present(*messages).state
-        except CellkeyError as error:
-            return type(error).__name__
-
-    with ThreadPoolExecutor(2) as pool:
-        answers = sorted(pool.map(attempt, presented))
-
-    assert answers == ["PairingConflict", "enrolled"]
-    assert state(begun) == "frozen"
-
-
-def test_the_same_bytes_at_once_are_one_use(begun: Counter) -> None:
-    messages = begun.enrolment()
-    with ThreadPoolExecutor(4) as pool:
-        answers = list(pool.map(lambda _: begun.present(*messages), range(4)))
-
-    assert {answer.state for answer in answers} == {"enrolled"}
-    assert begun.row(select(func.count()).select_from(Enrolment)) == 1
-
-
-@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
-def test_a_phone_whose_pairing_froze_before_the_commit_is_refused(
-    begun: Counter, engine: Engine
-) -> None:
-    """SQLite locks out the other writer; on PostgreSQL it comes between look and update."""
-    messages = begun.enrolment()
-    other_writers: list[str] = ["another phone"]
-
-    def come_first(_connection: object, _cursor: object, statement: str, *_: object) -> None:
-        if statement.startswith("UPDATE pairings") and other_writers:
-            other_writers.pop()
-            begun.write(update(Pairing).values(state="frozen"))
-
-    event.listen(engine, "before_cursor_execute", come_first)
-    with pytest.raises(PairingOver):
-        begun.present(*messages)
-
-    assert begun.rows(select(Enrolment)) == []
-
-
-# --- what is not in order ---------------------------------------------------------
+# --- what is not in order ------------------------------------------------------
 
 
 def test_an_enrolment_for_another_ask_is_refused(begun: Counter) -> None:
@@ -350,7 +231,7 @@ def test_keys_that_are_paired_elsewhere_are_refused(begun: Counter) -> None:
 
 def test_a_frozen_signers_phone_is_refused(begun: Counter) -> None:
     messages = begun.enrolment()
-    freeze_signer(begun)
+    begun.freeze()
 
     with pytest.raises(SignerFrozen):
         begun.present(*messages)
@@ -370,8 +251,3 @@ def test_a_ticket_whose_ask_is_gone_is_refused(begun: Counter) -> None:
 
     with pytest.raises(Unauthenticated):
         shown(begun)
-
-
-def freeze_signer(counter: Counter) -> None:
-    with counter.session_factory() as session:
-        freeze(session, signer=counter.signer, by="desk", now=counter.clock())

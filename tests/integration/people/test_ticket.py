@@ -1,8 +1,6 @@
 """Pairing, step 1: login, first password, new password, for a ticket; on both databases."""
 
-from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -10,20 +8,17 @@ import pytest
 from argon2.low_level import hash_secret_raw
 from sqlalchemy import func, select, update
 
-from backend.devices.enrolment.ticket import MOST_TICKETS, SignIn, open_ticket
+from backend.devices.enrolment.ticket import MOST_TICKETS
 from backend.errors import (
     CellkeyError,
     PairingOver,
     PasswordUnfit,
-    SamUnavailable,
     SignerFrozen,
     TooManyTries,
     WrongPassword,
 )
 from backend.model.tables import Lock, Pairing, Signer, Transaction
 from backend.sam.cells import CheckPassword
-from backend.sam.client import SamClient
-from backend.signers.freeze import freeze
 from backend.signers.password import argon2_hash
 from tests.world.counter import NEW_PASSWORD, Counter
 
@@ -44,7 +39,7 @@ def refusal(counter: Counter, **changed: object) -> CellkeyError:
     return refused.value
 
 
-# --- the happy way ----------------------------------------------------------------
+# --- the happy way -------------------------------------------------------------
 
 
 def test_a_ticket_lasts_a_quarter_of_an_hour_and_ends_with_its_ask(printed: Counter) -> None:
@@ -107,7 +102,7 @@ def test_a_login_may_be_typed_in_capitals(printed: Counter) -> None:
     assert printed.sign_in(login="A.Ivanova ").ticket
 
 
-# --- where an answer was lost -----------------------------------------------------
+# --- where an answer was lost --------------------------------------------------
 
 
 def test_the_same_body_is_accepted_again(begun: Counter) -> None:
@@ -152,7 +147,7 @@ def test_an_envelope_begins_only_so_many_pairings(begun: Counter) -> None:
     assert isinstance(refusal(begun), PairingOver)
 
 
-# --- who is refused ---------------------------------------------------------------
+# --- who is refused ------------------------------------------------------------
 
 
 @on_one_engine
@@ -257,8 +252,7 @@ def test_a_frozen_pairing_is_refused(begun: Counter) -> None:
 
 
 def test_a_frozen_signer_is_refused(printed: Counter) -> None:
-    with printed.session_factory() as session:
-        freeze(session, signer=printed.signer, by="desk", now=printed.clock())
+    printed.freeze()
 
     assert isinstance(refusal(printed), SignerFrozen)
 
@@ -270,8 +264,7 @@ def test_a_freeze_between_password_and_commit_is_heard(
     change_password = printed.world.sam.change_password
 
     def frozen_meanwhile(request: object) -> object:
-        with printed.session_factory() as session:
-            freeze(session, signer=printed.signer, by="desk", now=printed.clock())
+        printed.freeze()
         return change_password(request)  # type: ignore[arg-type]  # passed on as it came
 
     monkeypatch.setattr(printed.world.sam, "change_password", frozen_meanwhile)
@@ -311,80 +304,3 @@ def test_a_password_that_changed_before_the_commit_is_not_overwritten(
     assert isinstance(refusal(printed), TooManyTries)
     assert printed.row(select(Signer.password_verifier)) == b"another"
     assert printed.rows(select(Transaction)) == []
-
-
-# --- wrong passwords --------------------------------------------------------------
-
-
-def test_a_wrong_password_is_counted_and_a_right_one_forgets_it(begun: Counter) -> None:
-    """T-16."""
-    for _ in range(2):
-        refusal(begun, new_password=WRONG)
-    assert tries(begun) == 2
-
-    begun.sign_in()
-    assert tries(begun) == 0
-
-
-def test_after_five_wrong_passwords_even_the_right_one_waits(begun: Counter) -> None:
-    begun.write(update(Signer).values(password_tries=8, password_tried_at=begun.clock()))
-    paused = refusal(begun)
-
-    assert isinstance(paused, TooManyTries)
-    assert paused.retry_after_seconds == 8
-
-
-def test_the_owner_gets_in_when_the_pause_is_over(begun: Counter) -> None:
-    """T-21: nobody is locked out for good."""
-    begun.write(update(Signer).values(password_tries=1000, password_tried_at=begun.clock()))
-    begun.clock.advance(minutes=15)
-
-    assert begun.sign_in().ticket
-    assert tries(begun) == 0
-
-
-def test_parallel_guesses_are_all_counted(begun: Counter) -> None:
-    """T-16: four at once are not four for one."""
-    begun.write(update(Signer).values(password_tries=4, password_tried_at=begun.clock()))
-    with ThreadPoolExecutor(4) as pool:
-        refused = list(pool.map(lambda _: refusal(begun, new_password=WRONG), range(4)))
-
-    checked = [error for error in refused if isinstance(error, WrongPassword)]
-    assert len(checked) == 1
-    assert all(isinstance(error, WrongPassword | TooManyTries) for error in refused)
-    assert tries(begun) == 5
-
-
-def test_a_try_that_nobody_could_check_is_given_back(begun: Counter, tmp_path: Path) -> None:
-    """An outage of the SAM locks nobody out."""
-    nobody = SamClient(tmp_path / "nobody-listens")
-    sign_in = SignIn(
-        login=begun.envelope.login,
-        password=NEW_PASSWORD,
-        new_password=None,
-        pairing=begun.envelope.pairing,
-    )
-    with begun.session_factory() as session, pytest.raises(SamUnavailable):
-        open_ticket(session, nobody, nobody, sign_in, settings=begun.settings, now=begun.clock())
-
-    assert tries(begun) == 0
-    assert begun.row(select(func.count()).select_from(Transaction)) == 1
-
-
-def test_of_two_first_sign_ins_at_once_one_password_stands(printed: Counter) -> None:
-    """Whoever comes second is told to come again; the locks open with what the row says."""
-    passwords = ["зелёный чайник 7", "красный диван 11"]
-
-    def attempt(new_password: str) -> CellkeyError | None:
-        try:
-            printed.sign_in(new_password=new_password)
-        except CellkeyError as error:
-            return error
-        return None
-
-    with ThreadPoolExecutor(2) as pool:
-        refused = list(pool.map(attempt, passwords))
-
-    assert refused.count(None) == 1
-    printed.clock.advance(minutes=1)
-    printed.sign_in(password=passwords[refused.index(None)], new_password=None)
