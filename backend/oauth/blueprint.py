@@ -21,6 +21,7 @@ from backend.oauth.errors import answer_with_oauth_errors, oauth_error
 from backend.oauth.uses import OauthUses
 
 PATH: Final = "/oauth2"
+HINTS: Final = ("access_token", "refresh_token")
 FORM: Final = "application/x-www-form-urlencoded"
 
 
@@ -45,7 +46,8 @@ class Revocation(RevocationEndpoint):  # type: ignore[misc]  # Authlib has no ty
         client = self.authenticate_endpoint_client(asked)
         if not request.form.get("token"):
             raise InvalidRequestError("Missing parameter token")
-        self.check_params(asked, client)
+        if request.form.get("token_type_hint", HINTS[0]) not in HINTS:
+            raise InvalidRequestError("Invalid parameter token_type_hint")
         uses = self._uses
         revoke_token(
             uses.session(),

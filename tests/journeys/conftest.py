@@ -8,6 +8,7 @@ import pytest
 
 from backend.devices.envelope import Envelope
 from tests.world.clock import SettableClock
+from tests.world.csc_client import CscClient, a_relying_party
 from tests.world.service import Service, copy_service, open_service
 
 
@@ -58,4 +59,12 @@ def signing_service(certified: Stage, tmp_path: Path, clock: SettableClock) -> I
     """The service of a signer who has a phone and a certificate."""
     opened = copy_service(certified.folder, tmp_path / "service", clock=clock)
     yield opened
+    opened.close()
+
+
+@pytest.fixture(scope="session")
+def calm_shop(certified: Stage, tmp_path_factory: pytest.TempPathFactory) -> Iterator[CscClient]:
+    """A relying party of a service that no test changes: for calls that must be refused."""
+    opened = copy_service(certified.folder, tmp_path_factory.mktemp("calm"))
+    yield a_relying_party(opened)
     opened.close()

@@ -203,13 +203,13 @@ def test_csc_74_a_handle_counts_for_its_relying_party_alone(
 
 
 @pytest.mark.parametrize("handle", ["unknown", "A" * 43, "A" * 42 + "B", "A" * 400, "ä"])
-def test_csc_74_a_handle_cannot_be_guessed(shop: CscClient, handle: str) -> None:
-    assert refusal(shop.check(handle)) == INVALID
+def test_csc_74_a_handle_cannot_be_guessed(calm_shop: CscClient, handle: str) -> None:
+    assert refusal(calm_shop.check(handle)) == INVALID
 
 
 @pytest.mark.parametrize("handle", [7, None, [], {"a": 1}, True, ""])
-def test_csc_10_a_handle_is_a_string(shop: CscClient, handle: object) -> None:
-    answer = shop.check(handle)
+def test_csc_10_a_handle_is_a_string(calm_shop: CscClient, handle: object) -> None:
+    answer = calm_shop.check(handle)
 
     assert refusal(answer) == INVALID
     assert "parameter handle" in words(answer)
@@ -252,13 +252,13 @@ def test_a_locked_signer_is_neither_asked_nor_waited_for(
     ],
 )
 def test_csc_77_a_wrong_credential_or_number_asks_nobody(
-    signing_service: Service, shop: CscClient, members: dict[str, object], said: str
+    calm_shop: CscClient, members: dict[str, object], said: str
 ) -> None:
-    answer = shop.authorize(*ONE, **members)
+    answer = calm_shop.authorize(*ONE, **members)
 
     assert refusal(answer) == INVALID
     assert words(answer) == said
-    assert transactions(signing_service) == 0
+    assert transactions(calm_shop.service) == 0
 
 
 @pytest.mark.parametrize(
@@ -283,20 +283,20 @@ def test_csc_77_a_wrong_credential_or_number_asks_nobody(
     ids=str,
 )
 def test_csc_78_without_fitting_hashes_nobody_is_asked(
-    signing_service: Service, shop: CscClient, members: dict[str, object]
+    calm_shop: CscClient, members: dict[str, object]
 ) -> None:
     """SCAL 2."""
-    assert refusal(shop.authorize(*ONE, **members)) == INVALID
-    assert transactions(signing_service) == 0
+    assert refusal(calm_shop.authorize(*ONE, **members)) == INVALID
+    assert transactions(calm_shop.service) == 0
 
 
-def test_csc_78_a_hash_stands_once(signing_service: Service, shop: CscClient) -> None:
-    assert refusal(shop.authorize(*ONE, *ONE)) == INVALID
-    assert transactions(signing_service) == 0
+def test_csc_78_a_hash_stands_once(calm_shop: CscClient) -> None:
+    assert refusal(calm_shop.authorize(*ONE, *ONE)) == INVALID
+    assert transactions(calm_shop.service) == 0
 
 
-def test_csc_78_a_p_256_key_is_asked_for_sha_256_alone(shop: CscClient) -> None:
-    assert refusal(shop.authorize(bytes(64), hashAlgorithmOID=SHA512)) == INVALID
+def test_csc_78_a_p_256_key_is_asked_for_sha_256_alone(calm_shop: CscClient) -> None:
+    assert refusal(calm_shop.authorize(bytes(64), hashAlgorithmOID=SHA512)) == INVALID
 
 
 @pytest.mark.parametrize(
@@ -305,20 +305,20 @@ def test_csc_78_a_p_256_key_is_asked_for_sha_256_alone(shop: CscClient) -> None:
     ids=str,
 )
 def test_csc_79_what_would_pass_through_the_caller_is_refused(
-    signing_service: Service, shop: CscClient, auth_data: object
+    calm_shop: CscClient, auth_data: object
 ) -> None:
     """CSC-134: nothing that the relying party hands in can stand for the phone."""
-    answer = shop.authorize(*ONE, authData=auth_data)
+    answer = calm_shop.authorize(*ONE, authData=auth_data)
 
     assert refusal(answer) == (400, "invalid_authentication_data")
-    assert transactions(signing_service) == 0
+    assert transactions(calm_shop.service) == 0
 
 
 @pytest.mark.parametrize(
     "auth_data", ["app", {"id": "app"}, ["app"], [{}], [{"id": 7}], [{"id": "app"}] * 11], ids=str
 )
-def test_csc_10_auth_data_is_an_array_of_objects(shop: CscClient, auth_data: object) -> None:
-    answer = shop.authorize(*ONE, authData=auth_data)
+def test_csc_10_auth_data_is_an_array_of_objects(calm_shop: CscClient, auth_data: object) -> None:
+    answer = calm_shop.authorize(*ONE, authData=auth_data)
 
     assert refusal(answer) == INVALID
     assert "authData" in words(answer)
@@ -349,16 +349,16 @@ def test_csc_10_auth_data_is_an_array_of_objects(shop: CscClient, auth_data: obj
     ids=str,
 )
 def test_csc_82_what_cannot_be_shown_to_the_signer_is_refused(
-    signing_service: Service, shop: CscClient, members: dict[str, object]
+    calm_shop: CscClient, members: dict[str, object]
 ) -> None:
     """T-06: hostile text is refused, never cut or mended."""
-    assert refusal(shop.authorize(*ONE, **members)) == INVALID
-    assert transactions(signing_service) == 0
+    assert refusal(calm_shop.authorize(*ONE, **members)) == INVALID
+    assert transactions(calm_shop.service) == 0
 
 
 @pytest.mark.parametrize("member", ["hash", "hashAlgo", "PIN", "OTP"])
-def test_csc_129_members_of_v1_are_refused_by_name(shop: CscClient, member: str) -> None:
-    answer = shop.authorize(*ONE, **{member: "x"})
+def test_csc_129_members_of_v1_are_refused_by_name(calm_shop: CscClient, member: str) -> None:
+    answer = calm_shop.authorize(*ONE, **{member: "x"})
 
     assert refusal(answer) == INVALID
     assert words(answer).startswith(f"{member}: ")
