@@ -95,7 +95,7 @@ def _story(stage: Stage) -> End:
     client = add_relying_party(stage, adding)
     envelope = register_signer(stage, registering)
     phone = pair(stage, envelope, serve)
-    approve_first(stage, phone)
+    approve_first(stage, phone, serve)
     tell_certificate(stage, client, login=envelope.login)
     stage.tell.step(stage.tell.words.steps.request, name=client.name)
     sleeping = fall_asleep(stage, phone, push)

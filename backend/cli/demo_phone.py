@@ -16,7 +16,6 @@ from backend.cli.demo_installation import PushPlace, Stage, push_authority
 from backend.cli.demo_processes import Process, StepFailed
 from backend.cli.demo_telling import Teller, ToldHttp
 from backend.devices.envelope import Envelope as PrintedEnvelope
-from backend.virtual_phone.following import events
 from backend.virtual_phone.invitation import read_addresses, read_envelope
 from backend.virtual_phone.keystore import Subscription
 from backend.virtual_phone.pairing import Applicant
@@ -28,7 +27,8 @@ from backend.virtual_phone.transport import Caller, Clock, RequestsHttp
 
 SMS: Final = re.compile(r"^\+-- SMS to (\S+) .*\n((?:\| .*\n)+)\+--$", re.MULTILINE)
 CODE: Final = re.compile(r"\b[0-9]{8}\b")
-INBOX_SECONDS: Final = 3
+WAIT_SECONDS: Final = 3
+LOOKS: Final = 20
 
 
 @final
@@ -56,7 +56,7 @@ class SleepingPhone(msgspec.Struct, frozen=True, kw_only=True):
         found: list[Delivered] = []
 
         def has_come() -> bool:
-            delivered = self.service.next(self.subscription, wait_seconds=INBOX_SECONDS)
+            delivered = self.service.next(self.subscription, wait_seconds=WAIT_SECONDS)
             found.extend([delivered] if delivered else [])
             return bool(found)
 
@@ -99,12 +99,12 @@ def pair(stage: Stage, envelope: PrintedEnvelope, serve: Process) -> VirtualPhon
     return phone
 
 
-def approve_first(stage: Stage, phone: VirtualPhone) -> None:
+def approve_first(stage: Stage, phone: VirtualPhone, serve: Process) -> None:
     """Step 7: the certificate request."""
     tell, words = stage.tell, stage.tell.words
     tell.step(words.steps.first_approval)
     tell.line(words.asked_first)
-    show_and_approve(tell, phone, _first(phone))
+    show_and_approve(tell, phone, _first(phone, serve))
     tell.line(words.passkey)
 
 
@@ -158,13 +158,15 @@ def _applicant(envelope: PrintedEnvelope) -> Applicant:
     )
 
 
-def _first(phone: VirtualPhone) -> Shown:
+def _first(phone: VirtualPhone, serve: Process) -> Shown:
     """Wait for the clerk's request.
 
     Raises:
-        StepFailed: what came is not fit to be shown.
+        StepFailed: none came.
     """
-    event = next(events(phone))
-    if not isinstance(event, Shown):
-        raise StepFailed(f"the phone does not show what came: {event}")
-    return event
+    pending = phone.pending()
+    for _look in range(LOOKS):
+        if pending.transactions:
+            return phone.show(pending.transactions[0].id)
+        pending = phone.pending(version=pending.version, wait_seconds=WAIT_SECONDS)
+    raise StepFailed("the authority did not ask for the first approval", log=serve.log)

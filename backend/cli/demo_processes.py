@@ -18,7 +18,7 @@ import click
 
 from backend.settings import PREFIX
 
-START_SECONDS: Final = 60
+START_SECONDS: Final = 120
 COMMAND_SECONDS: Final = 120
 END_SECONDS: Final = 15
 LOOK_SECONDS: Final = 0.1

@@ -16,6 +16,7 @@ import pytest
 CELLKEY = Path(sys.executable).with_name("cellkey")
 CURL_LINES = re.compile(r"^ +((?:TOKEN=\$\()?curl .*)$", re.MULTILINE)
 START_AGAIN = re.compile(r"^ +(\S+/cellkey) serve$", re.MULTILINE)
+PHONE = re.compile(r"^ +(\S+/cellkey phone approve --follow .*)$", re.MULTILINE)
 PROCESS = re.compile(r"^ +(?:Process|Процесс) +(\d+)$", re.MULTILINE)
 WAIT_SECONDS = 120
 
@@ -65,6 +66,16 @@ def check_curl_lines(said: str) -> None:
     assert isinstance(asked["handle"], str)
 
 
+def check_phone(said: str) -> None:
+    """The phone's command shows what curl asked for, and approves it."""
+    (line,) = PHONE.findall(said)
+    done = subprocess.run(
+        ["bash", "-c", f"{line} --yes"], capture_output=True, text=True, check=True
+    )
+    assert "curl" in done.stdout
+    assert "approved" in done.stdout
+
+
 @pytest.mark.timeout(4 * WAIT_SECONDS)
 def test_the_demo_ends_with_a_valid_pdf_and_its_last_lines_work(tmp_path: Path) -> None:
     """Issue 2: the judge's two sentences, three curl lines, one command to start again."""
@@ -76,6 +87,7 @@ def test_the_demo_ends_with_a_valid_pdf_and_its_last_lines_work(tmp_path: Path) 
         assert "Certificate Validation: Certificate is Trusted." in said
         assert (tmp_path / "demo" / "1" / "signed-1.pdf").read_bytes().startswith(b"%PDF-")
         check_curl_lines(said)
+        check_phone(said)
         demo.send_signal(signal.SIGINT)
         assert demo.wait(WAIT_SECONDS) == 0
     children = PROCESS.findall(said)
