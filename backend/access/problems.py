@@ -65,6 +65,9 @@ _KINDS: Final[Mapping[type[Exception], _Kind]] = {
     **dict.fromkeys(OUTAGES, _UNAVAILABLE),
 }
 
+_UNTOLD: Final = (errors.WrongPassword, errors.SamUnavailable, errors.HsmUnavailable)
+"""Their words are for the log: they name what was wrong, or sockets and tokens."""
+
 
 def answer_with_problems(scaffold: Scaffold, *, challenges: Mapping[str, str]) -> None:
     """Have an application or blueprint answer every error with a problem document.
@@ -118,9 +121,9 @@ def _of_http_error(error: HTTPException) -> Response:
 
 
 def _detail(error: Exception, kind: _Kind) -> str:
-    """Repeat our own words; but of a sign-in never what was wrong with it (T-17)."""
+    """Repeat our own words; but neither what was wrong with a sign-in (T-17), nor what is down."""
     is_ours = isinstance(error, errors.CellkeyError)
-    return str(error) if is_ours and not isinstance(error, errors.WrongPassword) else kind.title
+    return str(error) if is_ours and not isinstance(error, _UNTOLD) else kind.title
 
 
 def _members(error: Exception) -> dict[str, str | int]:

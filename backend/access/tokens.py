@@ -97,7 +97,7 @@ def bearer_token(authorization: str | None) -> str:
 def authenticate_relying_party(
     session: Session, *, authorization: str | None, now: datetime
 ) -> CallingParty:
-    """Find who bears a token.
+    """Find who bears a token. Commits, which ends the read: nothing is held while a body comes.
 
     Raises:
         TokenMissing: there is no bearer token.
@@ -115,6 +115,7 @@ def authenticate_relying_party(
             RelyingParty.disabled_at.is_(None),
         )
     ).one_or_none()
+    session.commit()
     if found is None:
         raise TokenInvalid("the token is unknown, expired or revoked")
     return CallingParty(id=found.id, client_id=found.client_id, name=found.name)

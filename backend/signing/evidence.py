@@ -8,7 +8,7 @@ from typing import Any, final
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import ColumnElement, Row, and_, select
+from sqlalchemy import ColumnElement, Row, and_, exists, select
 from sqlalchemy.orm import Session
 
 from backend.errors import (
@@ -23,6 +23,7 @@ from backend.model.tables import (
     Approval,
     AuthorisedHash,
     Cell,
+    Device,
     Record,
     Refusal,
     Signature,
@@ -70,6 +71,7 @@ def find(session: Session, which: ColumnElement[bool]) -> Row[*tuple[Any, ...]]:
             Cell.certificate_expires_at,
             Record.record,
             not_frozen(Transaction.signer_id).label("may_go_on"),
+            approving_phone_stays().label("phone_stays"),
         )
         .join(Cell, Cell.id == Transaction.cell_id)
         .join(Record, and_(Record.cell_id == Cell.id, Record.epoch == Cell.epoch))
@@ -81,6 +83,18 @@ def find(session: Session, which: ColumnElement[bool]) -> Row[*tuple[Any, ...]]:
     if found is None:
         raise AuthorizationInvalid("not valid for this relying party and credential")
     return found
+
+
+def approving_phone_stays() -> ColumnElement[bool]:
+    """Say in SQL that nobody asked for the removal of the phone that approved a transaction.
+
+    It stops at once (T-37); the record, which alone the door believes, follows later.
+    """
+    return ~exists().where(
+        Approval.transaction_id == Transaction.id,
+        Device.kid == Approval.kid,
+        Device.removal_asked_at.is_not(None),
+    )
 
 
 @final

@@ -2,8 +2,8 @@
 
 1. Before the SAM is asked, the wanted hashes are leased in a commit of their own, all or none. Who
    finds one leased waits, then takes over: a crash costs the rest of a lease, nothing else.
-2. Afterwards receipt and signatures are written in one commit, if the transaction still is approved
-   and its signer not frozen. Only what was written leaves the service.
+2. Afterwards receipt and signatures are written in one commit, if the transaction is approved still,
+   its signer not frozen and the phone not removed. Only what was written leaves the service.
 3. The key (transaction, position) lets one of two holders write. The other one's signatures are
    dropped, and it hands out those of the first.
 4. With the last signature the transaction is redeemed, and the sealed secret erased.
@@ -23,11 +23,18 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from backend.algorithms import KeyAlgorithm, SignatureScheme
-from backend.errors import HashNotAuthorized, NotApproved
+from backend.errors import HashNotAuthorized, NotApproved, TransactionOver
 from backend.model.tables import AuthorisedHash, Receipt, Signature, Transaction, TransactionState
 from backend.protocol.ask import HashName
 from backend.signers.freeze import not_frozen
-from backend.signing.evidence import Entry, Evidence, check_redeemable, find, read_list
+from backend.signing.evidence import (
+    Entry,
+    Evidence,
+    approving_phone_stays,
+    check_redeemable,
+    find,
+    read_list,
+)
 from backend.signing.moves import move
 from backend.signing.repetition import check_repeated
 
@@ -89,7 +96,7 @@ def reserve(session: Session, wanted: Wanted, *, now: datetime) -> Reservation |
         SignerFrozen: the signer's access is locked.
         NotApproved: the approval, or what it sealed, is not there.
         MalformedMessage: the list is none.
-        TransactionOver: it is over, or the time to collect is.
+        TransactionOver: it is over, or the time to collect is, or the phone was removed.
         RequestRefused: the certificate has expired, or the hash was signed in another way.
     """
     found = find(session, wanted.which)
@@ -108,6 +115,7 @@ def reserve(session: Session, wanted: Wanted, *, now: datetime) -> Reservation |
         return None
     lease = None
     if unsigned:
+        _end_for_removed_phone(session, found)
         positions = tuple(entry.position for entry in unsigned)
         lease = Lease(
             holder=_lease(session, found.id, positions, now),
@@ -136,7 +144,7 @@ def store(
     receipt_id = _add_receipt(session, lease.transaction, receipt)
     if receipt_id is None:
         session.rollback()
-        _lost(lease, "the transaction was ended, or its signer frozen")
+        _lost(lease, "the transaction was ended, its signer frozen, or the phone removed")
         check_redeemable(find(session, Transaction.id == lease.transaction), now)
         session.commit()
         return False
@@ -173,6 +181,16 @@ def give_back(session: Session, lease: Lease) -> None:
         .execution_options(synchronize_session=False)
     )
     session.commit()
+
+
+def _end_for_removed_phone(session: Session, found: Row[*tuple[Any, ...]]) -> None:
+    """End what was approved by a phone that is removed; what was signed before stays."""
+    if found.phone_stays:
+        return
+    because = "the phone that approved was removed"
+    move(session, found.id, TransactionState.FAILED, ended_because=because)
+    session.commit()
+    raise TransactionOver(TransactionState.FAILED)
 
 
 def _is_leased(entry: Entry, now: datetime) -> bool:
@@ -219,6 +237,7 @@ def _add_receipt(session: Session, transaction: UUID, receipt: str) -> UUID | No
             Transaction.id == transaction,
             Transaction.state == TransactionState.APPROVED,
             not_frozen(Transaction.signer_id),
+            approving_phone_stays(),
         )
         .with_for_update(key_share=True)
     )

@@ -1,7 +1,10 @@
 """What holds for both applications together: origins, frozen signers, policy, and the log."""
 
 import io
+import json
 import logging
+from sqlite3 import connect
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -10,8 +13,12 @@ from backend.settings import Environment
 from backend.signers.freeze import freeze
 from backend.virtual_phone.errors import ServerRefused
 from backend.wiring import JsonLines
+from tests.world.csc_client import a_relying_party
 from tests.world.raw_calls import RawCalls, problem
 from tests.world.service import NEW_PASSWORD, Service, hashes, open_service
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
 
 JSON = {"Content-Type": "application/json"}
 ALLOWED = "Access-Control-Allow-Origin"
@@ -79,6 +86,36 @@ def test_both_applications_say_that_they_are_ready(service: Service) -> None:
 
     assert [client.get("/readyz").status_code for client in clients] == [200, 200]
     assert [client.get("/healthz").json for client in clients] == [{"status": "alive"}] * 2
+
+
+class SlowBody(io.BytesIO):
+    """A body during which somebody else writes to the database."""
+
+    def __init__(self, sent: bytes, *, database: str) -> None:
+        super().__init__(sent)
+        self._database = database
+
+    def readinto(self, buffer: "WriteableBuffer") -> int:
+        with connect(self._database, timeout=0) as other:
+            other.execute("BEGIN IMMEDIATE")
+        return super().readinto(buffer)
+
+
+@pytest.mark.parametrize("path", ["v1/credentials/list", "v2/credentials/list"])
+def test_a_relying_partys_slow_body_stops_nobody_else(service: Service, path: str) -> None:
+    """T-39: its token is looked up before the body is read, and nothing is held meanwhile."""
+    shop = a_relying_party(service)
+    body = json.dumps({"userID": "nobody"}).encode()
+
+    answer = service.client().post(
+        f"/csc/{path}",
+        input_stream=SlowBody(body, database=str(service.engine.url.database)),
+        content_length=len(body),
+        content_type="application/json",
+        headers={"Authorization": f"Bearer {shop.token}"},
+    )
+
+    assert answer.status_code == 200
 
 
 # --- who may not ------------------------------------------------------------------

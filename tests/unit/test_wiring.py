@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, timedelta
+from sqlite3 import connect
 from uuid import uuid4
 
 import pytest
@@ -174,6 +175,18 @@ def test_a_process_is_not_ready_without_its_sam(sqlite_url: str) -> None:
 
     assert answer.status_code == 503
     assert answer.json == {"ready": False, "checks": {"database": True, "sam": False}}
+    with app.app_context():
+        db.engine.dispose()
+
+
+def test_who_waits_for_a_check_holds_no_lock_of_the_database(sqlite_url: str) -> None:
+    def slow() -> None:
+        with connect(sqlite_url.removeprefix("sqlite:///"), timeout=0) as other:
+            other.execute("BEGIN IMMEDIATE")
+
+    app = _application(sqlite_url, slow)
+
+    assert app.test_client().get("/readyz").status_code == 200
     with app.app_context():
         db.engine.dispose()
 

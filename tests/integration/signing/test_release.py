@@ -21,7 +21,7 @@ from backend.errors import (
     SignerFrozen,
     TransactionOver,
 )
-from backend.model.tables import Approval, AuthorisedHash, Cell, Receipt, Signature
+from backend.model.tables import Approval, AuthorisedHash, Cell, Device, Receipt, Signature
 from backend.protocol.receipt import verify_receipt
 from backend.sam.releases import Release, Released, Releases
 from backend.signing.authorization import csc_sad_of
@@ -254,6 +254,35 @@ def test_what_the_sam_could_not_sign_may_be_tried_again_at_once(
     assert len(collect(world, watched, csc_sad, *hashes(2))) == 2
     assert world.clock() == before
     assert world.state(requested.id) == "redeemed"
+
+
+def ask_removal_of_the_phone(world: SigningWorld) -> None:
+    now = world.clock()
+    world.overwrite(lambda session: session.execute(update(Device).values(removal_asked_at=now)))
+
+
+def test_a_phone_whose_removal_was_asked_signs_no_more(world: SigningWorld) -> None:
+    """T-37: what it approved before is over at once, though the record still knows the phone."""
+    requested, csc_sad = approved(world, *hashes(2))
+    first = world.collect(csc_sad, hashes(2)[0])
+    ask_removal_of_the_phone(world)
+    watched = WatchedSam(world.sam.sam)
+    assert world.collect(csc_sad, hashes(2)[0]) == first
+    with pytest.raises(TransactionOver) as over:
+        collect(world, watched, csc_sad, *hashes(2))
+    assert over.value.state == world.state(requested.id) == "failed"
+    assert world.sealed(requested.id) is None
+    assert watched.requests == []
+
+
+def test_a_removal_while_the_sam_signs_keeps_the_signature_in(world: SigningWorld) -> None:
+    """T-37."""
+    requested, csc_sad = approved(world, *hashes(1))
+    watched = WatchedSam(world.sam.sam, after=[lambda: ask_removal_of_the_phone(world)])
+    with pytest.raises(TransactionOver):
+        collect(world, watched, csc_sad, *hashes(1))
+    assert world.state(requested.id) == "failed"
+    assert kept(world) == 0
 
 
 def test_a_refusal_while_the_sam_signs_keeps_the_signature_in(world: SigningWorld) -> None:

@@ -87,6 +87,14 @@ def test_the_names_are_those_of_the_protocol() -> None:
     assert {name for _, _, name, _ in NAMES} == documented.keys()
 
 
+@pytest.mark.parametrize("kind", [errors.SamUnavailable, errors.HsmUnavailable])
+def test_what_is_down_does_not_say_where_it_is(kind: type[errors.CellkeyError]) -> None:
+    answer = app_that_raises(kind("no SAM listens at /run/cellkey/sam.sock")).test_client().get("/")
+
+    assert problem(answer) == (503, "unavailable")
+    assert "sam.sock" not in answer.text
+
+
 def test_a_401_says_how_to_prove_oneself() -> None:
     """RFC 9110, 11.6.1."""
     client = app_that_raises(errors.ProofReplayed("x")).test_client()

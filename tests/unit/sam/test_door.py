@@ -148,7 +148,12 @@ def test_rule_2_refuses_another_cells_record(world: SamWorld, cell: PairedCell) 
 
 
 def test_rule_2_refuses_a_record_below_the_asks_epoch(world: SamWorld, cell: PairedCell) -> None:
-    refused(world, change(evidence(cell), record=cell.made.record), rule=2)
+    """The older one is confirmed too, and knows the phone: only its epoch is against it."""
+    older = cell.record
+    following = world.sam.remove_device(RemoveDevice(record=older, kid=bytes(32)))
+    cell.record = following.record
+    release = change(evidence(cell), record=older)
+    assert "older" in refused(world, release, rule=2)
 
 
 def test_rule_2_refuses_a_record_of_another_service(
@@ -285,6 +290,21 @@ def test_rule_5_refuses_a_hash_of_another_length_than_its_algorithm(
     claims = msgspec.structs.replace(voice.verified_ask(opened.ask).claims, documents=documents)
     forged = msgspec.structs.replace(opened, ask=voice.ask(claims), items=(text,))
     assert "length" in refused(world, cell.release_of(forged), rule=5)
+
+
+def test_rule_5_refuses_a_hash_algorithm_that_is_not_the_keys(
+    world: SamWorld, cell: PairedCell
+) -> None:
+    """Such an ask is never made; with KS in hand somebody could."""
+    voice = world.sam._voice  # KS in an attacker's hand
+    opened = cell.open_signing(ONE)
+    text = item_text(Item(label="long", type="dtbsr", hash=Octets(bytes(48))))
+    documents = Documents(root=tree_root((text,)), count=1)
+    claims = msgspec.structs.replace(
+        voice.verified_ask(opened.ask).claims, documents=documents, hash_alg="SHA-384"
+    )
+    forged = msgspec.structs.replace(opened, ask=voice.ask(claims), items=(text,))
+    assert "SHA-384" in refused(world, cell.release_of(forged), rule=5)
 
 
 # --- (6) the secret -------------------------------------------------------------
