@@ -6,9 +6,9 @@ OID is last; with it, and with PSS without parameters, ``hashAlgorithmOID`` name
 """
 
 import base64
+from collections.abc import Iterator
+from itertools import product
 from typing import Final, NamedTuple
-
-from asn1crypto.algos import RSASSAPSSParams
 
 from backend.algorithms import DIGEST_BYTES, HashAlgorithm, KeyAlgorithm, SignatureScheme
 from backend.errors import RequestRefused
@@ -27,13 +27,6 @@ HASH_NAMES: Final[dict[HashAlgorithm, HashName]] = {
 HASH_BY_LENGTH: Final = {length: name for name, length in DIGEST_BYTES.items()}
 RSA: Final = "1.2.840.113549.1.1.1"
 PSS: Final = "1.2.840.113549.1.1.10"
-
-_SHA2: Final = {
-    "sha256": HashAlgorithm.SHA256,
-    "sha384": HashAlgorithm.SHA384,
-    "sha512": HashAlgorithm.SHA512,
-}
-"""As asn1crypto writes them."""
 
 
 class _Meaning(NamedTuple):
@@ -112,23 +105,40 @@ def signing_of(
 
 
 def _pss_hash(unverified_parameters: str) -> HashAlgorithm:
-    """The hash of RSASSA-PSS-params (RFC 8017, A.2.3): MGF1 of the same, a salt of its length.
+    """The hash that RSASSA-PSS-params name.
 
     Raises:
-        RequestRefused: they are malformed, or others than our keys sign with.
+        RequestRefused: they are others than our keys sign with.
     """
     try:
         der = base64.b64decode(unverified_parameters, validate=True)
-        params = RSASSAPSSParams.load(der, strict=True).native
-        hash_name, mask = params["hash_algorithm"]["algorithm"], params["mask_gen_algorithm"]
-        found = _SHA2[hash_name], mask["algorithm"], mask["parameters"]["algorithm"]
-        rest = params["salt_length"], params["trailer_field"]
-    except (ValueError, KeyError, TypeError) as error:
+    except ValueError as error:
         raise RequestRefused("Invalid parameter signAlgoParams") from error
-    hash_algorithm = found[0]
-    if found[1:] != ("mgf1", hash_name) or rest != (
-        DIGEST_BYTES[hash_algorithm],
-        "trailer_field_bc",
-    ):
-        raise RequestRefused("Invalid parameter signAlgoParams: the salt is as long as the hash")
-    return hash_algorithm
+    if der not in _PSS_PARAMETERS:
+        raise RequestRefused(
+            "Invalid parameter signAlgoParams: MGF1 of the same hash, a salt of its length"
+        )
+    return _PSS_PARAMETERS[der]
+
+
+def _pss_parameters() -> Iterator[tuple[bytes, HashAlgorithm]]:
+    """Write every form of the parameters that our keys sign with (RFC 8017, A.2.3), in DER.
+
+    MGF1 of the same hash, a salt of its length; the hash's own parameters NULL or absent (RFC 4055,
+    2.1). So bytes from outside are looked up and never parsed.
+    """
+    mgf1, null = bytes.fromhex("06092a864886f70d010108"), b"\x05\x00"
+    for last, hash_algorithm in enumerate(HASH_OIDS.values(), start=1):
+        oid = bytes.fromhex("06096086480165030402") + bytes([last])
+        salt = _tlv(0x02, bytes([DIGEST_BYTES[hash_algorithm]]))
+        for of_hash, of_mask in product((null, b""), repeat=2):
+            hashed = _tlv(0xA0, _tlv(0x30, oid + of_hash))
+            mask = _tlv(0xA1, _tlv(0x30, mgf1 + _tlv(0x30, oid + of_mask)))
+            yield _tlv(0x30, hashed + mask + _tlv(0xA2, salt)), hash_algorithm
+
+
+def _tlv(tag: int, content: bytes) -> bytes:
+    return bytes([tag, len(content)]) + content
+
+
+_PSS_PARAMETERS: Final = dict(_pss_parameters())

@@ -148,8 +148,9 @@ class Hashes(fields.Field[tuple[bytes, ...]]):
 def _digest(unverified: object) -> bytes:
     if not isinstance(unverified, str) or len(unverified) > LONGEST_HASH:
         raise ValidationError(NOT_BASE64)
-    text = unverified.replace("-", "+").replace("_", "/").rstrip("=")
+    text = unverified.replace("-", "+").replace("_", "/")
+    padding = "" if "=" in text else "=" * (-len(text) % 4)
     try:
-        return base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
+        return base64.b64decode(text + padding, validate=True)
     except ValueError as error:
         raise ValidationError(NOT_BASE64) from error

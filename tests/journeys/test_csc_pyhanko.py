@@ -141,7 +141,7 @@ def test_what_pyhanko_does_not_show_stands_in_the_log(
 
     (refused,) = [vars(line) for line in caplog.records if line.name == "backend.csc.errors"]
     assert refused["reason"] == (
-        "Invalid parameter signAlgoParams: the salt is as long as the hash"
+        "Invalid parameter signAlgoParams: MGF1 of the same hash, a salt of its length"
     )
     assert refused["client_id"] == shop.client_id
 

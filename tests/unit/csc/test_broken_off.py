@@ -1,4 +1,4 @@
-"""Whether the caller is still there, told by a real socket (CSC-128)."""
+"""backend/csc/broken_off.py, with real sockets"""
 
 import socket
 from collections.abc import Iterator
@@ -10,39 +10,59 @@ from backend.csc.broken_off import SOCKETS, is_gone
 Pair = tuple[socket.socket, socket.socket]
 
 
-@pytest.fixture(params=[None, 3600.0])
-def connection(request: pytest.FixtureRequest) -> Iterator[Pair]:
-    """Our end and the caller's; servers set a timeout, which must never be waited for."""
-    ours, theirs = socket.socketpair()
-    ours.settimeout(request.param)
-    yield ours, theirs
-    ours.close()
-    theirs.close()
+@pytest.fixture
+def pair() -> Iterator[Pair]:
+    """The server's end of a connection, and its caller's."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        caller = socket.create_connection(listener.getsockname())
+        served, _ = listener.accept()
+        with served, caller:
+            yield served, caller
 
 
 @pytest.mark.parametrize("name", SOCKETS)
-def test_a_caller_that_waits_is_there(connection: Pair, name: str) -> None:
-    assert not is_gone({name: connection[0]})
+def test_a_caller_that_waits_is_there(pair: Pair, name: str) -> None:
+    assert not is_gone({name: pair[0]})
 
 
-def test_a_caller_that_has_sent_more_is_there_and_loses_nothing(connection: Pair) -> None:
-    ours, theirs = connection
-    theirs.send(b"more")
-    assert not is_gone({SOCKETS[0]: ours})
-    assert ours.recv(10) == b"more"
+@pytest.mark.parametrize("name", SOCKETS)
+def test_a_caller_that_has_closed_is_gone(pair: Pair, name: str) -> None:
+    served, caller = pair
+    caller.close()
+
+    assert is_gone({name: served})
 
 
-def test_a_caller_that_has_closed_is_gone(connection: Pair) -> None:
-    ours, theirs = connection
-    theirs.close()
-    assert is_gone({SOCKETS[0]: ours})
+def test_a_caller_that_was_cut_off_is_gone(pair: Pair) -> None:
+    """A reset connection cannot be read from."""
+    served, caller = pair
+    served.sendall(b"unread")
+    caller.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+    caller.close()
+
+    assert is_gone({"cellkey.socket": served})
 
 
-def test_a_connection_that_the_server_has_closed_is_gone(connection: Pair) -> None:
-    connection[0].close()
-    assert is_gone({SOCKETS[0]: connection[0]})
+def test_what_a_caller_has_sent_ahead_stays_to_be_read(pair: Pair) -> None:
+    """Its next request, pipelined."""
+    served, caller = pair
+    caller.sendall(b"POST")
+
+    first = served.recv(1, socket.MSG_PEEK)
+    assert not is_gone({"cellkey.socket": served})
+
+    assert first == b"P"
+    assert served.recv(4) == b"POST"
 
 
-def test_nobody_is_gone_where_the_server_shows_no_socket() -> None:
-    assert not is_gone({})
-    assert not is_gone({SOCKETS[0]: object()})
+def test_a_socket_that_is_closed_here_has_no_caller(pair: Pair) -> None:
+    pair[0].close()
+
+    assert is_gone({"cellkey.socket": pair[0]})
+
+
+@pytest.mark.parametrize("environ", [{}, {"cellkey.socket": None}, {"wsgi.input": b""}])
+def test_where_the_server_shows_no_socket_the_caller_is_taken_to_wait(
+    environ: dict[str, object],
+) -> None:
+    assert not is_gone(environ)

@@ -1,0 +1,88 @@
+"""backend/cli/relying_party.py"""
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from backend.cli.main import main
+from backend.model import schema
+from backend.wiring import make_engine
+
+SECRET = "client secret"
+
+
+@pytest.fixture
+def environment(tmp_path: Path) -> dict[str, str]:
+    url = f"sqlite:///{tmp_path / 'cellkey.sqlite3'}"
+    engine = make_engine(url)
+    schema.upgrade(engine)
+    engine.dispose()
+    return {"CELLKEY_DATA_DIR": str(tmp_path), "CELLKEY_DATABASE_URL": url}
+
+
+def run(environment: dict[str, str], *arguments: str) -> Result:
+    return CliRunner().invoke(main, ["relying-party", *arguments], env=environment)
+
+
+def test_the_secret_is_shown_once(environment: dict[str, str]) -> None:
+    added = run(environment, "add", "Северные торги", "--client-id", "torgi")
+    secret = next(line.split()[-1] for line in added.output.splitlines() if SECRET in line)
+    listed = run(environment, "list")
+    listed_json = run(environment, "list", "--json")
+
+    assert added.exit_code == 0
+    assert "Северные торги may ask for signatures." in added.output
+    assert "torgi" in listed.output
+    assert secret not in listed.output + listed_json.output
+
+
+def test_for_programs_it_answers_in_json(environment: dict[str, str]) -> None:
+    added = json.loads(run(environment, "add", "Shop", "--json").output)
+    run(environment, "disable", added["client_id"], "--json")
+    listed = json.loads(run(environment, "list", "--json").output)["relying_parties"]
+
+    assert added.keys() == {"client_id", "client_secret", "name"}
+    assert [(one["client_id"], one["name"]) for one in listed] == [(added["client_id"], "Shop")]
+    assert listed[0]["disabled_at"]
+
+
+def test_who_is_disabled_is_listed_as_such(environment: dict[str, str]) -> None:
+    assert run(environment, "list").output == "None.\n"
+    run(environment, "add", "Shop", "--client-id", "shop")
+    before = run(environment, "list").output
+    said = run(environment, "disable", "shop").output
+    after = run(environment, "list").output
+
+    assert "may ask" in before
+    assert said == "shop may ask no more.\n"
+    assert "disabled 20" in after
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["add", "Sh\u202eop"], "name"),
+        (["add", "Shop", "--client-id", "a b"], "a client id has"),
+        (["add", "Other", "--client-id", "shop"], "there is a relying party of that client id"),
+        (["disable", "nobody"], "no such relying party"),
+    ],
+)
+def test_what_is_wrong_is_one_line(
+    environment: dict[str, str], arguments: list[str], said: str
+) -> None:
+    run(environment, "add", "Shop", "--client-id", "shop")
+
+    result = run(environment, *arguments)
+
+    assert result.exit_code == 1
+    assert said in result.output
+    assert len(result.output.splitlines()) == 1
+
+
+def test_without_a_database_it_says_what_to_do(tmp_path: Path) -> None:
+    result = run({"CELLKEY_DATA_DIR": str(tmp_path)}, "list")
+
+    assert result.exit_code == 1
+    assert "cellkey db upgrade" in result.output
