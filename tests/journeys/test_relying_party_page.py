@@ -1,0 +1,93 @@
+"""docs/relying-party.md: its own lines, run; its own examples, asked for; its tables, compared."""
+
+import base64
+import json
+import os
+import re
+import subprocess
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes as primitives
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from backend.csc import errors
+from backend.csc.algorithms import SIGN_OIDS
+from backend.wiring import utc_now
+from tests.world.csc_client import CscClient, a_relying_party
+from tests.world.service import ANNA, Service, hashes
+from tests.world.serving import serving
+
+PAGE = (Path(__file__).resolve().parents[2] / "docs/relying-party.md").read_text()
+BLOCK = re.compile(r"^```(sh|json)\n(.*?)^```", re.DOTALL | re.MULTILINE)
+LOOK_SECONDS = 0.1
+
+
+def blocks(kind: str) -> list[str]:
+    return [text for found, text in BLOCK.findall(PAGE) if found == kind]
+
+
+def code_in(heading: str) -> set[str]:
+    """Code in the first table under a heading."""
+    section = PAGE.split(f"## {heading}\n", maxsplit=1)[1].split("\n## ")[0]
+    rows = [line for line in section.splitlines() if line.startswith("|")]
+    return set(re.findall(r"`([^`]+)`", "\n".join(rows)))
+
+
+def test_the_pages_lines_for_the_shell_sign_a_file(tmp_path: Path) -> None:
+    with serving(tmp_path / "service", clock=utc_now) as service:
+        phone = service.signing_phone(service.register())
+        shop = a_relying_party(service)
+        (script,) = blocks("sh")
+        script = script.replace("http://127.0.0.1:8600", service.settings.authorization_server_url)
+        script = script.replace('"alice"', json.dumps(ANNA.login))
+        (tmp_path / "contract.pdf").write_bytes(b"Contract 17")
+        party = {"ID": shop.party.client_id, "SECRET": shop.party.client_secret}
+        with ThreadPoolExecutor(1) as others:
+            running = others.submit(
+                subprocess.run,
+                ["bash", "-euo", "pipefail", "-c", script],
+                cwd=tmp_path,
+                env=os.environ | party,
+                check=True,
+            )
+            while not running.done():
+                for listed in phone.pending().transactions:
+                    phone.approve(phone.show(listed.id))
+                time.sleep(LOOK_SECONDS)
+            running.result()
+        key = x509.load_der_x509_certificate(signers_certificate(shop)).public_key()
+
+    assert isinstance(key, ec.EllipticCurvePublicKey)
+    signature = (tmp_path / "contract.sig").read_bytes()
+    key.verify(signature, b"Contract 17", ec.ECDSA(primitives.SHA256()))
+
+
+def signers_certificate(shop: CscClient) -> bytes:
+    info = shop.get("v2/credentials/info", {"credentialID": shop.credential})
+    return base64.b64decode(info["cert"]["certificates"][0])
+
+
+@pytest.mark.parametrize("example", blocks("json"))
+def test_the_pages_typed_requests_are_taken(signing_service: Service, example: str) -> None:
+    shop = a_relying_party(signing_service)
+
+    assert shop.asked(*hashes(1), transaction=json.loads(example))
+
+
+def test_the_page_names_every_error() -> None:
+    mapped = {*errors._ANSWERS.values(), *errors._OVER.values(), errors._OUTAGE, errors._FAULT}
+
+    named = {code for code in code_in("Errors") if re.fullmatch("[a-z_]+", code)}
+    assert {answer.error for answer in mapped} == named - {"error"}
+
+
+def test_the_page_names_every_algorithm() -> None:
+    told = code_in("Bodies and algorithms")
+    whole = {code for code in told if code.startswith("1.2.")}
+    beside = {f"1.2.840.113549.1.1{code}" for code in told if re.fullmatch(r"\.\d+", code)}
+
+    assert whole | beside == set(SIGN_OIDS)
