@@ -4,21 +4,25 @@ Errors are those of RFC 6749, 5.2. Parameters come in the form body alone, each 
 in one place: two readers could otherwise see two requests (and Authlib hides repeated parameters).
 """
 
+import logging
 from http import HTTPStatus
 from typing import Final
 
 from authlib.integrations.flask_oauth2 import AuthorizationServer
+from authlib.oauth2 import OAuth2Error
 from authlib.oauth2.rfc6749 import InvalidRequestError, OAuth2Request
 from authlib.oauth2.rfc6749.grants import ClientCredentialsGrant
 from authlib.oauth2.rfc6750 import BearerTokenGenerator
 from authlib.oauth2.rfc7009 import RevocationEndpoint
-from flask import Blueprint, request
+from flask import Blueprint, Response, request
 from flask.typing import ResponseReturnValue
 
 from backend.access.tokens import LIFE, keep_token, new_token, revoke_token
 from backend.oauth.clients import METHODS, client_by_body, client_by_header
 from backend.oauth.errors import answer_with_oauth_errors, oauth_error
 from backend.oauth.uses import OauthUses
+
+log = logging.getLogger(__name__)
 
 PATH: Final = "/oauth2"
 HINTS: Final = ("access_token", "refresh_token")
@@ -58,6 +62,16 @@ class Revocation(RevocationEndpoint):  # type: ignore[misc]  # Authlib has no ty
         return HTTPStatus.NO_CONTENT, "", []
 
 
+class Server(AuthorizationServer):  # type: ignore[misc]  # Authlib has no types
+    """Says in the log what it refuses."""
+
+    def handle_error_response(self, request: OAuth2Request, error: OAuth2Error) -> Response:
+        """Answer as RFC 6749, 5.2 has it."""
+        log.info("a relying party's sign-in was refused", extra={"reason": error.error})
+        answer: Response = super().handle_error_response(request, error)
+        return answer
+
+
 def create_blueprint(uses: OauthUses) -> Blueprint:
     """Make the two endpoints."""
     blueprint = Blueprint("oauth2", __name__, url_prefix=PATH)
@@ -84,12 +98,12 @@ def create_blueprint(uses: OauthUses) -> Blueprint:
     return blueprint
 
 
-def _server(uses: OauthUses) -> AuthorizationServer:
+def _server(uses: OauthUses) -> Server:
     def keep(token: dict[str, str], asked: OAuth2Request) -> None:
         party = asked.client.relying_party
         keep_token(uses.session(), token["access_token"], relying_party=party, now=uses.clock())
 
-    server = AuthorizationServer(save_token=keep)
+    server = Server(save_token=keep)
     server.register_client_auth_method(METHODS[0], lambda *_: client_by_header(uses.session()))
     server.register_client_auth_method(METHODS[1], lambda *_: client_by_body(uses.session()))
     server.register_grant(ClientCredentials)

@@ -1,6 +1,7 @@
 """Tokens of relying parties: OAuth 2.0 ``client_credentials``, and what is refused."""
 
 import base64
+import logging
 from pathlib import Path
 
 import pytest
@@ -160,6 +161,17 @@ def test_csc_35_a_header_that_is_none_is_refused(
 ) -> None:
     """Authlib's own reader fails on some of these."""
     assert error(with_header(service, header)) == (401, "invalid_client")
+
+
+def test_a_refused_sign_in_stands_in_the_log(
+    service: Service, party: NewRelyingParty, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+
+    by_body(service, party, client_secret="wrong")
+
+    (line,) = [vars(record) for record in caplog.records if "sign-in" in record.message]
+    assert line["reason"] == "invalid_client"
 
 
 def test_csc_35_a_client_that_says_nothing_is_refused(service: Service) -> None:

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from pathlib import Path
 from threading import Thread
 from urllib.parse import urlsplit
 from uuid import UUID
@@ -35,7 +36,7 @@ from tests.world.csc_client import (
     texts,
     words,
 )
-from tests.world.service import Service, hashes
+from tests.world.service import Service, hashes, open_service
 
 INVALID = (400, "invalid_request")
 DENIED = (400, "access_denied")
@@ -146,6 +147,26 @@ def test_csc_131_an_edition_is_a_way_to_say_it_and_nothing_else(shop: CscClient)
 
     assert len(shop.signed(old_sad, *ONE)) == 1
     assert len(content(sign_hash(shop, new_sad, *two), 200)["signatures"]) == 2
+
+
+def test_both_editions_on_every_database(
+    database_url: str, tmp_path: Path, clock: SettableClock
+) -> None:
+    service = open_service(tmp_path, clock=clock, database_url=database_url)
+    service.signing_phone(service.register())
+    shop = a_relying_party(service)
+    two = hashes(2)
+
+    with blocking(shop, *ONE) as answer:
+        shop.approve()
+        old_sad = content(answer.result(), 200)["SAD"]
+    old = content(sign_hash(shop, old_sad, *ONE), 200)["signatures"]
+    new = shop.signed(shop.approved(*two), *two)
+    shop.asked(*hashes(1, seed="refused"))
+    shop.reject()
+    service.close()
+
+    assert (len(old), len(new)) == (1, 2)
 
 
 # --- nobody approves, or nobody waits ---------------------------------------------
