@@ -6,6 +6,8 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 MAKEFLAGS += --no-print-directory
+# Compiled once, then read by each process of the tests.
+unexport PYTHONDONTWRITEBYTECODE
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -21,6 +23,9 @@ TEST_PROGRAMS := $(DEMO_PROGRAMS) openssl:openssl postgres:postgresql
 
 # Rooms in which each branch is tested.
 WHOLLY_COVERED := backend/sam/*,backend/signing/*,backend/protocol/*
+
+# Each process has its own PostgreSQL server and its own SoftHSM store.
+SIDE_BY_SIDE := --numprocesses auto --maxprocesses 4 --dist worksteal
 
 .PHONY: help demo serve test bench lint coverage lock
 
@@ -39,7 +44,7 @@ serve: $(DONE)/demo-programs $(DONE)/product ## Run the whole service in one pro
 test: lint $(DONE)/test-programs ## Check the form of the code, then run all tests
 	@echo "tests"
 	@rm -f .coverage .coverage.*
-	@$(BIN)/python -m pytest --cov --cov-report= --quiet
+	@$(BIN)/python -m pytest --cov --cov-report= --quiet $(SIDE_BY_SIDE)
 	@$(BIN)/coverage report --include='$(WHOLLY_COVERED)' --fail-under=100
 
 bench: $(DONE)/development ## Measure whole flows on the embedded default; figures in var/bench.json
