@@ -10,7 +10,7 @@ import asyncio
 import json
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 from types import SimpleNamespace
@@ -74,10 +74,8 @@ class News:
     """What happened, for who watches."""
 
     tell: Callable[[dict[str, Any]], None] = lambda _event: None
-    events: list[str] = field(default_factory=list)
 
     def __call__(self, event: str, **facts: object) -> None:
-        self.events.append(event)
         self.tell({"event": event, **facts})
 
 
