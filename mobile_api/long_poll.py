@@ -7,7 +7,6 @@ no more: a thread that waits answers nobody else.
 from collections.abc import Callable
 from typing import Final
 
-from backend.errors import Overloaded
 from backend.signing.pending import PendingList
 from mobile_api.services import Services
 
@@ -15,25 +14,26 @@ LOOKS_PER_SECOND: Final = 4
 
 
 def wait_for_change(
-    look: Callable[[], PendingList], *, version: str | None, wait_seconds: int, here: Services
+    look: Callable[[], PendingList],
+    *,
+    phone: bytes,
+    version: str | None,
+    wait_seconds: int,
+    here: Services,
 ) -> PendingList:
     """Give the list once its version is another, or when ``wait_seconds`` are over.
 
     Raises:
-        Overloaded: too many wait here already.
+        Overloaded: too many wait here already, or this phone too often.
     """
     found = look()
     if found.version != version or not wait_seconds:
         return found
-    if not here.seats.acquire(blocking=False):
-        raise Overloaded("too many phones wait here; ask again soon")
-    try:
+    with here.seats.taken_by(phone):
         for _ in range(wait_seconds * LOOKS_PER_SECOND):
             if here.pause(1 / LOOKS_PER_SECOND):
                 break
             found = look()
             if found.version != version:
                 break
-    finally:
-        here.seats.release()
     return found

@@ -1,12 +1,13 @@
 """What the phones' application stands on: settings, public keys, the clock. No SAM, no HSM."""
 
 from collections.abc import Callable
-from threading import BoundedSemaphore, Event
+from threading import Event
 from typing import Final, cast, final
 
 import msgspec
 from flask import Flask, current_app
 
+from backend.access.seats import Seats
 from backend.delivery.endpoints import AllowedHost, parse_push_hosts
 from backend.delivery.worker_keys import read_push_key
 from backend.protocol.public_keys import PublicKeys
@@ -15,6 +16,8 @@ from backend.wiring import Clock, read_public_keys_file, utc_now
 
 MOST_WAITING: Final = 24
 """Long polls that one process holds; each keeps a thread of the WSGI server."""
+MOST_WAITING_OF_ONE: Final = 3
+"""Of them for one phone: its app, and what is left of connections that broke."""
 _NAME: Final = "mobile_api"
 
 
@@ -31,7 +34,9 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
     clock: Clock
     pause: Callable[[float], bool]
     """Waits so many seconds between two looks of a long poll; tells whether the process ends."""
-    seats: BoundedSemaphore = msgspec.field(default_factory=lambda: BoundedSemaphore(MOST_WAITING))
+    seats: Seats = msgspec.field(
+        default_factory=lambda: Seats(total=MOST_WAITING, each=MOST_WAITING_OF_ONE)
+    )
 
 
 def open_services(settings: Settings, *, stop: Event) -> Services:

@@ -47,6 +47,7 @@ def list_pending(query: Mapping[str, Any]) -> PendingList:
     here, phone = services(), calling_phone()
     return wait_for_change(
         lambda: pending(db.session(), cell=phone.cell, now=here.clock()),
+        phone=phone.kid,
         version=query["version"],
         wait_seconds=min(query["wait"], here.settings.long_poll_seconds),
         here=here,

@@ -5,12 +5,12 @@ So no route holds a SAM object, and none can ask it anything else.
 
 from collections.abc import Callable
 from datetime import datetime
-from threading import BoundedSemaphore
 from typing import Final, final
 
 import msgspec
 from sqlalchemy.orm import Session
 
+from backend.access.seats import Seats
 from backend.protocol.public_keys import PublicKeys
 from backend.settings import Settings
 from backend.signing.release import Collection
@@ -18,6 +18,8 @@ from backend.signing.request import RequestedTransaction, SignatureOrder
 
 MOST_WAITING: Final = 8
 """Calls that one process lets block for a phone; each keeps a thread of the WSGI server."""
+MOST_WAITING_OF_ONE: Final = 6
+"""Of them for one relying party."""
 
 
 @final
@@ -35,5 +37,7 @@ class CscUses(msgspec.Struct, frozen=True, kw_only=True):
     """See :func:`backend.signing.request.request_signatures`."""
     release: Callable[[Session, Collection], tuple[bytes, ...]]
     """See :func:`backend.signing.release.release`."""
-    seats: BoundedSemaphore = msgspec.field(default_factory=lambda: BoundedSemaphore(MOST_WAITING))
+    seats: Seats = msgspec.field(
+        default_factory=lambda: Seats(total=MOST_WAITING, each=MOST_WAITING_OF_ONE)
+    )
     """For callers that block."""

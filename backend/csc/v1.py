@@ -6,8 +6,7 @@
    -384 or -512, and ``signHash`` must agree.
 """
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any, Final, final
 
@@ -34,7 +33,7 @@ from backend.csc.calls import (
 )
 from backend.csc.schemas import load_body
 from backend.csc.uses import CscUses
-from backend.errors import Overloaded, RequestRefused
+from backend.errors import RequestRefused
 from backend.signing.authorization import Authorization, wait_for_authorization
 
 HASH_OID: Final = "hashAlgo"
@@ -83,7 +82,7 @@ def add_v1(blueprint: Blueprint, uses: CscUses) -> None:
         call = load_body(
             request, schemas.OldAuthorizeBody(), AuthorizeCall, foreign=FOREIGN | CODES
         )
-        with _seat(uses):
+        with uses.seats.taken_by(party.id):
             found = _wait(uses, party, call)
         return jsonify(SAD=found.csc_sad, expiresIn=found.expires_in)
 
@@ -118,21 +117,6 @@ def page(ids: Sequence[str], call: ListCall) -> dict[str, Any]:
     if first + len(chosen) < len(ids):
         told["nextPageToken"] = chosen[-1]
     return told
-
-
-@contextmanager
-def _seat(uses: CscUses) -> Iterator[None]:
-    """Hold a place to wait.
-
-    Raises:
-        Overloaded: all are taken.
-    """
-    if not uses.seats.acquire(blocking=False):
-        raise Overloaded("too many callers wait for their signers here")
-    try:
-        yield
-    finally:
-        uses.seats.release()
 
 
 def _wait(uses: CscUses, party: CallingParty, call: AuthorizeCall) -> Authorization:

@@ -7,13 +7,14 @@
 3. A try is counted and committed before it is checked, so that parallel guesses are counted too
    (T-16). After five, pauses double up to a quarter of an hour: nobody is locked out for good, and
    who cannot name the signer's envelope is never heard at all (T-21).
-4. Argon2 takes 64 MiB a time; only so many run at once (T-39).
+4. Argon2 takes 64 MiB a time; only so many run at once (T-39). What is computed for nobody, so that
+   it takes as long (T-17), has one place of its own: a flood of it keeps no signer out (T-21).
 """
 
 import unicodedata
 from datetime import datetime, timedelta
 from math import ceil
-from threading import BoundedSemaphore
+from threading import BoundedSemaphore, Semaphore
 from typing import Final, final
 from uuid import UUID
 
@@ -38,6 +39,7 @@ LONGEST_PAUSE_SECONDS: Final = 900
 FORGOTTEN_AFTER: Final = timedelta(days=1)
 
 _places = BoundedSemaphore(AT_ONCE)
+_nobodys_place = BoundedSemaphore(1)
 
 
 def check_rules(password: str, *, login: str) -> None:
@@ -60,8 +62,21 @@ def argon2_hash(password: str, salt: bytes) -> bytes:
     Raises:
         TooManyTries: too many are being computed; nothing was tried.
     """
+    return _argon2(password, salt, places=_places, wait_seconds=LONGEST_WAIT_SECONDS)
+
+
+def argon2_for_nobody(password: str) -> None:
+    """Take as long as :func:`argon2_hash`, for who has no envelope that we know.
+
+    Raises:
+        TooManyTries: that is being done for somebody else.
+    """
+    _argon2(password, bytes(SALT_BYTES), places=_nobodys_place, wait_seconds=0)
+
+
+def _argon2(password: str, salt: bytes, *, places: Semaphore, wait_seconds: float) -> bytes:
     secret = unicodedata.normalize("NFKC", password[:LONGEST]).encode()
-    if not _places.acquire(timeout=LONGEST_WAIT_SECONDS):
+    if not places.acquire(timeout=wait_seconds):
         raise TooManyTries("too many people sign in now", retry_after_seconds=2)
     try:
         return hash_secret_raw(
@@ -74,7 +89,7 @@ def argon2_hash(password: str, salt: bytes) -> bytes:
             type=Type.ID,
         )
     finally:
-        _places.release()
+        places.release()
 
 
 def check(

@@ -2,7 +2,7 @@
 
 1. Before the SAM is asked, the wanted hashes are leased in a commit of their own, all or none. Who
    finds one leased waits, then takes over: a crash costs the rest of a lease, nothing else.
-2. Afterwards receipt and signatures are written in one commit, if the transaction is approved still,
+2. Afterwards receipt and signatures are written in one commit, if the transaction is approved,
    its signer not frozen and the phone not removed. Only what was written leaves the service.
 3. The key (transaction, position) lets one of two holders write. The other one's signatures are
    dropped, and it hands out those of the first.

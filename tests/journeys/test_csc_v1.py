@@ -20,7 +20,7 @@ from cryptography.x509 import load_der_x509_certificate
 from werkzeug.test import TestResponse
 
 from backend.cli.http_server import HttpServer
-from backend.csc.uses import MOST_WAITING
+from backend.csc.uses import MOST_WAITING, MOST_WAITING_OF_ONE
 from backend.signing.overview import show_transaction
 from tests.world.clock import SettableClock
 from tests.world.csc_client import (
@@ -232,13 +232,16 @@ def test_csc_128_a_caller_that_breaks_off_cancels_the_request(
 def test_who_finds_all_places_to_wait_taken_asks_nobody(
     signing_service: Service, shop: CscClient
 ) -> None:
-    """A thread that waits answers nobody else: tokens, pairing and v2 go on."""
-    wanted = hashes(MOST_WAITING)
+    """T-22: one relying party takes not all; tokens, pairing and v2 go on."""
+    wanted = hashes(MOST_WAITING_OF_ONE)
+    bank = a_relying_party(signing_service, name="Bank")
     with ThreadPoolExecutor(MOST_WAITING) as others:
         answers = [others.submit(authorize, shop, each) for each in wanted]
-        asked(signing_service, MOST_WAITING)
+        asked(signing_service, MOST_WAITING_OF_ONE)
 
         too_many = authorize(shop, *hashes(1, seed="other"))
+        answers.append(others.submit(authorize, bank, *hashes(1, seed="bank")))
+        asked(signing_service, MOST_WAITING_OF_ONE + 1)
         v2 = shop.get("v2/credentials/list", {"userID": "a.ivanova"})
 
         phone = signing_service.phone()

@@ -12,7 +12,7 @@
 import logging
 from datetime import datetime, timedelta
 from hmac import compare_digest
-from secrets import token_bytes, token_urlsafe
+from secrets import token_urlsafe
 from typing import Final, final
 from uuid import UUID
 
@@ -133,10 +133,9 @@ def open_ticket(
 
 def _unknown(sign_in: SignIn) -> WrongPassword:
     """Work as hard as for an envelope that is known."""
-    salt = token_bytes(password.SALT_BYTES)
-    password.argon2_hash(sign_in.password, salt)
+    password.argon2_for_nobody(sign_in.password)
     if sign_in.new_password is not None:
-        password.argon2_hash(sign_in.new_password, salt)
+        password.argon2_for_nobody(sign_in.new_password)
     return WrongPassword("envelope, login or password is wrong")
 
 

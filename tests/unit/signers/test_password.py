@@ -90,6 +90,25 @@ def test_argon2_runs_only_so_many_times_at_once(monkeypatch: pytest.MonkeyPatch)
     assert password.argon2_hash("correct horse", SALT)
 
 
+def test_who_has_no_envelope_takes_no_place_of_who_has_one() -> None:
+    """T-21, T-39: the work for nobody is as slow, but its flood keeps no signer out."""
+    password._nobodys_place.acquire()
+    try:
+        with pytest.raises(TooManyTries):
+            password.argon2_for_nobody("correct horse")
+        assert password.argon2_hash("correct horse", SALT)
+    finally:
+        password._nobodys_place.release()
+
+    for _ in range(password.AT_ONCE):
+        password._places.acquire()
+    try:
+        password.argon2_for_nobody("correct horse")
+    finally:
+        for _ in range(password.AT_ONCE):
+            password._places.release()
+
+
 def test_pauses_begin_after_five_tries_double_and_stay_bounded() -> None:
     """T-16, T-21: slow enough for guessing, never long enough to lock an owner out."""
     pauses = [password.pause_seconds(tries) for tries in range(20)]
