@@ -81,6 +81,15 @@ class RequestedTransaction(msgspec.Struct, frozen=True, kw_only=True):
     expires_at: datetime
 
 
+@final
+class OpenedEnrolment(msgspec.Struct, frozen=True, kw_only=True):
+    """An ask to enrol that no row knows yet."""
+
+    id: UUID
+    ask: str
+    row: dict[str, object]
+
+
 # --- by a relying party ---------------------------------------------------------
 
 
@@ -220,11 +229,11 @@ def request_enrolment(
     settings: Settings,
     now: datetime,
     use_seconds: int,
-) -> OpenedTransaction:
-    """Ask a phone to enrol. Does not commit: the pairing's ticket goes into the same commit.
+) -> OpenedEnrolment:
+    """Ask a phone to enrol. Writes nothing: :func:`add_enrolment` does, in the ticket's commit.
 
     Args:
-        session: in whose transaction it is added.
+        session: read from; the read is ended by a commit.
         transactions: who signs the ask.
         cell: what the phone is to be paired with.
         signer_name: whose signature that is, as the phone shows it.
@@ -239,6 +248,7 @@ def request_enrolment(
         RecordRefused: the record does not allow it.
     """
     found = read_cell(session, cell)
+    session.commit()
     use_by = int(now.timestamp()) + use_seconds
     ask = OpenTransaction(
         record=found.record,
@@ -252,8 +262,13 @@ def request_enrolment(
         use_by=use_by,
     )
     opened = transactions.open_transaction(ask)
-    session.execute(insert(Transaction).values(_row(found, ask, opened, now=now)))
-    return opened
+    row = _row(found, ask, opened, now=now)
+    return OpenedEnrolment(id=opened.id, ask=opened.ask, row=row)
+
+
+def add_enrolment(session: Session, opened: OpenedEnrolment) -> None:
+    """Write an ask to enrol. Does not commit."""
+    session.execute(insert(Transaction).values(opened.row))
 
 
 # --- for all of them ------------------------------------------------------------

@@ -44,7 +44,7 @@ from backend.settings import Settings
 from backend.signers import password
 from backend.signers.freeze import not_frozen
 from backend.signers.registration import plain_first_password, plain_login
-from backend.signing.request import request_enrolment
+from backend.signing.request import add_enrolment, request_enrolment
 
 log = logging.getLogger(__name__)
 
@@ -229,6 +229,7 @@ def _begin(
         ask=opened.ask,
     )
     _keep_password(session, envelope, proven)
+    add_enrolment(session, opened)
     ticket = _give_ticket(session, envelope, transaction=opened.id, proof=proof, now=now)
     session.commit()
     log.info("pairing begun", extra={"pairing_id": envelope.pairing, "signer_id": envelope.signer})

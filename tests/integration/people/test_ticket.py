@@ -1,5 +1,6 @@
 """Pairing, step 1: login, first password, new password, for a ticket; on both databases."""
 
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 from uuid import uuid4
@@ -9,6 +10,7 @@ from argon2.low_level import hash_secret_raw
 from sqlalchemy import func, select, update
 
 from backend.devices.enrolment.ticket import MOST_TICKETS
+from backend.devices.envelope import reprint
 from backend.errors import (
     CellkeyError,
     PairingOver,
@@ -18,7 +20,8 @@ from backend.errors import (
     WrongPassword,
 )
 from backend.model.tables import Lock, Pairing, Signer, Transaction
-from backend.sam.cells import CheckPassword
+from backend.sam.cells import CheckPassword, PasswordChecked
+from backend.sam.transactions import OpenedTransaction, OpenTransaction
 from backend.signers.password import argon2_hash
 from tests.world.counter import NEW_PASSWORD, Counter
 
@@ -282,6 +285,62 @@ def meanwhile(counter: Counter, monkeypatch: pytest.MonkeyPatch, statement: obje
         return change_password(request)  # type: ignore[arg-type]  # passed on as it came
 
     monkeypatch.setattr(counter.world.sam, "change_password", interposed)
+
+
+def while_the_ask_is_opened(
+    counter: Counter, monkeypatch: pytest.MonkeyPatch, act: Callable[[], object]
+) -> None:
+    """Let something happen while the SAM signs the ask to enrol."""
+    open_transaction = counter.world.sam.open_transaction
+
+    def interposed(request: OpenTransaction) -> OpenedTransaction:
+        act()
+        return open_transaction(request)
+
+    monkeypatch.setattr(counter.world.sam, "open_transaction", interposed)
+
+
+@on_one_engine
+def test_nothing_of_the_database_is_held_while_the_sam_works(
+    printed: Counter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """T-39: on SQLite whoever holds a transaction keeps everybody from writing."""
+    check_password = printed.world.sam.check_password
+
+    def write() -> None:
+        printed.write(update(Signer).values(lang="en"))
+
+    def interposed(request: CheckPassword) -> PasswordChecked:
+        write()
+        return check_password(request)
+
+    while_the_ask_is_opened(printed, monkeypatch, write)
+    monkeypatch.setattr(printed.world.sam, "check_password", interposed)
+
+    assert printed.sign_in().ticket
+
+
+def test_an_envelope_that_is_printed_anew_meanwhile_is_over(
+    printed: Counter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its cell is destroyed while the SAM signs the ask for it; the password tells, first."""
+
+    def print_anew() -> None:
+        with printed.session_factory() as session:
+            reprint(
+                session,
+                printed.world.sam,
+                login=printed.envelope.login,
+                operator="another",
+                settings=printed.settings,
+                now=printed.clock(),
+            )
+
+    while_the_ask_is_opened(printed, monkeypatch, print_anew)
+
+    assert isinstance(refusal(printed), TooManyTries)
+    assert printed.rows(select(Transaction)) == []
+    assert printed.row(select(Signer.password_change_due)) is True
 
 
 def test_an_envelope_that_is_worthless_before_the_commit_begins_nothing(

@@ -9,7 +9,7 @@ from sqlalchemy import delete
 from backend.errors import NotFound
 from backend.model.tables import Lock
 from backend.signing.pending import MOST_PENDING, PendingList, pending, show
-from backend.signing.request import request_enrolment
+from backend.signing.request import add_enrolment, request_enrolment
 from tests.world.signing_world import SETTINGS, SigningWorld, hashes
 
 
@@ -96,8 +96,8 @@ def test_a_phone_without_a_lock_is_shown_nothing(world: SigningWorld) -> None:
 
 
 def test_an_ask_to_enrol_belongs_to_a_pairing_and_is_not_listed(world: SigningWorld) -> None:
-    with world.sessions.begin() as session:
-        transaction = request_enrolment(
+    with world.sessions() as session:
+        opened = request_enrolment(
             session,
             world.sam.sam,
             cell=world.cell.made.cell,
@@ -105,7 +105,10 @@ def test_an_ask_to_enrol_belongs_to_a_pairing_and_is_not_listed(world: SigningWo
             settings=SETTINGS,
             now=world.clock(),
             use_seconds=900,
-        ).id
+        )
+        add_enrolment(session, opened)
+        session.commit()
+    transaction = opened.id
     assert look(world).transactions == ()
     with world.sessions() as session, pytest.raises(NotFound):
         show(session, phone=world.phone, transaction=transaction, now=world.clock())
