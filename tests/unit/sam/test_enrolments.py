@@ -9,7 +9,7 @@ from backend.errors import EnrolmentRefused, RecordRefused, TooManyTries, WrongC
 from backend.protocol.enrolment import twelve_characters
 from backend.protocol.record import Caps, Policy, verify_record
 from backend.protocol.sms import open_sms
-from backend.sam.cells import Enrol, OperatorWord, SendPairingCode
+from backend.sam.cells import Enrol, OperatorWord, RemoveDevice, SendPairingCode
 from backend.sam.enrolments import MOST_DEVICES
 from tests.world.clock import SettableClock
 from tests.world.paired_cell import NUMBER, PairedCell, make_cell, ready_cell
@@ -91,6 +91,14 @@ def test_rule_2_refuses_another_cells_record(world: SamWorld, new_cell: PairedCe
     refused(world, change(new_cell.enrol_request(), record=make_cell(world).record), rule=2)
 
 
+def test_rule_2_refuses_a_record_below_the_asks_epoch(
+    world: SamWorld, new_cell: PairedCell
+) -> None:
+    older = new_cell.record
+    new_cell.record = world.sam.remove_device(RemoveDevice(record=older, kid=bytes(32))).record
+    assert "older" in refused(world, change(new_cell.enrol_request(), record=older), rule=2)
+
+
 def test_rule_2_refuses_a_record_that_is_not_ours(world: SamWorld, new_cell: PairedCell) -> None:
     record = new_cell.record[:-8] + "AAAAAAAA"
     refused(world, change(new_cell.enrol_request(), record=record), rule=2)
@@ -153,6 +161,28 @@ def test_rule_6_refuses_the_password_proof_of_another_ask(
 ) -> None:
     proof = new_cell.password_proof(new_cell.open_enrolment().ask)
     refused(world, change(new_cell.enrol_request(), password_proof=proof), rule=6)
+
+
+def test_rule_6_refuses_the_password_proof_of_another_signer(
+    world: SamWorld, new_cell: PairedCell
+) -> None:
+    """T-36: somebody's own password, for the ask of another's cell."""
+    request = new_cell.enrol_request()
+    proof = make_cell(world).password_proof(request.ask)
+    refused(world, change(request, password_proof=proof), rule=6)
+
+
+def test_rule_6_refuses_a_password_proof_that_is_too_old(
+    world: SamWorld, new_cell: PairedCell
+) -> None:
+    """It ends with its ask, which rule 1 has looked at; with KS in hand somebody could."""
+    request = new_cell.enrol_request()
+    assert request.password_proof is not None
+    voice = world.sam._voice  # KS in an attacker's hand
+    claims = voice.verified_password_proof(request.password_proof)
+    now = int(world.clock().timestamp())
+    old = voice.password_proof(msgspec.structs.replace(claims, exp=now))
+    refused(world, change(request, password_proof=old), rule=6)
 
 
 def test_rule_6_refuses_another_message_in_the_place_of_the_password_proof(
@@ -219,6 +249,16 @@ def test_rule_7_refuses_a_seal_moved_from_another_enrolment(
     request = new_cell.enrol_request()
     new_cell.phone = PaperPhone()
     refused(world, change(new_cell.enrol_request(), sealed=request.sealed), rule=7)
+
+
+def test_rule_7_refuses_another_phones_seal_for_the_same_ask(
+    world: SamWorld, new_cell: PairedCell
+) -> None:
+    """It holds the right secret, under the right key; but this phone did not sign for it."""
+    request = new_cell.enrol_request()
+    ask = read(request.ask, world.public_keys.ks)
+    _, sealed = PaperPhone().enrol(ask, new_cell.secret)
+    assert "signed for" in refused(world, change(request, sealed=sealed), rule=7)
 
 
 def test_rule_7_refuses_when_the_hour_is_over(world: SamWorld, new_cell: PairedCell) -> None:
