@@ -31,6 +31,8 @@ log = logging.getLogger(__name__)
 SECRET_BYTES: Final = 32
 _CLIENT_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{2,63}")
 """No character of it needs to be escaped, in a form or in HTTP Basic."""
+_AUTHORITY: Final = "authority"
+"""Names the authority itself as the party that asks (``signing.request``)."""
 _NOBODYS_SECRET: Final = bytes(32)
 """Compared with where there is no such client, so that both cases do the same work (T-17)."""
 
@@ -67,13 +69,15 @@ def add_relying_party(
 
     Raises:
         SummaryRefused: the name cannot be shown to a signer.
-        RequestRefused: the client id has other characters than are allowed.
+        RequestRefused: the client id has other characters than are allowed, or is the authority's.
         AlreadyThere: there is one of that client id.
     """
     check_name(name, field="name", longest=LONGEST_NAME)
     chosen = client_id or f"rp-{secrets.token_hex(8)}"
     if not _CLIENT_ID.fullmatch(chosen):
         raise RequestRefused("a client id has 3 to 64 of A-Z, a-z, 0-9, . _ -")
+    if chosen == _AUTHORITY:
+        raise RequestRefused("this client id means the authority itself")
     secret = secrets.token_urlsafe(SECRET_BYTES)
     row = {"id": uuid4(), "client_id": chosen, "name": name, "created_at": now}
     try:

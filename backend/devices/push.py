@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import delete
+from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from backend.access.phones import AuthenticatedPhone
 from backend.delivery.endpoints import AllowedHost, check_endpoint
 from backend.delivery.subscriptions import check_keys
-from backend.model.tables import PushSubscription
+from backend.model.tables import Device, PushSubscription
 
 
 def subscribe(
@@ -30,6 +30,9 @@ def subscribe(
     """
     allowed = check_endpoint(endpoint, allowed_hosts)
     keys = check_keys(unverified_p256dh=p256dh, unverified_auth=auth)
+    # The phone's row is locked: two requests at once would both find no subscription.
+    row = select(Device.kid).where(Device.kid == phone.kid)
+    session.execute(row.with_for_update(key_share=True))
     session.merge(
         PushSubscription(
             kid=phone.kid,

@@ -2,14 +2,19 @@
 
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Barrier
 from uuid import uuid4
 
 import pytest
-from sqlalchemy import func, insert, select, update
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from sqlalchemy import delete, func, insert, select, update
 
 from backend.access.phones import verified_record
+from backend.delivery.endpoints import parse_push_hosts
 from backend.devices.enrolment.removal import remove
 from backend.devices.listing import phones_of
+from backend.devices.push import subscribe
 from backend.devices.recovery import store_recovery_lock
 from backend.devices.removal import ask_removal, asked_removals
 from backend.errors import (
@@ -21,12 +26,19 @@ from backend.errors import (
     Unauthenticated,
 )
 from backend.model.tables import Cell, Device, Lock, PushSubscription, Record
+from backend.protocol.encoding import b64u
 from backend.protocol.record import CellRecord
 from backend.sam.client import SamClient
 from backend.virtual_phone.locks import make_recovery_lock, open_recovery_lock
 from tests.world.counter import Counter
 
 CODE = bytes(range(16))
+P256DH = b64u(
+    ec.generate_private_key(ec.SECP256R1())
+    .public_key()
+    .public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
+)
+AUTH = b64u(bytes(16))
 
 
 def ask(counter: Counter, kid: bytes) -> None:
@@ -221,3 +233,33 @@ def test_a_frozen_signers_recovery_lock_is_not_changed(paired: Counter) -> None:
 
     with pytest.raises(SignerFrozen):
         keep(paired, lock)
+
+
+# --- push ----------------------------------------------------------------------
+
+
+def test_two_subscriptions_of_a_phone_at_once_leave_one(paired: Counter) -> None:
+    """A phone that repeats itself is answered, whichever of the two was faster."""
+    phone = paired.paired_phone()
+    allowed = parse_push_hosts(["push.cellkey.test"])
+    together = Barrier(2)
+
+    def put(endpoint: str) -> None:
+        with paired.session_factory() as session:
+            together.wait()
+            subscribe(
+                session,
+                phone=phone,
+                endpoint=f"https://push.cellkey.test/{endpoint}",
+                p256dh=P256DH,
+                auth=AUTH,
+                allowed_hosts=allowed,
+                now=paired.clock(),
+            )
+
+    with ThreadPoolExecutor(2) as phones:
+        for turn in range(10):
+            paired.write(delete(PushSubscription))
+            list(phones.map(put, (f"a{turn}", f"b{turn}")))
+
+            assert len(paired.rows(select(PushSubscription.kid))) == 1

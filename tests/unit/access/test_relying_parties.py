@@ -31,6 +31,7 @@ from backend.errors import (
     TokenMissing,
 )
 from backend.model.tables import AccessToken, RelyingParty
+from backend.signing.request import AUTHORITY
 from tests.world.clock import SettableClock
 
 
@@ -38,6 +39,13 @@ from tests.world.clock import SettableClock
 def shop(session_factory: sessionmaker[Session], clock: SettableClock) -> NewRelyingParty:
     with session_factory() as session:
         return add_relying_party(session, name="Shop", client_id="shop", now=clock())
+
+
+def test_no_relying_party_asks_in_the_authoritys_name(
+    session_factory: sessionmaker[Session], clock: SettableClock
+) -> None:
+    with session_factory() as session, pytest.raises(RequestRefused, match="authority"):
+        add_relying_party(session, name="Shop", client_id=AUTHORITY, now=clock())
 
 
 def token_for(sessions: sessionmaker[Session], party: NewRelyingParty, clock: SettableClock) -> str:

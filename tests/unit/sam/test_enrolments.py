@@ -152,6 +152,23 @@ def test_rule_6_refuses_without_a_code(world: SamWorld, new_cell: PairedCell) ->
     refused(world, change(new_cell.enrol_request(), code=None), rule=6)
 
 
+def test_rule_6_takes_no_operators_word_for_a_code(world: SamWorld, new_cell: PairedCell) -> None:
+    """T-10: what confirms is the policy's choice, not the caller's."""
+    request = new_cell.enrol_request()
+    word = OperatorWord(operator="Olga", twelve=twelve_characters(request.enrolment))
+    assert "sms" in refused(world, change(request, code=None, operator=word), rule=6)
+
+
+def test_rule_6_takes_no_code_where_no_number_is_verified(
+    world: SamWorld, new_cell: PairedCell
+) -> None:
+    """None was sent; who can compute one anyway confirms nothing."""
+    voice = world.sam._voice  # KS in an attacker's hand
+    record = msgspec.structs.replace(voice.verified_record(new_cell.record), sms=None)
+    request = change(new_cell.enrol_request(), record=voice.record(record))
+    assert "sms" in refused(world, request, rule=6)
+
+
 def test_rule_6_refuses_without_a_password_proof(world: SamWorld, new_cell: PairedCell) -> None:
     refused(world, change(new_cell.enrol_request(), password_proof=None), rule=6)
 
