@@ -112,6 +112,17 @@ def test_one_approval_may_be_collected_in_parts_that_overlap(world: SigningWorld
     assert kept(world) == 4
 
 
+def test_another_transactions_signatures_redeem_nothing(world: SigningWorld) -> None:
+    """Positions are counted in each list anew; what is left to be signed keeps its seal."""
+    _, other_sad = approved(world, *hashes(2, seed="other"))
+    world.collect(other_sad, *hashes(2, seed="other"))
+    requested, csc_sad = approved(world, *hashes(2))
+    world.collect(csc_sad, hashes(2)[0])
+    assert world.state(requested.id) == "approved"
+    assert world.sealed(requested.id) is not None
+    assert len(world.collect(csc_sad, *hashes(2))) == 2
+
+
 def test_every_signature_stands_in_a_receipt(world: SigningWorld) -> None:
     _, csc_sad = approved(world, *hashes(3))
     world.collect(csc_sad, *hashes(2))
