@@ -87,7 +87,7 @@ class StoredEnrolment(msgspec.Struct, frozen=True, kw_only=True):
 
 def ticket_hash(ticket: str) -> bytes:
     """The form in which a ticket is kept."""
-    return sha256(ticket.encode()).digest()
+    return sha256(ticket.encode(errors="replace")).digest()
 
 
 def pairing_view(

@@ -75,7 +75,9 @@ def argon2_for_nobody(password: str) -> None:
 
 
 def _argon2(password: str, salt: bytes, *, places: Semaphore, wait_seconds: float) -> bytes:
-    secret = unicodedata.normalize("NFKC", password[:LONGEST]).encode()
+    # One character more than any password has: what is too long is hashed, cheaply, and is wrong.
+    bounded = unicodedata.normalize("NFKC", password[: LONGEST + 1])
+    secret = bounded.encode(errors="surrogatepass")
     if not places.acquire(timeout=wait_seconds):
         raise TooManyTries("too many people sign in now", retry_after_seconds=2)
     try:

@@ -114,7 +114,8 @@ def open_ticket(
     if envelope is None:
         raise _unknown(sign_in)
     _refuse_over(envelope, now)
-    if not compare_digest(envelope.login.encode(), plain_login(sign_in.login).encode()):
+    typed = plain_login(sign_in.login).encode(errors="replace")
+    if not compare_digest(envelope.login.encode(), typed):
         raise _unknown(sign_in)
     if envelope.change_due:
         _check_new_password(envelope, sign_in)

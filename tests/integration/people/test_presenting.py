@@ -70,7 +70,7 @@ def test_a_frozen_pairing_is_shown_without_its_lock(begun: Counter) -> None:
     assert (view.state, view.envelope_lock) == ("frozen", None)
 
 
-@pytest.mark.parametrize("ticket", ["", "x" * 43, "x" * 100_000, "билет", "\0"])
+@pytest.mark.parametrize("ticket", ["", "x" * 43, "x" * 100_000, "билет", "\0", "\ud800"])
 def test_a_ticket_that_was_not_given_is_refused(begun: Counter, ticket: str) -> None:
     begun.ticket = ticket
 

@@ -160,6 +160,8 @@ def test_an_envelope_begins_only_so_many_pairings(begun: Counter) -> None:
         {"login": "somebody.else"},
         {"login": "a.ivanov\u0430"},
         {"login": ""},
+        {"login": "\ud800"},
+        {"password": "\ud800"},
         {"password": WRONG},
         {"password": ""},
         {"password": "x" * 100_000},

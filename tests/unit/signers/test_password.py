@@ -74,6 +74,14 @@ def test_two_spellings_of_one_character_are_one_password() -> None:
     assert password.argon2_hash(composed, SALT) == password.argon2_hash(decomposed, SALT)
 
 
+def test_a_password_that_is_too_long_is_not_cut_to_one_that_fits() -> None:
+    """ASVS 6.2.8: verified exactly as it came."""
+    longest = "ключ" * 32
+
+    assert len(longest) == password.LONGEST
+    assert password.argon2_hash(longest, SALT) != password.argon2_hash(longest + "!", SALT)
+
+
 def test_argon2_runs_only_so_many_times_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """T-39: 64 MiB each; who comes too many is told when to come again."""
     monkeypatch.setattr(password, "LONGEST_WAIT_SECONDS", 0)
