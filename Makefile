@@ -18,8 +18,9 @@ LOCK := $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header 
   --no-emit-index-url --no-emit-find-links
 
 # A program that must be there, and the Debian package that has it.
-DEMO_PROGRAMS := pdfsig:poppler-utils certutil:libnss3-tools softhsm2-util:softhsm2
-TEST_PROGRAMS := $(DEMO_PROGRAMS) openssl:openssl postgres:postgresql
+DEMO_PROGRAMS := pdfsig:poppler-utils certutil:libnss3-tools softhsm2-util:softhsm2 \
+  curl:curl openssl:openssl
+TEST_PROGRAMS := $(DEMO_PROGRAMS) postgres:postgresql
 
 # Rooms in which each branch is tested.
 WHOLLY_COVERED := backend/sam/*,backend/signing/*,backend/protocol/*
