@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 from sqlalchemy import func, select, update
@@ -294,6 +294,39 @@ def test_a_removal_while_the_sam_signs_keeps_the_signature_in(world: SigningWorl
         collect(world, watched, csc_sad, *hashes(1))
     assert world.state(requested.id) == "failed"
     assert kept(world) == 0
+
+
+def leased(world: SigningWorld) -> list[tuple[UUID, int]]:
+    query = select(AuthorisedHash.transaction_id, AuthorisedHash.position)
+    with world.sessions() as session:
+        rows = session.execute(query.where(AuthorisedHash.reserved_by.is_not(None)))
+        return [(transaction, position) for transaction, position in rows]
+
+
+def test_only_what_is_wanted_is_leased_and_only_that_is_given_back(
+    world_on_sqlite: SigningWorld,
+) -> None:
+    """T-22: who collects one hash keeps nobody from the others."""
+    world = world_on_sqlite
+    approved(world, *hashes(2, seed="other"))
+    requested, csc_sad = approved(world, *hashes(2))
+    seen = []
+
+    def somebody_else_leases_the_first() -> None:
+        seen.extend(leased(world))
+        first = (AuthorisedHash.transaction_id == requested.id, AuthorisedHash.position == 0)
+        lease = update(AuthorisedHash).where(*first).values(reserved_by=uuid4())
+        world.overwrite(lambda session: session.execute(lease))
+
+    def act() -> None:
+        somebody_else_leases_the_first()
+        raise SamUnavailable("no")
+
+    with pytest.raises(SamUnavailable):
+        collect(world, WatchedSam(world.sam.sam, before=[act]), csc_sad, hashes(2)[1])
+
+    assert seen == [(requested.id, 1)]
+    assert leased(world) == [(requested.id, 0)]
 
 
 def test_a_refusal_while_the_sam_signs_keeps_the_signature_in(world: SigningWorld) -> None:
