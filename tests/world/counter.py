@@ -21,6 +21,7 @@ from backend.devices.enrolment.sms_code import send_code
 from backend.devices.enrolment.ticket import SignIn, Ticket, open_ticket
 from backend.devices.envelope import Envelope, register_signer_with_cell
 from backend.devices.pairing import StoredEnrolment, pairing_view, store_enrolment
+from backend.errors import CellkeyError
 from backend.model.base import Base
 from backend.model.tables import OutboxMessage, Pairing, PairingState, Signer
 from backend.protocol.encoding import secret_bytes
@@ -102,6 +103,20 @@ class Counter:
             )
         self.ticket = ticket.ticket
         return ticket
+
+    def refused_sign_in(self, **changed: Any) -> CellkeyError:  # noqa: ANN401  # of SignIn
+        """Step 1, which must be refused; gives the refusal."""
+        try:
+            self.sign_in(**changed)
+        except CellkeyError as error:
+            return error
+        raise AssertionError("a ticket was given")
+
+    @property
+    def password_tries(self) -> int:
+        """How many tries are counted."""
+        counted: int = self.row(select(Signer.password_tries))
+        return counted
 
     def enrolment(
         self, phone: PaperPhone | None = None, *, app: str | None = None

@@ -19,34 +19,20 @@ from tests.world.counter import NEW_PASSWORD, Counter
 
 WRONG = "dfhj-dfhj-dfhj-dfhj"
 
-on_one_engine = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
-"""For what depends on no statement: a password costs a third of a second."""
-
-
-def tries(counter: Counter) -> int:
-    counted: int = counter.row(select(Signer.password_tries))
-    return counted
-
-
-def refusal(counter: Counter, **changed: object) -> CellkeyError:
-    with pytest.raises(CellkeyError) as refused:
-        counter.sign_in(**changed)
-    return refused.value
-
 
 def test_a_wrong_password_is_counted_and_a_right_one_forgets_it(begun: Counter) -> None:
     """T-16."""
     for _ in range(2):
-        refusal(begun, new_password=WRONG)
-    assert tries(begun) == 2
+        begun.refused_sign_in(new_password=WRONG)
+    assert begun.password_tries == 2
 
     begun.sign_in()
-    assert tries(begun) == 0
+    assert begun.password_tries == 0
 
 
 def test_after_five_wrong_passwords_even_the_right_one_waits(begun: Counter) -> None:
     begun.write(update(Signer).values(password_tries=8, password_tried_at=begun.clock()))
-    paused = refusal(begun)
+    paused = begun.refused_sign_in()
 
     assert isinstance(paused, TooManyTries)
     assert paused.retry_after_seconds == 8
@@ -58,19 +44,19 @@ def test_the_owner_gets_in_when_the_pause_is_over(begun: Counter) -> None:
     begun.clock.advance(minutes=15)
 
     assert begun.sign_in().ticket
-    assert tries(begun) == 0
+    assert begun.password_tries == 0
 
 
 def test_parallel_guesses_are_all_counted(begun: Counter) -> None:
     """T-16: four at once are not four for one."""
     begun.write(update(Signer).values(password_tries=4, password_tried_at=begun.clock()))
     with ThreadPoolExecutor(4) as pool:
-        refused = list(pool.map(lambda _: refusal(begun, new_password=WRONG), range(4)))
+        refused = list(pool.map(lambda _: begun.refused_sign_in(new_password=WRONG), range(4)))
 
     checked = [error for error in refused if isinstance(error, WrongPassword)]
     assert len(checked) == 1
     assert all(isinstance(error, WrongPassword | TooManyTries) for error in refused)
-    assert tries(begun) == 5
+    assert begun.password_tries == 5
 
 
 def test_a_try_that_nobody_could_check_is_given_back(begun: Counter, tmp_path: Path) -> None:
@@ -85,7 +71,7 @@ def test_a_try_that_nobody_could_check_is_given_back(begun: Counter, tmp_path: P
     with begun.session_factory() as session, pytest.raises(SamUnavailable):
         open_ticket(session, nobody, nobody, sign_in, settings=begun.settings, now=begun.clock())
 
-    assert tries(begun) == 0
+    assert begun.password_tries == 0
     assert begun.row(select(func.count()).select_from(Transaction)) == 1
 
 
