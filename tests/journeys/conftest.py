@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from backend.algorithms import KeyAlgorithm
 from backend.devices.envelope import Envelope
 from tests.world.clock import SettableClock
 from tests.world.csc_client import CscClient, a_relying_party
@@ -59,6 +60,21 @@ def signing_service(certified: Stage, tmp_path: Path, clock: SettableClock) -> I
     """The service of a signer who has a phone and a certificate."""
     opened = copy_service(certified.folder, tmp_path / "service", clock=clock)
     yield opened
+    opened.close()
+
+
+@pytest.fixture
+def shop(signing_service: Service) -> CscClient:
+    """A relying party that may ask that signer."""
+    return a_relying_party(signing_service)
+
+
+@pytest.fixture(scope="session")
+def rsa_shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CscClient]:
+    """A relying party of a service whose signer has an RSA key."""
+    opened = open_service(tmp_path_factory.mktemp("rsa"))
+    opened.signing_phone(opened.register(algorithm=KeyAlgorithm.RSA_2048))
+    yield a_relying_party(opened)
     opened.close()
 
 

@@ -12,18 +12,19 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from backend.signers.freeze import freeze
 from backend.signers.registration import find_signer
 from tests.world.clock import SettableClock
-from tests.world.csc_client import ECDSA_SHA256, CscClient, a_relying_party, refusal, words
+from tests.world.csc_client import (
+    ECDSA_SHA256,
+    INVALID,
+    CscClient,
+    a_relying_party,
+    refusal,
+    words,
+)
 from tests.world.service import ANNA, Service
 
-INVALID = (400, "invalid_request")
 LOGIN = "a.ivanova"
 BORIS = msgspec.structs.replace(ANNA, login="b.petrov", number=None)
 CERT_INFO = {"issuerDN", "serialNumber", "subjectDN", "validFrom", "validTo"}
-
-
-@pytest.fixture
-def shop(signing_service: Service) -> CscClient:
-    return a_relying_party(signing_service)
 
 
 def leaf(info: dict[str, dict[str, list[str]]]) -> x509.Certificate:

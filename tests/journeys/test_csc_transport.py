@@ -12,10 +12,16 @@ from backend.algorithms import KeyAlgorithm
 from backend.csc.algorithms import SIGN_OIDS, key_oids
 from backend.csc.answers import V1_METHODS, V2_METHODS
 from tests.world.clock import SettableClock
-from tests.world.csc_client import CscClient, a_relying_party, content, refusal, words
+from tests.world.csc_client import (
+    INVALID,
+    CscClient,
+    a_relying_party,
+    content,
+    refusal,
+    words,
+)
 from tests.world.service import Service, hashes
 
-INVALID = (400, "invalid_request")
 EDITIONS = ("v1", "v2")
 METHODS = [("v1", name) for name in V1_METHODS] + [("v2", name) for name in V2_METHODS]
 SAID = [f"{edition}/{name}" for edition, name in METHODS]

@@ -24,54 +24,18 @@ from backend.csc.uses import MOST_WAITING, MOST_WAITING_OF_ONE
 from backend.signing.overview import show_transaction
 from tests.world.clock import SettableClock
 from tests.world.csc_client import (
-    ECDSA_SHA256,
-    SHA256,
-    SHA384,
+    DENIED,
     CscClient,
     a_relying_party,
-    b64,
-    changed,
     content,
     refusal,
-    texts,
     words,
 )
 from tests.world.service import Service, hashes, open_service
 
-INVALID = (400, "invalid_request")
-DENIED = (400, "access_denied")
 ONE = hashes(1)
 LOOK_SECONDS = 0.02
 MANY_LOOKS = 1000
-
-
-@pytest.fixture
-def shop(signing_service: Service) -> CscClient:
-    return a_relying_party(signing_service)
-
-
-def body(shop: CscClient, *wanted: bytes, **members: object) -> dict[str, object]:
-    given: dict[str, object] = {
-        "credentialID": shop.credential,
-        "numSignatures": len(wanted),
-        "hash": texts(wanted),
-    }
-    return changed(given, members)
-
-
-def authorize(shop: CscClient, *wanted: bytes, **members: object) -> TestResponse:
-    return shop.post("v1/credentials/authorize", body(shop, *wanted, **members))
-
-
-def sign_hash(shop: CscClient, sad: object, *wanted: bytes, **members: object) -> TestResponse:
-    given: dict[str, object] = {
-        "credentialID": shop.credential,
-        "SAD": sad,
-        "hash": texts(wanted),
-        "hashAlgo": SHA256,
-        "signAlgo": ECDSA_SHA256,
-    }
-    return shop.post("v1/signatures/signHash", changed(given, members))
 
 
 def until(happens: Callable[[], bool]) -> None:
@@ -94,7 +58,7 @@ def asked(service: Service, count: int = 1) -> list[UUID]:
 def blocking(shop: CscClient, *wanted: bytes) -> Iterator[Future[TestResponse]]:
     """While a call of authorize blocks, and the phone has been asked."""
     with ThreadPoolExecutor(1) as others:
-        answer = others.submit(authorize, shop, *wanted)
+        answer = others.submit(shop.old_authorize, *wanted)
         asked(shop.service)
         yield answer
 
@@ -128,7 +92,7 @@ def test_csc_119_one_approval_is_enough_for_all_that_multisign_allows(
         sad = content(answer.result(), 200)["SAD"]
     turned = wanted[::-1]
 
-    made = content(sign_hash(shop, sad, *turned), 200)["signatures"]
+    made = content(shop.old_sign_hash(sad, *turned), 200)["signatures"]
 
     certificate = load_der_x509_certificate(base64.b64decode(info["cert"]["certificates"][0]))
     key = certificate.public_key()
@@ -146,7 +110,7 @@ def test_csc_131_an_edition_is_a_way_to_say_it_and_nothing_else(shop: CscClient)
     new_sad = shop.approved(*two)
 
     assert len(shop.signed(old_sad, *ONE)) == 1
-    assert len(content(sign_hash(shop, new_sad, *two), 200)["signatures"]) == 2
+    assert len(content(shop.old_sign_hash(new_sad, *two), 200)["signatures"]) == 2
 
 
 def test_both_editions_on_every_database(
@@ -160,7 +124,7 @@ def test_both_editions_on_every_database(
     with blocking(shop, *ONE) as answer:
         shop.approve()
         old_sad = content(answer.result(), 200)["SAD"]
-    old = content(sign_hash(shop, old_sad, *ONE), 200)["signatures"]
+    old = content(shop.old_sign_hash(old_sad, *ONE), 200)["signatures"]
     new = shop.signed(shop.approved(*two), *two)
     shop.asked(*hashes(1, seed="refused"))
     shop.reject()
@@ -210,7 +174,7 @@ def test_csc_128_a_caller_that_breaks_off_cancels_the_request(
     signing_service: Service, shop: CscClient
 ) -> None:
     """Nobody would collect what the signer approves afterwards."""
-    sent = json.dumps(body(shop, *ONE))
+    sent = json.dumps(shop.old_body(*ONE))
     with listening(signing_service) as port:
         with socket.create_connection(("127.0.0.1", port)) as caller:
             lines = [
@@ -236,11 +200,11 @@ def test_who_finds_all_places_to_wait_taken_asks_nobody(
     wanted = hashes(MOST_WAITING_OF_ONE)
     bank = a_relying_party(signing_service, name="Bank")
     with ThreadPoolExecutor(MOST_WAITING) as others:
-        answers = [others.submit(authorize, shop, each) for each in wanted]
+        answers = [others.submit(shop.old_authorize, each) for each in wanted]
         asked(signing_service, MOST_WAITING_OF_ONE)
 
-        too_many = authorize(shop, *hashes(1, seed="other"))
-        answers.append(others.submit(authorize, bank, *hashes(1, seed="bank")))
+        too_many = shop.old_authorize(*hashes(1, seed="other"))
+        answers.append(others.submit(bank.old_authorize, *hashes(1, seed="bank")))
         asked(signing_service, MOST_WAITING_OF_ONE + 1)
         v2 = shop.get("v2/credentials/list", {"userID": "a.ivanova"})
 
@@ -256,72 +220,3 @@ def test_who_finds_all_places_to_wait_taken_asks_nobody(
     with blocking(shop, *hashes(1, seed="later")) as later:
         shop.reject()
         assert refusal(later.result()) == DENIED
-
-
-# --- what cannot be asked ---------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    "members",
-    [
-        {"hash": ...},
-        {"hash": []},
-        {"hash": "text"},
-        {"hash": [b64(bytes(20))]},
-        {"hash": [b64(bytes(33))]},
-        {"hash": [b64(bytes(32)), b64(bytes(48))], "numSignatures": 2},
-        {"hash": [b64(bytes(48))]},
-        {"numSignatures": 2},
-        {"numSignatures": ...},
-        {"credentialID": "unknown"},
-        {"hashes": texts(ONE)},
-        {"hashAlgorithmOID": SHA256},
-        {"authData": [{"id": "app"}]},
-        {"PIN": "1234"},
-        {"OTP": "123456"},
-    ],
-    ids=str,
-)
-def test_csc_129_what_does_not_fit_v1_is_refused_and_asks_nobody(
-    calm_shop: CscClient, members: dict[str, object]
-) -> None:
-    """Hashes of 32, 48 or 64 bytes name their algorithm; the key of this signer has SHA-256."""
-    assert refusal(authorize(calm_shop, *ONE, **members)) == INVALID
-    assert not calm_shop.service.phone().pending().transactions
-
-
-@pytest.mark.parametrize("member", ["hashes", "hashAlgorithmOID", "authData", "PIN", "OTP"])
-def test_csc_129_the_refusal_names_the_foreign_member(calm_shop: CscClient, member: str) -> None:
-    assert words(authorize(calm_shop, *ONE, **{member: ["x"]})).startswith(f"{member}: ")
-
-
-@pytest.mark.parametrize(
-    ("members", "said"),
-    [
-        ({"SAD": ...}, "Missing (or invalid type) string parameter SAD"),
-        ({"hash": ...}, "Missing (or invalid type) array parameter hash"),
-        ({"hash": []}, "Empty hash array"),
-        ({"hash": ["!"]}, "Invalid Base64 hash string parameter"),
-        ({"hash": [b64(bytes(31))]}, "Invalid digest value length"),
-        ({"hash": [b64(bytes(48))]}, "Invalid digest value length"),
-        ({"hashAlgo": SHA384}, "String parameter hashAlgo contradicts with signAlgo"),
-        ({"hashAlgorithmOID": SHA256}, "hashAlgorithmOID: is of CSC API v2; v1 has hashAlgo"),
-        ({"hashes": texts(ONE)}, "hashes: is of CSC API v2; v1 has hash"),
-        ({"signAlgo": ...}, "Missing (or invalid type) string parameter signAlgo"),
-        ({"signAlgo": "1.2.3"}, "Invalid parameter signAlgo"),
-    ],
-    ids=str,
-)
-def test_csc_129_what_does_not_fit_at_signing_is_said(
-    calm_shop: CscClient, members: dict[str, object], said: str
-) -> None:
-    answer = sign_hash(calm_shop, "A" * 43, *ONE, **members)
-
-    assert refusal(answer) == INVALID
-    assert words(answer) == said
-
-
-def test_there_is_no_handle_in_v1(calm_shop: CscClient) -> None:
-    answer = calm_shop.post("v1/credentials/authorizeCheck", {"handle": "A" * 43})
-
-    assert refusal(answer) == (501, "invalid_request")

@@ -6,9 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from asn1crypto import algos
+from cryptography import x509
+from sqlalchemy import func, select
 from werkzeug.test import TestResponse
 
 from backend.access.relying_parties import NewRelyingParty, add_relying_party
+from backend.model.tables import Receipt, Signature, Transaction
 from tests.world.service import Service
 
 SHA256 = "2.16.840.1.101.3.4.2.1"
@@ -17,6 +21,21 @@ SHA512 = "2.16.840.1.101.3.4.2.3"
 SHA1 = "1.3.14.3.2.26"
 MD5 = "1.2.840.113549.2.5"
 ECDSA_SHA256 = "1.2.840.10045.4.3.2"
+RSA = "1.2.840.113549.1.1.1"
+RSA_SHA256 = "1.2.840.113549.1.1.11"
+RSA_SHA384 = "1.2.840.113549.1.1.12"
+RSA_SHA512 = "1.2.840.113549.1.1.13"
+RSA_PSS = "1.2.840.113549.1.1.10"
+
+INVALID = (400, "invalid_request")
+DENIED = (400, "access_denied")
+
+PAYMENT = {
+    "type": "payment",
+    "amount": {"value": "12500.00", "currency": "RUB"},
+    "payee": {"name": "ИП Ромашкин", "account": "40702810900000005555"},
+    "purpose": "Оплата по договору № 17",
+}
 
 
 def b64(value: bytes) -> str:
@@ -57,7 +76,7 @@ class CscClient:
         given: dict[str, object] = {
             "credentialID": self.credential,
             "numSignatures": len(hashes),
-            "hashes": [b64(value) for value in hashes],
+            "hashes": texts(hashes),
             "hashAlgorithmOID": SHA256,
             "authData": [{"id": "app"}],
         }
@@ -102,7 +121,7 @@ class CscClient:
         given: dict[str, object] = {
             "credentialID": self.credential,
             "SAD": sad,
-            "hashes": [b64(value) for value in hashes],
+            "hashes": texts(hashes),
             "signAlgo": ECDSA_SHA256,
         }
         return self.post("v2/signatures/signHash", changed(given, members))
@@ -112,6 +131,37 @@ class CscClient:
         answer = content(self.sign_hash(sad, *hashes, **members), 200)
         assert answer.keys() == {"signatures"}
         return [base64.b64decode(value, validate=True) for value in answer["signatures"]]
+
+    def certificate(self) -> x509.Certificate:
+        """The signer's."""
+        info = self.get("v2/credentials/info", {"credentialID": self.credential})
+        return x509.load_der_x509_certificate(base64.b64decode(info["cert"]["certificates"][0]))
+
+    # --- the same by v1 ---------------------------------------------------------
+
+    def old_body(self, *hashes: bytes, **members: object) -> dict[str, object]:
+        """Body of ``credentials/authorize``."""
+        given: dict[str, object] = {
+            "credentialID": self.credential,
+            "numSignatures": len(hashes),
+            "hash": texts(hashes),
+        }
+        return changed(given, members)
+
+    def old_authorize(self, *hashes: bytes, **members: object) -> TestResponse:
+        """Ask, and wait for the signer."""
+        return self.post("v1/credentials/authorize", self.old_body(*hashes, **members))
+
+    def old_sign_hash(self, sad: object, *hashes: bytes, **members: object) -> TestResponse:
+        """Collect."""
+        given: dict[str, object] = {
+            "credentialID": self.credential,
+            "SAD": sad,
+            "hash": texts(hashes),
+            "hashAlgo": SHA256,
+            "signAlgo": ECDSA_SHA256,
+        }
+        return self.post("v1/signatures/signHash", changed(given, members))
 
 
 def a_relying_party(
@@ -166,3 +216,30 @@ def words(answer: TestResponse) -> str:
 def texts(hashes: Sequence[bytes]) -> list[str]:
     """Hashes as bodies have them."""
     return [b64(value) for value in hashes]
+
+
+def pss_parameters(name: str = "sha256", **other: object) -> str:
+    """RSASSA-PSS-params, DER in base64."""
+    given = {
+        "hash_algorithm": {"algorithm": name},
+        "mask_gen_algorithm": {"algorithm": "mgf1", "parameters": {"algorithm": name}},
+        "salt_length": 32,
+    }
+    return b64(algos.RSASSAPSSParams(given | other).dump())
+
+
+def kept(service: Service) -> tuple[int, int]:
+    """How many signatures and receipts are kept, beside those of the first approval."""
+    with service.sessions() as session:
+        signatures, receipts = (
+            session.scalar(select(func.count()).select_from(table)) or 0
+            for table in (Signature, Receipt)
+        )
+    return signatures - 1, receipts - 1
+
+
+def times_asked(service: Service) -> int:
+    """How many times a signer was asked to sign."""
+    with service.sessions() as session:
+        asked = select(func.count()).select_from(Transaction).where(Transaction.kind == "sign")
+        return session.scalar(asked) or 0
