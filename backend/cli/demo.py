@@ -60,7 +60,8 @@ def demo(*, verbose: bool, folder: Path, lang: Literal["en", "ru"], keep_running
     """Show a whole signature, from the envelope to the PDF, with real parts."""
     _check_checkout()
     check_programs()
-    for number in (signal.SIGTERM, signal.SIGHUP):
+    # SIGINT too: a shell starts what it runs in the background with SIGINT ignored.
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.default_int_handler)
     tell = Teller(demo_words(), lang, verbose=verbose)
     place = _new_folder(folder.absolute())
