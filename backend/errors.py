@@ -33,6 +33,18 @@ class RequestRefused(CellkeyError):
     """A request that could not be fulfilled whatever the state: too many hashes, wrong lengths."""
 
 
+class TooManySignatures(RequestRefused):
+    """More hashes than one approval may cover."""
+
+
+class AlgorithmUnfit(RequestRefused):
+    """The key does not sign by the algorithm that is asked for."""
+
+
+class CredentialDisabled(RequestRefused):
+    """The signer is frozen, or has no phone that could approve."""
+
+
 class AuthDataRefused(CellkeyError):
     """A relying party handed in what only the signer's phone may give."""
 

@@ -15,6 +15,7 @@ import sqlite3
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from datetime import UTC, datetime
+from functools import partial
 from time import monotonic
 from traceback import extract_tb
 from types import MappingProxyType
@@ -25,8 +26,10 @@ import msgspec
 from flask import Blueprint, Flask, Response, g, jsonify, request
 from flask_sqlalchemy import SQLAlchemy
 from sqlalchemy import Connection, Engine, create_engine, event, make_url
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.exc import DisconnectionError, SQLAlchemyError
 from sqlalchemy.orm import Session, sessionmaker
+from sqlalchemy.pool import ConnectionPoolEntry
 
 from backend.errors import CellkeyError, HsmNotReady, MalformedMessage
 from backend.model.schema import check_version
@@ -56,6 +59,9 @@ _SQLITE_PRAGMAS = (
 )
 
 _SQLITE_BUSY_SECONDS = 30
+
+_REST_SECONDS = 1.0
+_RESTS_SINCE = "rests since"
 
 _POSTGRES_OPTIONS = "-c timezone=UTC -c lock_timeout=10s -c idle_in_transaction_session_timeout=60s"
 
@@ -93,7 +99,6 @@ def _engine_options(url: str) -> dict[str, Any]:
         "pool_size": 10,
         "max_overflow": 10,
         "pool_timeout": 10,
-        "pool_pre_ping": True,
         "connect_args": {"connect_timeout": 5, "options": _POSTGRES_OPTIONS},
     }
 
@@ -102,6 +107,32 @@ def _prepare(engine: Engine) -> None:
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", _prepare_sqlite)
         event.listen(engine, "begin", _begin_immediate)
+    else:
+        event.listen(engine, "checkin", _remember_rest)
+        event.listen(engine, "checkout", partial(_wake, engine))
+
+
+def _remember_rest(_connection: object, record: ConnectionPoolEntry) -> None:
+    record.info[_RESTS_SINCE] = monotonic()
+
+
+def _wake(
+    engine: Engine, connection: DBAPIConnection, record: ConnectionPoolEntry, _proxy: object
+) -> None:
+    """Ask a connection that rested whether it is still there; under load none does.
+
+    Raises:
+        DisconnectionError: it is not; the pool takes another.
+    """
+    since = record.info.get(_RESTS_SINCE)
+    if since is None or monotonic() - since < _REST_SECONDS:
+        return
+    try:
+        alive = engine.dialect.do_ping(connection)
+    except engine.dialect.loaded_dbapi.Error as error:
+        raise DisconnectionError from error
+    if not alive:
+        raise DisconnectionError
 
 
 def _prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:

@@ -7,7 +7,7 @@ Production: ``gunicorn --worker-class gthread --threads 32
 import os
 import sys
 from importlib.metadata import version
-from threading import Event
+from threading import Event, Thread
 
 from flask import Flask
 
@@ -15,7 +15,14 @@ from backend.access.browsers import admit_app, harden_answers
 from backend.access.json_body import limit_bodies
 from backend.access.problems import answer_with_problems
 from backend.settings import Settings, read_settings
-from backend.wiring import configure_logging, connect_database, health, watch_requests
+from backend.wiring import (
+    configure_logging,
+    connect_database,
+    db,
+    health,
+    make_session_factory,
+    watch_requests,
+)
 from mobile_api import devices, documentation, info, pairing, transactions
 from mobile_api.blueprint import Api
 from mobile_api.services import Services, keep_services, open_services
@@ -43,8 +50,19 @@ def create_app(services: Services) -> Flask:
 
 
 def create_app_from_settings(settings: Settings, *, stop: Event) -> Flask:
-    """Make the application as the settings say; ``stop`` ends what waits in it."""
-    return create_app(open_services(settings, stop=stop))
+    """Make the application as the settings say; ``stop`` ends what waits and works in it."""
+    here = open_services(settings, stop=stop)
+    app = create_app(here)
+    with app.app_context():
+        sessions = make_session_factory(db.engine)
+    Thread(
+        target=here.sightings.keep_writing,
+        args=(sessions,),
+        kwargs={"clock": here.clock, "stop": stop},
+        name="sightings",
+        daemon=True,
+    ).start()
+    return app
 
 
 def create_app_from_environment() -> Flask:

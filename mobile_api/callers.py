@@ -4,7 +4,7 @@ from typing import Final
 
 from flask import request
 
-from backend.access.phones import AuthenticatedPhone, authenticate_phone
+from backend.access.phones import AuthenticatedPhone, ProvenCall, prove_phone, use_up
 from backend.access.tickets import ticket_of
 from backend.wiring import db
 from mobile_api.services import services
@@ -25,8 +25,32 @@ def calling_phone() -> AuthenticatedPhone:
         Unauthenticated: no proof, a false one, or one of a phone that is not paired any more.
         ProofReplayed: the proof came before.
     """
+    call = proven_call()
+    use_up(db.session(), call.proof)
+    return call.phone
+
+
+def reading_phone() -> AuthenticatedPhone:
+    """The phone that made this very request, which only reads.
+
+    Raises:
+        Unauthenticated: no proof, a false one, or one of a phone that is not paired any more.
+        ProofReplayed: the proof came before.
+    """
+    call = proven_call()
+    services().sightings.use_up(call.proof)
+    return call.phone
+
+
+def proven_call() -> ProvenCall:
+    """The phone that made this very request, and its proof, which what it asks for uses up.
+
+    Raises:
+        Unauthenticated: no proof, a false one, or one of a phone that is not paired any more.
+        ProofReplayed: the proof came before.
+    """
     here = services()
-    return authenticate_phone(
+    return prove_phone(
         db.session(),
         authorization=request.headers.get("Authorization"),
         method=request.method,

@@ -12,6 +12,7 @@ from backend.delivery.endpoints import AllowedHost, parse_push_hosts
 from backend.delivery.worker_keys import read_push_key
 from backend.protocol.public_keys import PublicKeys
 from backend.settings import Settings
+from backend.signing.sightings import Sightings
 from backend.wiring import Clock, read_public_keys_file, utc_now
 
 MOST_WAITING: Final = 24
@@ -37,6 +38,7 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
     seats: Seats = msgspec.field(
         default_factory=lambda: Seats(total=MOST_WAITING, each=MOST_WAITING_OF_ONE)
     )
+    sightings: Sightings = msgspec.field(default_factory=Sightings)
 
 
 def open_services(settings: Settings, *, stop: Event) -> Services:

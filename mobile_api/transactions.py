@@ -11,7 +11,7 @@ from backend.signing.approval import approve, refuse
 from backend.signing.pending import PendingList, pending, show
 from backend.wiring import db
 from mobile_api.blueprint import Blueprint
-from mobile_api.callers import PROOF, calling_phone
+from mobile_api.callers import PROOF, proven_call, reading_phone
 from mobile_api.long_poll import wait_for_change
 from mobile_api.schemas import (
     ApprovalBody,
@@ -44,7 +44,7 @@ class Shown(msgspec.Struct, frozen=True, kw_only=True):
 @blueprint.doc(security=PROOF)
 def list_pending(query: Mapping[str, Any]) -> PendingList:
     """What waits for an answer, the oldest first, at most 100."""
-    here, phone = services(), calling_phone()
+    here, phone = services(), reading_phone()
     return wait_for_change(
         lambda: pending(db.session(), cell=phone.cell, now=here.clock()),
         phone=phone.kid,
@@ -59,8 +59,14 @@ def list_pending(query: Mapping[str, Any]) -> PendingList:
 @blueprint.doc(security=PROOF)
 def show_transaction(transaction: UUID) -> Shown:
     """The ask, its list, and this phone's lock. Recorded as opened."""
-    here, phone = services(), calling_phone()
-    shown = show(db.session(), phone=phone, transaction=transaction, now=here.clock())
+    here, phone = services(), reading_phone()
+    shown = show(
+        db.session(),
+        phone=phone,
+        transaction=transaction,
+        sightings=here.sightings,
+        now=here.clock(),
+    )
     return Shown(
         state=shown.state,
         ask=shown.ask,
@@ -77,10 +83,11 @@ def show_transaction(transaction: UUID) -> Shown:
 @blueprint.doc(security=PROOF)
 def approve_transaction(body: Mapping[str, str], transaction: UUID) -> Mapping[str, str]:
     """Approve. The same bytes may be repeated."""
-    here, phone = services(), calling_phone()
+    here, call = services(), proven_call()
     state = approve(
         db.session(),
-        phone=phone,
+        phone=call.phone,
+        proof=call.proof,
         transaction=transaction,
         approval=body["approval"],
         sealed=body["sealed"],
@@ -96,10 +103,11 @@ def approve_transaction(body: Mapping[str, str], transaction: UUID) -> Mapping[s
 @blueprint.doc(security=PROOF)
 def refuse_transaction(body: Mapping[str, str], transaction: UUID) -> Mapping[str, str]:
     """Refuse; also after an approval, until all is signed."""
-    here, phone = services(), calling_phone()
+    here, call = services(), proven_call()
     state = refuse(
         db.session(),
-        phone=phone,
+        phone=call.phone,
+        proof=call.proof,
         transaction=transaction,
         refusal=body["refusal"],
         public_keys=here.public_keys,

@@ -5,30 +5,55 @@
 2. A phone whose removal was asked for is refused at once, before the record follows (T-37).
 3. A proof is good once: its ``jti`` is a row in the same database transaction as what the phone
    asked for (T-04). What is refused keeps no row, and changed nothing.
+4. Where a phone only reads, its proof is noted at once in this process, and for the others by the
+   next row of ``signing/sightings.py``.
 """
 
 import logging
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
-from typing import Final, final
+from typing import Any, Final, final
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import Row, and_, delete, insert, select
+from sqlalchemy import Row, and_, delete, exists, insert, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from backend.errors import MalformedMessage, ProofReplayed, Unauthenticated
+from backend.model.steps import look, table_of, value
 from backend.model.tables import Cell, Device, Record, RequestProof
 from backend.protocol.jose import PublicJwk
 from backend.protocol.public_keys import PublicKeys
 from backend.protocol.record import CellRecord, RecordDevice, verify_record
-from backend.protocol.request_proof import ACCEPTED_SECONDS, proving_kid, verify_request_proof
+from backend.protocol.request_proof import (
+    ACCEPTED_SECONDS,
+    proof_id,
+    proving_kid,
+    verify_request_proof,
+)
 
 log = logging.getLogger(__name__)
 
 SCHEME: Final = "DPoP "
 LONGEST_PROOF: Final = 4096
+
+
+@final
+class UsedProof(msgspec.Struct, frozen=True, kw_only=True):
+    """A verified proof that is to be kept, so that it counts once."""
+
+    jti: UUID
+    expires_at: datetime
+    """From then on it is too old anyway."""
+
+
+@final
+class ProvenCall(msgspec.Struct, frozen=True, kw_only=True):
+    """A request that a phone made: to be answered when its proof has been used up."""
+
+    phone: "AuthenticatedPhone"
+    proof: UsedProof
 
 
 @final
@@ -69,10 +94,39 @@ def authenticate_phone(
         Unauthenticated: no proof, a false one, or one of a phone that is not paired any more.
         ProofReplayed: the proof came before.
     """
+    proven = prove_phone(
+        session,
+        authorization=authorization,
+        method=method,
+        address=address,
+        body=body,
+        public_keys=public_keys,
+        now=now,
+    )
+    use_up(session, proven.proof)
+    return proven.phone
+
+
+def prove_phone(
+    session: Session,
+    *,
+    authorization: str | None,
+    method: str,
+    address: str,
+    body: bytes,
+    public_keys: PublicKeys,
+    now: datetime,
+) -> ProvenCall:
+    """Find out the same, and leave it to the caller to use up the proof. Writes nothing.
+
+    Raises:
+        Unauthenticated: no proof, a false one, or one of a phone that is not paired any more.
+        ProofReplayed: the proof came before.
+    """
     unverified_proof = _proof_of(authorization)
     try:
         request_kid = proving_kid(unverified_proof)
-        row = _look_up(session, request_kid)
+        row = _look_up(session, request_kid, proof_id(unverified_proof))
         claims = verified_record(row.record, public_keys.ks)
         device = _device(claims, row, request_kid)
         proof = verify_request_proof(
@@ -85,10 +139,26 @@ def authenticate_phone(
         )
     except MalformedMessage as error:
         raise Unauthenticated(f"the request proof is not valid: {error}") from error
-    _use_up(session, jti=proof.jti, iat=proof.iat)
-    return AuthenticatedPhone(
+    if row.replayed:
+        raise ProofReplayed("this request proof came before")
+    phone = AuthenticatedPhone(
         kid=device.kid, cell=claims.cell, signer=claims.signer, device=device, record=row.record
     )
+    expires_at = datetime.fromtimestamp(proof.iat, UTC) + timedelta(seconds=ACCEPTED_SECONDS + 1)
+    return ProvenCall(phone=phone, proof=UsedProof(jti=proof.jti, expires_at=expires_at))
+
+
+def use_up(session: Session, proof: UsedProof) -> None:
+    """Keep a proof's id in the session's transaction. Does not commit.
+
+    Raises:
+        ProofReplayed: it came before.
+    """
+    try:
+        session.execute(insert(RequestProof).values(jti=proof.jti, expires_at=proof.expires_at))
+    except IntegrityError as error:
+        session.rollback()
+        raise ProofReplayed("this request proof came before") from error
 
 
 @lru_cache(maxsize=4096)
@@ -118,25 +188,32 @@ def _proof_of(authorization: str | None) -> str:
     return authorization.removeprefix(SCHEME)
 
 
-def _look_up(session: Session, request_kid: bytes) -> Row[bytes, UUID, int, str]:
-    row = session.execute(
-        select(Device.kid, Device.cell_id, Cell.epoch, Record.record)
-        .join(Cell, Cell.id == Device.cell_id)
-        .join(Record, and_(Record.cell_id == Cell.id, Record.epoch == Cell.epoch))
-        .where(
-            Device.request_kid == request_kid,
-            Device.removal_asked_at.is_(None),
-            Device.removed_at.is_(None),
-        )
-    ).one_or_none()
+_PHONE: Final = (
+    select(
+        Device.kid,
+        Device.cell_id,
+        Cell.epoch,
+        Record.record,
+        exists().where(RequestProof.jti == value(table_of(RequestProof).c.jti)).label("replayed"),
+    )
+    .join(Cell, Cell.id == Device.cell_id)
+    .join(Record, and_(Record.cell_id == Cell.id, Record.epoch == Cell.epoch))
+    .where(
+        Device.request_kid == value(table_of(Device).c.request_kid),
+        Device.removal_asked_at.is_(None),
+        Device.removed_at.is_(None),
+    )
+)
+
+
+def _look_up(session: Session, request_kid: bytes, jti: UUID) -> Row[*tuple[Any, ...]]:
+    row = look(session, _PHONE, {"request_kid": request_kid, "jti": jti})
     if row is None:
         raise Unauthenticated("no paired phone has this key")
     return row
 
 
-def _device(
-    claims: CellRecord, row: Row[bytes, UUID, int, str], request_kid: bytes
-) -> RecordDevice:
+def _device(claims: CellRecord, row: Row[*tuple[Any, ...]], request_kid: bytes) -> RecordDevice:
     """Find the phone in the record; a row that says otherwise is nobody's word (T-09)."""
     if claims.cell != row.cell_id or claims.epoch != row.epoch:
         log.error("a row holds another record", extra={"cell_id": row.cell_id})
@@ -145,12 +222,3 @@ def _device(
         if device.kid == row.kid and device.request.thumbprint() == request_kid:
             return device
     raise Unauthenticated("no paired phone has this key")
-
-
-def _use_up(session: Session, *, jti: UUID, iat: int) -> None:
-    expires_at = datetime.fromtimestamp(iat, UTC) + timedelta(seconds=ACCEPTED_SECONDS + 1)
-    try:
-        session.execute(insert(RequestProof).values(jti=jti, expires_at=expires_at))
-    except IntegrityError as error:
-        session.rollback()
-        raise ProofReplayed("this request proof came before") from error

@@ -15,6 +15,7 @@ from sqlalchemy import delete, insert, select, update
 from sqlalchemy.orm import Session
 
 from backend.errors import TokenInvalid, TokenMissing
+from backend.model.steps import look, table_of, value
 from backend.model.tables import AccessToken, RelyingParty
 from backend.protocol.encoding import sha256
 
@@ -94,28 +95,30 @@ def bearer_token(authorization: str | None) -> str:
     return token
 
 
+_BEARER: Final = (
+    select(RelyingParty.id, RelyingParty.client_id, RelyingParty.name)
+    .join(AccessToken, AccessToken.relying_party_id == RelyingParty.id)
+    .where(
+        AccessToken.token_hash == value(table_of(AccessToken).c.token_hash),
+        AccessToken.scope == SCOPE,
+        AccessToken.expires_at > value(table_of(AccessToken).c.expires_at, "now"),
+        AccessToken.revoked_at.is_(None),
+        RelyingParty.disabled_at.is_(None),
+    )
+)
+
+
 def authenticate_relying_party(
     session: Session, *, authorization: str | None, now: datetime
 ) -> CallingParty:
-    """Find who bears a token. Commits, which ends the read: nothing is held while a body comes.
+    """Find who bears a token. Nothing of the database is held afterwards, while a body comes.
 
     Raises:
         TokenMissing: there is no bearer token.
         TokenInvalid: it is unknown, expired or revoked, or its relying party is disabled.
     """
     token = bearer_token(authorization)
-    found = session.execute(
-        select(RelyingParty.id, RelyingParty.client_id, RelyingParty.name)
-        .join(AccessToken, AccessToken.relying_party_id == RelyingParty.id)
-        .where(
-            AccessToken.token_hash == _hash(token),
-            AccessToken.scope == SCOPE,
-            AccessToken.expires_at > now,
-            AccessToken.revoked_at.is_(None),
-            RelyingParty.disabled_at.is_(None),
-        )
-    ).one_or_none()
-    session.commit()
+    found = look(session, _BEARER, {"token_hash": _hash(token), "now": now})
     if found is None:
         raise TokenInvalid("the token is unknown, expired or revoked")
     return CallingParty(id=found.id, client_id=found.client_id, name=found.name)

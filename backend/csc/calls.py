@@ -8,18 +8,23 @@ import msgspec
 from flask import g, request
 
 from backend.access.tokens import CallingParty, authenticate_relying_party
-from backend.algorithms import HashAlgorithm
+from backend.algorithms import HashAlgorithm, KeyAlgorithm
 from backend.credentials.view import Credential, credential_for, credentials_of
 from backend.csc.algorithms import HASH_NAMES, Signing, key_oids
 from backend.csc.answers import Certificates
+from backend.csc.fields import MOST_HASHES
 from backend.csc.uses import CscUses
 from backend.errors import (
+    AlgorithmUnfit,
     AuthorizationExpired,
     AuthorizationInvalid,
+    CredentialDisabled,
     HandleInvalid,
     MalformedMessage,
     NotFound,
     RequestRefused,
+    SignerFrozen,
+    TooManySignatures,
     TransactionOver,
 )
 from backend.model.tables import TransactionState
@@ -125,13 +130,10 @@ def ask_signer(
         RequestRefused: it is disabled; or counts, labels or hashes do not fit.
         SummaryRefused: the typed transaction cannot be shown.
     """
-    found = credential(uses, call.credential_id)
-    if not found.key_enabled:
-        raise RequestRefused("The credential identified by credentialID is disabled")
-    _check_counts(call, most=found.multisign)
+    _check_counts(call)
     order = SignatureOrder(
         relying_party=Requester(id=party.id, client_id=party.client_id, name=party.name),
-        credential=found.id,
+        credential=_credential_id(call.credential_id),
         hashes=call.hashes,
         hash_alg=HASH_NAMES[hash_algorithm],
         labels=None if call.labels is None else tuple(call.labels),
@@ -139,7 +141,10 @@ def ask_signer(
         description=call.description,
         lang=None,
     )
-    return uses.request(uses.session(), order)
+    try:
+        return uses.request(uses.session(), order)
+    except SignerFrozen as error:
+        raise CredentialDisabled("the signer's access is locked") from error
 
 
 def check_handle(
@@ -174,19 +179,22 @@ def collect(
         AuthorizationInvalid: the SAD is not for this, or its time is over.
         TransactionOver: the signer's approval does not count any more.
     """
-    found = credential(uses, call.credential_id)
-    if call.sign_oid not in key_oids(found.algorithm):
-        raise RequestRefused(f"Invalid parameter signAlgo: {found.algorithm} has another")
     collection = Collection(
         relying_party=Collector(id=party.id, client_id=party.client_id),
         csc_sad=call.csc_sad,
-        credential=found.id,
+        credential=_credential_id(call.credential_id),
+        algorithms=frozenset(each for each in KeyAlgorithm if call.sign_oid in key_oids(each)),
         hashes=call.hashes,
         hash_alg=HASH_NAMES[signing.hash_algorithm],
         scheme=signing.scheme,
     )
     try:
         return uses.release(uses.session(), collection)
+    except AlgorithmUnfit as error:
+        raise RequestRefused(f"Invalid parameter signAlgo: {error}") from error
+    except AuthorizationInvalid:
+        credential(uses, call.credential_id)  # it may be what is not known
+        raise
     except TransactionOver as over:
         if over.state == TransactionState.EXPIRED:
             raise AuthorizationExpired("the time to collect is over") from over
@@ -200,12 +208,12 @@ def _credential_id(unverified: str) -> UUID:
         raise NotFound("no such credential") from error
 
 
-def _check_counts(call: AuthorizeCall, *, most: int) -> None:
-    """CSC API 11.6: as many signatures as the key allows, hashes and labels as signatures."""
+def _check_counts(call: AuthorizeCall) -> None:
+    """CSC API 11.6: hashes and labels as many as signatures."""
     if call.count < 1:
         raise RequestRefused("Invalid value for parameter numSignatures")
-    if call.count > most:
-        raise RequestRefused("Numbers of signatures is too high")
+    if call.count > MOST_HASHES:
+        raise TooManySignatures(f"more than {MOST_HASHES}")
     if call.count != len(call.hashes):
         raise RequestRefused("numSignatures is not the number of hashes")
     if call.labels is not None and call.count != len(call.labels):

@@ -33,6 +33,10 @@ _ANSWERS: Final[dict[type[Exception], _Answer]] = {
     errors.TokenMissing: _Answer("invalid_request", "Malformed authorization header"),
     errors.TokenInvalid: _Answer("invalid_token", status=HTTPStatus.UNAUTHORIZED),
     errors.RequestRefused: _INVALID,
+    errors.TooManySignatures: _Answer("invalid_request", "Numbers of signatures is too high"),
+    errors.CredentialDisabled: _Answer(
+        "invalid_request", "The credential identified by credentialID is disabled"
+    ),
     errors.SummaryRefused: _INVALID,
     errors.RecordRefused: _INVALID,
     errors.NotFound: _Answer("invalid_request", "Invalid parameter credentialID"),

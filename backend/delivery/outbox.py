@@ -20,6 +20,8 @@ from uuid import UUID, uuid4
 import msgspec
 from sqlalchemy import (
     ColumnElement,
+    FromClause,
+    Insert,
     Row,
     Uuid,
     and_,
@@ -94,25 +96,42 @@ def _on_sqlite(_element: _RandomUuid, _compiler: SQLCompiler, **_options: object
 # --- adding -------------------------------------------------------------------
 
 
-def enqueue_push(
-    session: Session, *, transaction: UUID, cell: UUID, now: datetime, expires_at: datetime
-) -> None:
-    """Add a wake-up for each phone of the cell that can be woken."""
+def pushes(asked: FromClause) -> Insert:
+    """Add, in one step with a transaction, a wake-up for each phone of its cell that can be woken.
+
+    Args:
+        asked: the transaction's ``id``, ``cell_id``, ``created_at`` and ``expires_at``.
+    """
     phones = (
         select(
             _RandomUuid(),
-            literal(transaction, Uuid()),
+            asked.c.id,
             literal(Channel.PUSH.value),
             Device.kid,
             literal(0),
-            literal(now, Instant()),
-            literal(expires_at, Instant()),
+            asked.c.created_at,
+            asked.c.expires_at,
         )
+        .select_from(asked)
+        .join(Device, Device.cell_id == asked.c.cell_id)
         .join(PushSubscription, PushSubscription.kid == Device.kid)
-        .where(Device.cell_id == cell, is_in_use())
+        .where(is_in_use())
     )
     columns = ["id", "transaction_id", "channel", "kid", "attempts", "due_at", "expires_at"]
-    session.execute(insert(OutboxMessage).from_select(columns, phones))
+    return insert(OutboxMessage).from_select(columns, phones)
+
+
+def enqueue_push(
+    session: Session, *, transaction: UUID, cell: UUID, now: datetime, expires_at: datetime
+) -> None:
+    """Add the same in the session's transaction."""
+    asked = select(
+        literal(transaction, Uuid()).label("id"),
+        literal(cell, Uuid()).label("cell_id"),
+        literal(now, Instant()).label("created_at"),
+        literal(expires_at, Instant()).label("expires_at"),
+    )
+    session.execute(pushes(asked.subquery()))
 
 
 def enqueue_sms(

@@ -90,10 +90,16 @@ class Transaction(Base):
     seen_at: Mapped[datetime | None]
     answered_at: Mapped[datetime | None]
     ended_because: Mapped[str | None]
+    document_count: Mapped[int] = mapped_column(server_default="0")
+    signed_count: Mapped[int] = mapped_column(server_default="0")
+    """So many of its documents have their signature."""
+    reserved_until: Mapped[datetime | None]
+    """The lease of who collects now (``reserved_by``)."""
+    reserved_by: Mapped[UUID | None]
 
 
 class AuthorisedHash(Base):
-    """One item of an ask's list. ``reserved_until`` is the lease of who signs it now."""
+    """One item of an ask's list."""
 
     __tablename__ = "authorised_hashes"
     __table_args__ = (UniqueConstraint("transaction_id", "hash"),)
@@ -103,8 +109,6 @@ class AuthorisedHash(Base):
     item: Mapped[str]
     """The exact JSON text; the leaf of the ask's tree."""
     hash: Mapped[bytes]
-    reserved_until: Mapped[datetime | None]
-    reserved_by: Mapped[UUID | None]
 
 
 class Approval(Base):

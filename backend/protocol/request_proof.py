@@ -8,7 +8,12 @@ import msgspec
 from backend.errors import MalformedMessage
 from backend.protocol.ask import UnixSeconds
 from backend.protocol.encoding import Octets32, sha256
-from backend.protocol.jose import PublicJwk, unverified_header, verify_jws
+from backend.protocol.jose import (
+    PublicJwk,
+    unverified_header,
+    unverified_payload,
+    verify_jws,
+)
 
 TYP: Final = "dpop+jwt"
 ACCEPTED_SECONDS: Final = 60
@@ -33,6 +38,15 @@ def proving_kid(unverified_proof: str) -> Octets32:
         MalformedMessage: it is no request proof.
     """
     return unverified_header(unverified_proof, expected_typ=TYP).kid
+
+
+def proof_id(unverified_proof: str) -> UUID:
+    """The id that a proof says it has: only to look whether it came before.
+
+    Raises:
+        MalformedMessage: it is no request proof.
+    """
+    return unverified_payload(unverified_proof, RequestProofClaims, expected_typ=TYP).jti
 
 
 def verify_request_proof(

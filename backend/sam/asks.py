@@ -14,7 +14,12 @@ from typing import final
 from uuid import UUID
 
 from backend.algorithms import DIGEST_BYTES, HASHES, HashAlgorithm
-from backend.errors import MalformedMessage, RecordRefused, RequestRefused
+from backend.errors import (
+    MalformedMessage,
+    RecordRefused,
+    RequestRefused,
+    TooManySignatures,
+)
 from backend.protocol.ask import (
     LONGEST_LIFE_SECONDS,
     LONGEST_USE_SECONDS,
@@ -135,8 +140,10 @@ def _certificate_request_item(request: OpenTransaction, record: CellRecord) -> I
 def _items_to_sign(request: OpenTransaction, record: CellRecord) -> tuple[Item, ...]:
     if not record.confirmed:
         raise RecordRefused("the cell has no certificate yet")
-    if not 1 <= len(request.items) <= record.policy.caps.multisign:
-        raise RequestRefused(f"1 to {record.policy.caps.multisign} hashes for one approval")
+    if not request.items:
+        raise RequestRefused("an ask to sign has a hash")
+    if len(request.items) > record.policy.caps.multisign:
+        raise TooManySignatures(f"at most {record.policy.caps.multisign} hashes for one approval")
     if len({item.hash for item in request.items}) != len(request.items):
         raise RequestRefused("a hash stands twice")
     hash_algorithm = _hash_algorithm(request.hash_alg, record)

@@ -11,8 +11,8 @@ from datetime import datetime
 from typing import Final
 from uuid import UUID, uuid4
 
-from sqlalchemy import ColumnElement, exists, insert, literal, select, update
-from sqlalchemy.orm import InstrumentedAttribute, Session
+from sqlalchemy import ColumnElement, SQLColumnExpression, exists, insert, literal, select, update
+from sqlalchemy.orm import Session
 
 from backend.errors import NotFound, RequestRefused, SignerFrozen
 from backend.model.tables import Freeze, Signer
@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 BY_PHONE: Final = "phone"
 
 
-def not_frozen(signer_id: InstrumentedAttribute[UUID]) -> ColumnElement[bool]:
+def not_frozen(signer_id: SQLColumnExpression[UUID]) -> ColumnElement[bool]:
     """Say in SQL that the signer of a row is not frozen; for the ``where`` of any statement."""
     return ~exists().where(Freeze.signer_id == signer_id, Freeze.lifted_at.is_(None))
 

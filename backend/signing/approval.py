@@ -8,15 +8,17 @@
 """
 
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import Row, insert, select
+from sqlalchemy import FromClause, Insert, Row, insert, select, update
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from backend.access.phones import AuthenticatedPhone
-from backend.errors import NotFound, SignerFrozen, TransactionOver
-from backend.model.tables import Approval, Refusal, Transaction, TransactionState
+from backend.access.phones import AuthenticatedPhone, UsedProof, use_up
+from backend.errors import NotFound, ProofReplayed, SignerFrozen, TransactionOver
+from backend.model.steps import Step, look, one_row, table_of, value
+from backend.model.tables import Approval, Refusal, RequestProof, Transaction, TransactionState
 from backend.protocol.approval import (
     check_names_ask,
     check_user_verification,
@@ -39,6 +41,7 @@ def approve(
     sealed: str,
     public_keys: PublicKeys,
     now: datetime,
+    proof: UsedProof | None = None,
 ) -> TransactionState:
     """Accept an approval. Commits.
 
@@ -50,6 +53,7 @@ def approve(
         sealed: the JWE that the approval names, not verified yet.
         public_keys: KS, from the file.
         now: the moment of arrival.
+        proof: of the request that brought it, to be used up.
 
     Returns:
         ``approved``.
@@ -59,28 +63,19 @@ def approve(
         MalformedMessage: the approval is not this phone's, or for something else.
         SignerFrozen: the signer's access is locked.
         TransactionOver: it was answered otherwise, or too late.
+        ProofReplayed: the request came before.
     """
     asked = _asked(session, phone, transaction)
     ask = verify_ask(asked.ask, expected_ks=public_keys.ks)
     _verify_approval(approval, sealed, ask=ask, phone=phone)
     approved = TransactionState.APPROVED
-    may_answer = (in_time(now), not_frozen(Transaction.signer_id))
-    if asked.approval is None and move(
-        session, transaction, approved, *may_answer, answered_at=now
-    ):
-        session.execute(
-            insert(Approval).values(
-                transaction_id=transaction,
-                approval=approval,
-                sealed=sealed,
-                kid=phone.kid,
-                received_at=now,
-            )
-        )
-        session.commit()
+    kept = {"approval": approval, "sealed": sealed, "kid": phone.kid, "received_at": now}
+    if asked.approval is None and _approve(session, transaction, kept, proof):
         return approved
+    if proof is not None:
+        use_up(session, proof)
+        session.commit()
     asked = _asked(session, phone, transaction)
-    session.commit()
     if not asked.may_go_on:
         raise SignerFrozen("the signer's access is locked")
     state = _state(asked, now)
@@ -97,6 +92,7 @@ def refuse(
     refusal: str,
     public_keys: PublicKeys,
     now: datetime,
+    proof: UsedProof | None = None,
 ) -> TransactionState:
     """Accept a refusal, also after an approval until all is signed. Commits.
 
@@ -107,11 +103,14 @@ def refuse(
         NotFound: there is no such transaction for this phone.
         MalformedMessage: the refusal is not this phone's, or of something else.
         TransactionOver: it is over already.
+        ProofReplayed: the request came before.
     """
     asked = _asked(session, phone, transaction)
     ask = verify_ask(asked.ask, expected_ks=public_keys.ks)
     claims = verify_refusal(refusal, ask=ask, expected_request_key=phone.device.request)
     rejected = TransactionState.REJECTED
+    if proof is not None:
+        use_up(session, proof)
     if asked.refusal is None and move(
         session,
         transaction,
@@ -125,8 +124,8 @@ def refuse(
         )
         session.commit()
         return rejected
-    asked = _asked(session, phone, transaction)
     session.commit()
+    asked = _asked(session, phone, transaction)
     if asked.refusal == refusal:
         return rejected
     raise TransactionOver(_state(asked, now))
@@ -147,26 +146,23 @@ def _verify_approval(
     )
 
 
+def _approve(
+    session: Session, transaction: UUID, kept: dict[str, object], proof: UsedProof | None
+) -> bool:
+    """Keep an approval, move the transaction and use up the proof, if it may still be answered."""
+    if proof is None:
+        return _APPROVE.run(session, {"transaction": transaction, **kept}) is not None
+    used = {"jti": proof.jti, "expires_at": proof.expires_at}
+    try:
+        moved = _APPROVE_ONCE.run(session, {"transaction": transaction, **kept, **used})
+    except IntegrityError as error:
+        raise ProofReplayed("this request proof came before") from error
+    return moved is not None
+
+
 def _asked(session: Session, phone: AuthenticatedPhone, transaction: UUID) -> Row[*tuple[Any, ...]]:
     """Read what this phone was asked, and what was answered."""
-    found = session.execute(
-        select(
-            Transaction.ask,
-            Transaction.state,
-            Transaction.expires_at,
-            Transaction.use_by,
-            Approval.approval,
-            Refusal.refusal,
-            not_frozen(Transaction.signer_id).label("may_go_on"),
-        )
-        .outerjoin(Approval, Approval.transaction_id == Transaction.id)
-        .outerjoin(Refusal, Refusal.transaction_id == Transaction.id)
-        .where(
-            Transaction.id == transaction,
-            Transaction.cell_id == phone.cell,
-            Transaction.kind != "enrol",
-        )
-    ).one_or_none()
+    found = look(session, _ASKED, {"id": transaction, "cell_id": phone.cell})
     if found is None:
         raise NotFound("no such request")
     return found
@@ -174,3 +170,57 @@ def _asked(session: Session, phone: AuthenticatedPhone, transaction: UUID) -> Ro
 
 def _state(asked: Row[*tuple[Any, ...]], now: datetime) -> TransactionState:
     return state_at(asked.state, expires_at=asked.expires_at, use_by=asked.use_by, now=now)
+
+
+# --- the statements -------------------------------------------------------------
+
+_T: Final = table_of(Transaction).c
+
+_ASKED: Final = (
+    select(
+        Transaction.ask,
+        Transaction.state,
+        Transaction.expires_at,
+        Transaction.use_by,
+        Approval.approval,
+        Refusal.refusal,
+        not_frozen(Transaction.signer_id).label("may_go_on"),
+    )
+    .outerjoin(Approval, Approval.transaction_id == Transaction.id)
+    .outerjoin(Refusal, Refusal.transaction_id == Transaction.id)
+    .where(
+        Transaction.id == value(_T.id),
+        Transaction.cell_id == value(_T.cell_id),
+        Transaction.kind != "enrol",
+    )
+)
+
+
+def _keep_approval(moved: FromClause) -> tuple[Insert, ...]:
+    approvals = table_of(Approval)
+    names = ("approval", "sealed", "kid", "received_at")
+    values = select(moved.c.id, *(value(approvals.c[name]) for name in names)).select_from(moved)
+    return (insert(approvals).from_select(["transaction_id", *names], values),)
+
+
+def _keep_both(moved: FromClause) -> tuple[Insert, ...]:
+    proofs = table_of(RequestProof)
+    return (*_keep_approval(moved), one_row(proofs, ("jti", "expires_at"), beside=moved))
+
+
+_MOVE: Final = (
+    update(table_of(Transaction))
+    .where(
+        _T.id == value(_T.id, "transaction"),
+        _T.state == TransactionState.PENDING,
+        _T.expires_at >= value(table_of(Approval).c.received_at),
+        not_frozen(_T.signer_id),
+    )
+    .values(
+        state=TransactionState.APPROVED.value,
+        answered_at=value(table_of(Approval).c.received_at),
+    )
+)
+_APPROVE: Final = Step(_MOVE, returning=[_T.id], follow=_keep_approval)
+_APPROVE_ONCE: Final = Step(_MOVE, returning=[_T.id], follow=_keep_both)
+"""Rules 2 and 3."""

@@ -1,6 +1,6 @@
 """Whom one may ask: a cell with its newest record, and its signer, who is not frozen."""
 
-from typing import Any, Literal
+from typing import Any, Final, Literal
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, Row, and_, exists, select
@@ -8,8 +8,27 @@ from sqlalchemy.orm import Session
 
 from backend.delivery.subscriptions import is_in_use
 from backend.errors import NotFound, SignerFrozen
+from backend.model.steps import look, table_of, value
 from backend.model.tables import Cell, Device, Record, Signer, Transaction, TransactionState
 from backend.signers.freeze import not_frozen
+
+_CELL: Final = (
+    select(
+        Cell.id,
+        Cell.signer_id,
+        Cell.algorithm,
+        Cell.certificate,
+        Cell.certificate_expires_at,
+        Record.record,
+        Signer.subject,
+        Signer.lang,
+        not_frozen(Cell.signer_id).label("may_go_on"),
+        exists().where(Device.cell_id == Cell.id, is_in_use()).label("has_phone"),
+    )
+    .join(Record, and_(Record.cell_id == Cell.id, Record.epoch == Cell.epoch))
+    .join(Signer, Signer.id == Cell.signer_id)
+    .where(Cell.id == value(table_of(Cell).c.id))
+)
 
 
 def read_cell(session: Session, cell: UUID) -> Row[*tuple[Any, ...]]:
@@ -19,22 +38,7 @@ def read_cell(session: Session, cell: UUID) -> Row[*tuple[Any, ...]]:
         NotFound: there is no such cell.
         SignerFrozen: the signer's access is locked.
     """
-    found = session.execute(
-        select(
-            Cell.id,
-            Cell.signer_id,
-            Cell.algorithm,
-            Cell.certificate,
-            Cell.certificate_expires_at,
-            Record.record,
-            Signer.subject,
-            Signer.lang,
-            not_frozen(Cell.signer_id).label("may_go_on"),
-        )
-        .join(Record, and_(Record.cell_id == Cell.id, Record.epoch == Cell.epoch))
-        .join(Signer, Signer.id == Cell.signer_id)
-        .where(Cell.id == cell)
-    ).one_or_none()
+    found = look(session, _CELL, {"id": cell})
     if found is None:
         raise NotFound("no such credential")
     if not found.may_go_on:

@@ -19,6 +19,7 @@ from sqlalchemy import Row, select
 from sqlalchemy.orm import Session
 
 from backend.errors import AuthorizationInvalid, SignerFrozen, TransactionOver
+from backend.model.steps import look, table_of, value
 from backend.model.tables import Approval, Transaction, TransactionState
 from backend.protocol.encoding import b64u
 from backend.signers.freeze import not_frozen
@@ -51,7 +52,7 @@ def csc_sad_of(handle: bytes) -> str:
 def authorization(
     session: Session, *, handle: bytes, relying_party: UUID, now: datetime
 ) -> Authorization | Waiting:
-    """Tell a relying party how the signer answered. Writes nothing; ends the read by a commit.
+    """Tell a relying party how the signer answered. Writes nothing.
 
     Raises:
         AuthorizationInvalid: the handle is not this relying party's.
@@ -59,7 +60,6 @@ def authorization(
         TransactionOver: rejected, expired, cancelled or failed; or signed, and its time is over.
     """
     found = _asked(session, handle, relying_party)
-    session.commit()
     if not found.may_go_on:
         raise SignerFrozen("the signer's access is locked")
     state = state_at(found.state, expires_at=found.expires_at, use_by=found.use_by, now=now)
@@ -72,21 +72,26 @@ def authorization(
     return Authorization(csc_sad=csc_sad_of(handle), expires_in=max(seconds, 1))
 
 
+_T: Final = table_of(Transaction).c
+_ANSWER: Final = (
+    select(
+        Transaction.state,
+        Transaction.expires_at,
+        Transaction.use_by,
+        Approval.transaction_id.label("evidence"),
+        not_frozen(Transaction.signer_id).label("may_go_on"),
+    )
+    .outerjoin(Approval, Approval.transaction_id == Transaction.id)
+    .where(
+        Transaction.handle_hash == value(_T.handle_hash),
+        Transaction.relying_party_id == value(_T.relying_party_id),
+    )
+)
+
+
 def _asked(session: Session, handle: bytes, relying_party: UUID) -> Row[*tuple[Any, ...]]:
-    found = session.execute(
-        select(
-            Transaction.state,
-            Transaction.expires_at,
-            Transaction.use_by,
-            Approval.transaction_id.label("evidence"),
-            not_frozen(Transaction.signer_id).label("may_go_on"),
-        )
-        .outerjoin(Approval, Approval.transaction_id == Transaction.id)
-        .where(
-            Transaction.handle_hash == sha256(handle).digest(),
-            Transaction.relying_party_id == relying_party,
-        )
-    ).one_or_none()
+    names = {"handle_hash": sha256(handle).digest(), "relying_party_id": relying_party}
+    found = look(session, _ANSWER, names)
     if found is None:
         raise AuthorizationInvalid("the handle is not known")
     return found

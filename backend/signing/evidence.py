@@ -1,15 +1,23 @@
-"""What the door will be shown, as the rows have it; and when it need not be asked at all.
+"""What the door will be shown, as the rows have it; and why it need not be asked at all.
 
 Nothing here decides whether the signer agreed: rows may hold anything, the door checks it all.
 """
 
 from datetime import datetime
-from typing import Any, final
+from typing import Any, Final, final
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import ColumnElement, Row, and_, exists, select
-from sqlalchemy.orm import Session
+from sqlalchemy import (
+    ColumnElement,
+    FromClause,
+    Row,
+    Select,
+    SQLColumnExpression,
+    and_,
+    exists,
+    select,
+)
 
 from backend.errors import (
     AuthorizationInvalid,
@@ -19,6 +27,8 @@ from backend.errors import (
     SignerFrozen,
     TransactionOver,
 )
+from backend.model.json_rows import hex_of, json_rows
+from backend.model.steps import table_of
 from backend.model.tables import (
     Approval,
     AuthorisedHash,
@@ -34,6 +44,8 @@ from backend.protocol.encoding import unb64u
 from backend.signers.freeze import not_frozen
 from backend.signing.moves import state_at
 
+TRANSACTIONS: Final = table_of(Transaction)
+
 
 @final
 class Evidence(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,64 +60,14 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     sealed: str
 
 
-def find(session: Session, which: ColumnElement[bool]) -> Row[*tuple[Any, ...]]:
-    """Read a transaction with what was answered and its cell, and lock the transaction's row.
-
-    Raises:
-        AuthorizationInvalid: there is none.
-    """
-    found = session.execute(
-        select(
-            Transaction.id,
-            Transaction.kind,
-            Transaction.state,
-            Transaction.expires_at,
-            Transaction.use_by,
-            Transaction.ask,
-            Approval.approval,
-            Approval.sealed,
-            Refusal.transaction_id.label("refusal"),
-            Cell.algorithm,
-            Cell.spki,
-            Cell.blob,
-            Cell.certificate_expires_at,
-            Record.record,
-            not_frozen(Transaction.signer_id).label("may_go_on"),
-            approving_phone_stays().label("phone_stays"),
-        )
-        .join(Cell, Cell.id == Transaction.cell_id)
-        .join(Record, and_(Record.cell_id == Cell.id, Record.epoch == Cell.epoch))
-        .outerjoin(Approval, Approval.transaction_id == Transaction.id)
-        .outerjoin(Refusal, Refusal.transaction_id == Transaction.id)
-        .where(which)
-        .with_for_update(of=Transaction, key_share=True)
-    ).one_or_none()
-    if found is None:
-        raise AuthorizationInvalid("not valid for this relying party and credential")
-    return found
-
-
-def approving_phone_stays() -> ColumnElement[bool]:
-    """Say in SQL that nobody asked for the removal of the phone that approved a transaction.
-
-    It stops at once (T-37); the record, which alone the door believes, follows later.
-    """
-    return ~exists().where(
-        Approval.transaction_id == Transaction.id,
-        Device.kid == Approval.kid,
-        Device.removal_asked_at.is_not(None),
-    )
-
-
 @final
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
-    """An authorised hash, its lease and its signature."""
+    """An authorised hash, and its signature if it has one."""
 
     position: int
     item: str
     hash: bytes
     """As the item's text has it: the column beside it could say anything."""
-    reserved_until: datetime | None
     signature: bytes | None
 
 
@@ -116,19 +78,29 @@ class _Hashed(msgspec.Struct, frozen=True):
     hash: str
 
 
-def read_list(session: Session, transaction: UUID) -> dict[bytes, Entry]:
-    """Read the authorised hashes in their order, with the signatures that were made.
+_hashed: Final = msgspec.json.Decoder(_Hashed)
 
-    Raises:
-        MalformedMessage: a row holds no item.
+
+def approving_phone_stays(transaction_id: SQLColumnExpression[UUID]) -> ColumnElement[bool]:
+    """Say in SQL that nobody asked for the removal of the phone that approved a transaction.
+
+    It stops at once (T-37); the record, which alone the door believes, follows later.
     """
-    rows = session.execute(
-        select(
-            AuthorisedHash.position,
-            AuthorisedHash.item,
-            AuthorisedHash.reserved_until,
-            Signature.signature,
-        )
+    return ~exists().where(
+        Approval.transaction_id == transaction_id,
+        Device.kid == Approval.kid,
+        Device.removal_asked_at.is_not(None),
+    )
+
+
+def whole(source: FromClause) -> Select[*tuple[Any, ...]]:
+    """Select transactions with their lists, answers, cells and records.
+
+    Args:
+        source: the table, or rows of it with these columns: ``id``, ``cell_id``, ``signer_id``.
+    """
+    listed = (
+        select(json_rows(AuthorisedHash.position, AuthorisedHash.item, hex_of(Signature.signature)))
         .outerjoin(
             Signature,
             and_(
@@ -136,38 +108,87 @@ def read_list(session: Session, transaction: UUID) -> dict[bytes, Entry]:
                 Signature.position == AuthorisedHash.position,
             ),
         )
-        .where(AuthorisedHash.transaction_id == transaction)
-        .order_by(AuthorisedHash.position)
+        .where(AuthorisedHash.transaction_id == source.c.id)
+        .scalar_subquery()
     )
+    return (
+        select(
+            *source.c,
+            Approval.approval,
+            Approval.sealed,
+            Refusal.transaction_id.label("refusal"),
+            Cell.algorithm,
+            Cell.spki,
+            Cell.blob,
+            Cell.certificate_expires_at,
+            Record.record,
+            listed.label("listed"),
+            not_frozen(source.c.signer_id).label("may_go_on"),
+            approving_phone_stays(source.c.id).label("phone_stays"),
+        )
+        .select_from(source)
+        .join(Cell, Cell.id == source.c.cell_id)
+        .join(Record, and_(Record.cell_id == Cell.id, Record.epoch == Cell.epoch))
+        .outerjoin(Approval, Approval.transaction_id == source.c.id)
+        .outerjoin(Refusal, Refusal.transaction_id == source.c.id)
+    )
+
+
+def read_list(found: Row[*tuple[Any, ...]]) -> dict[bytes, Entry]:
+    """Read the authorised hashes in their order, with the signatures that were made.
+
+    Raises:
+        MalformedMessage: a row holds no item.
+    """
     entries = (
         Entry(
             position=position,
             item=item,
             hash=_hash_of(item),
-            reserved_until=reserved_until,
-            signature=signature,
+            signature=None if signature is None else bytes.fromhex(signature),
         )
-        for position, item, reserved_until, signature in rows
+        for position, item, signature in sorted(found.listed or ())
     )
     return {entry.hash: entry for entry in entries}
 
 
 def _hash_of(item: str) -> bytes:
     try:
-        return unb64u(msgspec.json.decode(item, type=_Hashed).hash)
+        return unb64u(_hashed.decode(item).hash)
     except msgspec.MsgspecError as error:
         raise MalformedMessage("a list with something else than items") from error
 
 
-def check_redeemable(found: Row[*tuple[Any, ...]], now: datetime) -> None:
+def evidence_of(found: Row[*tuple[Any, ...]], listed: dict[bytes, Entry]) -> Evidence:
+    """Put together what the door will be shown.
+
+    Raises:
+        NotApproved: what the signer sealed is erased.
+    """
+    if found.sealed is None:
+        raise NotApproved("what the signer sealed is not there any more")
+    return Evidence(
+        record=found.record,
+        blob=found.blob,
+        ask=found.ask,
+        items=tuple(entry.item for entry in listed.values()),
+        approval=found.approval,
+        sealed=found.sealed,
+    )
+
+
+def check_redeemable(found: Row[*tuple[Any, ...]] | None, now: datetime) -> None:
     """Go no further where the door need not be asked; a refusal counts beside any state.
 
     Raises:
+        AuthorizationInvalid: there is no such transaction.
         SignerFrozen: the signer's access is locked.
         NotApproved: there is no approval.
         TransactionOver: it is over, or the time to collect is.
         RequestRefused: the certificate has expired.
     """
+    if found is None:
+        raise AuthorizationInvalid("not valid for this relying party and credential")
     if not found.may_go_on:
         raise SignerFrozen("the signer's access is locked")
     if found.refusal is not None:

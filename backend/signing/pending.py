@@ -9,14 +9,17 @@ from typing import Final, final
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import and_, select, update
+from sqlalchemy import and_, select
 from sqlalchemy.orm import Session
 
 from backend.access.phones import AuthenticatedPhone
 from backend.errors import NotFound
+from backend.model.json_rows import json_rows
+from backend.model.steps import look, table_of, value
 from backend.model.tables import AuthorisedHash, Lock, Transaction, TransactionState
 from backend.protocol.encoding import b64u
 from backend.signing.moves import in_time, state_at
+from backend.signing.sightings import Sightings
 
 MOST_PENDING: Final = 100
 
@@ -73,59 +76,57 @@ def pending(session: Session, *, cell: UUID, now: datetime) -> PendingList:
     )
 
 
+_SHOWN: Final = (
+    select(
+        Transaction.state,
+        Transaction.ask,
+        Transaction.expires_at,
+        Transaction.use_by,
+        Transaction.seen_at,
+        Lock.lock,
+        select(json_rows(AuthorisedHash.position, AuthorisedHash.item))
+        .where(AuthorisedHash.transaction_id == Transaction.id)
+        .scalar_subquery()
+        .label("listed"),
+    )
+    .join(
+        Lock,
+        and_(
+            Lock.cell_id == Transaction.cell_id,
+            Lock.kind == "device",
+            Lock.key_id == value(table_of(Lock).c.key_id),
+        ),
+    )
+    .where(
+        Transaction.id == value(table_of(Transaction).c.id),
+        Transaction.cell_id == value(table_of(Transaction).c.cell_id),
+        Transaction.kind != "enrol",
+    )
+)
+
+
 def show(
-    session: Session, *, phone: AuthenticatedPhone, transaction: UUID, now: datetime
+    session: Session,
+    *,
+    phone: AuthenticatedPhone,
+    transaction: UUID,
+    sightings: Sightings,
+    now: datetime,
 ) -> ShownTransaction:
-    """Give a phone what it is asked, and record that it was opened. Commits.
+    """Give a phone what it is asked, and note that it was opened. Writes nothing.
 
     Raises:
         NotFound: it is none of this phone's cell, or the phone has no lock.
     """
-    shown = session.execute(
-        select(
-            Transaction.state,
-            Transaction.ask,
-            Transaction.expires_at,
-            Transaction.use_by,
-            Transaction.seen_at,
-            Lock.lock,
-        )
-        .join(
-            Lock,
-            and_(
-                Lock.cell_id == Transaction.cell_id,
-                Lock.kind == "device",
-                Lock.key_id == phone.kid,
-            ),
-        )
-        .where(
-            Transaction.id == transaction,
-            Transaction.cell_id == phone.cell,
-            Transaction.kind != "enrol",
-        )
-    ).one_or_none()
+    names = {"id": transaction, "cell_id": phone.cell, "key_id": phone.kid}
+    shown = look(session, _SHOWN, names)
     if shown is None:
         raise NotFound("no such request")
-    items = session.scalars(
-        select(AuthorisedHash.item)
-        .where(AuthorisedHash.transaction_id == transaction)
-        .order_by(AuthorisedHash.position)
-    ).all()
     if shown.seen_at is None:
-        _record_seen(session, transaction, now)
-    session.commit()
+        sightings.see(transaction, now=now)
     return ShownTransaction(
         state=state_at(shown.state, expires_at=shown.expires_at, use_by=shown.use_by, now=now),
         ask=shown.ask,
-        items=tuple(items),
+        items=tuple(item for _, item in sorted(shown.listed or ())),
         lock=shown.lock,
-    )
-
-
-def _record_seen(session: Session, transaction: UUID, now: datetime) -> None:
-    session.execute(
-        update(Transaction)
-        .where(Transaction.id == transaction, Transaction.seen_at.is_(None))
-        .values(seen_at=now)
-        .execution_options(synchronize_session=False)
     )

@@ -21,7 +21,7 @@ import msgspec
 from sqlalchemy import and_
 from sqlalchemy.orm import Session
 
-from backend.algorithms import SignatureScheme
+from backend.algorithms import KeyAlgorithm, SignatureScheme
 from backend.errors import (
     CellkeyError,
     DoorRefused,
@@ -29,13 +29,15 @@ from backend.errors import (
     SamUnavailable,
     TransactionOver,
 )
-from backend.model.tables import Transaction, TransactionState
+from backend.model.steps import value
+from backend.model.tables import TransactionState
 from backend.protocol.ask import HashName
 from backend.sam.releases import Release, Released, Releases
+from backend.signing.evidence import TRANSACTIONS
 from backend.signing.hashes import check_hashes
 from backend.signing.moves import move
 from backend.signing.request import AUTHORITY
-from backend.signing.reservation import LEASE, Lease, Wanted, give_back, reserve, store
+from backend.signing.reservation import LEASE, Lease, Wanted, give_back, reserve, store, which
 
 log = logging.getLogger(__name__)
 
@@ -46,6 +48,17 @@ CALLERS_RULE: Final = 5
 """The door's rule that the caller may keep better next time."""
 
 Clock = Callable[[], datetime]
+
+_T: Final = TRANSACTIONS.c
+_BY_SAD: Final = which(
+    and_(
+        _T.csc_sad_hash == value(_T.csc_sad_hash, "sad"),
+        _T.relying_party_id == value(_T.relying_party_id, "party"),
+        _T.cell_id == value(_T.cell_id, "credential"),
+        _T.kind == "sign",
+    )
+)
+_REQUEST: Final = which(and_(_T.id == value(_T.id, "request"), _T.kind == "certificate_request"))
 
 
 @final
@@ -66,6 +79,8 @@ class Collection(msgspec.Struct, frozen=True, kw_only=True):
     hashes: tuple[bytes, ...]
     hash_alg: HashName
     scheme: SignatureScheme
+    algorithms: frozenset[KeyAlgorithm] = frozenset(KeyAlgorithm)
+    """Of keys that may sign as the caller names it."""
 
 
 def release(
@@ -94,7 +109,7 @@ def release(
         SignerFrozen: the signer's access is locked.
         NotApproved: there is no approval.
         TransactionOver: it is over, or the door refused its evidence.
-        RequestRefused: hashes or scheme do not fit, or the certificate has expired.
+        RequestRefused: hashes, scheme or algorithm do not fit, or the certificate has expired.
         MalformedMessage: a row of the list holds something else.
         SamUnavailable: the SAM does not answer, or other callers keep it busy; try again.
         HsmUnavailable: the HSM does not work; try again.
@@ -102,15 +117,16 @@ def release(
     check_hashes(collection.hashes, collection.hash_alg)
     csc_sad = collection.csc_sad.encode(errors="replace")
     wanted = Wanted(
-        which=and_(
-            Transaction.csc_sad_hash == sha256(csc_sad).digest(),
-            Transaction.relying_party_id == collection.relying_party.id,
-            Transaction.cell_id == collection.credential,
-            Transaction.kind == "sign",
-        ),
+        which=_BY_SAD,
+        parameters={
+            "sad": sha256(csc_sad).digest(),
+            "party": collection.relying_party.id,
+            "credential": collection.credential,
+        },
         hashes=collection.hashes,
         hash_alg=collection.hash_alg,
         scheme=collection.scheme,
+        algorithms=collection.algorithms,
     )
     rp = collection.relying_party.client_id
     return _collect(session, releases, wanted, rp=rp, now=now, pause=pause)
@@ -131,7 +147,8 @@ def release_certificate_request(
         CellkeyError: whatever :func:`release` raises.
     """
     wanted = Wanted(
-        which=and_(Transaction.id == transaction, Transaction.kind == "certificate_request"),
+        which=_REQUEST,
+        parameters={"request": transaction},
         hashes=None,
         hash_alg="SHA-256",
         scheme=None,

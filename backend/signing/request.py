@@ -16,11 +16,19 @@ from typing import Any, Final, Literal, final
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import Row, insert, select
+from sqlalchemy import FromClause, Insert, Row, insert, select
 from sqlalchemy.orm import Session
 
-from backend.delivery.outbox import enqueue_push
-from backend.errors import AlreadyThere, NotFound, RequestRefused, SummaryRefused
+from backend.delivery.outbox import enqueue_push, pushes
+from backend.errors import (
+    AlreadyThere,
+    CredentialDisabled,
+    NotFound,
+    RequestRefused,
+    SignerFrozen,
+    SummaryRefused,
+)
+from backend.model.steps import Bulk, Step, table_of, value
 from backend.model.tables import AuthorisedHash, Cell, Transaction, TransactionState
 from backend.protocol.ask import AskingParty, HashName
 from backend.protocol.encoding import b64u
@@ -32,6 +40,7 @@ from backend.sam.transactions import (
     Transactions,
 )
 from backend.settings import Settings
+from backend.signers.freeze import not_frozen
 from backend.signing.askable import language, needs_certificate, read_cell
 from backend.signing.authorization import csc_sad_of
 from backend.signing.hashes import check_hashes
@@ -112,9 +121,10 @@ def request_signatures(
     """
     check_hashes(order.hashes, order.hash_alg)
     cell = read_cell(session, order.credential)
-    session.commit()
     if cell.certificate is None or cell.certificate_expires_at is None:
         raise NotFound("no such credential")
+    if not cell.has_phone:
+        raise CredentialDisabled("no phone is left to approve")
     if cell.certificate_expires_at <= now:
         raise RequestRefused("the certificate has expired")
     lang = order.lang or language(cell.lang)
@@ -137,12 +147,9 @@ def request_signatures(
         "handle_hash": sha256(handle).digest(),
         "csc_sad_hash": sha256(csc_sad_of(handle).encode()).digest(),
     }
-    session.execute(insert(Transaction).values(row))
-    _add_list(session, opened)
-    expires_at = _instant(exp)
-    enqueue_push(session, transaction=opened.id, cell=cell.id, now=now, expires_at=expires_at)
-    session.commit()
-    return RequestedTransaction(id=opened.id, handle=handle, expires_at=expires_at)
+    if _ASK.run(session, row | _list(opened)) is None:
+        raise SignerFrozen("the signer's access is locked")
+    return RequestedTransaction(id=opened.id, handle=handle, expires_at=_instant(exp))
 
 
 def _fields(order: SignatureOrder) -> dict[str, Any]:
@@ -190,7 +197,6 @@ def request_certificate(
         RecordRefused: the record does not allow it.
     """
     found = read_cell(session, cell)
-    session.commit()
     exp = int(now.timestamp()) + settings.first_approval_seconds
     ask = OpenTransaction(
         record=found.record,
@@ -248,7 +254,6 @@ def request_enrolment(
         RecordRefused: the record does not allow it.
     """
     found = read_cell(session, cell)
-    session.commit()
     use_by = int(now.timestamp()) + use_seconds
     ask = OpenTransaction(
         record=found.record,
@@ -295,6 +300,7 @@ def _row(
         "created_at": now,
         "expires_at": _instant(ask.exp),
         "use_by": _instant(ask.use_by),
+        "document_count": len(opened.items),
     }
 
 
@@ -304,3 +310,45 @@ def _add_list(session: Session, opened: OpenedTransaction) -> None:
         for position, (item, wanted) in enumerate(zip(opened.items, opened.hashes, strict=True))
     ]
     session.execute(insert(AuthorisedHash), rows)
+
+
+def _list(opened: OpenedTransaction) -> dict[str, object]:
+    """Make the parameters of the list's rows."""
+    return {
+        "position": list(range(len(opened.items))),
+        "item": list(opened.items),
+        "hash": list(opened.hashes),
+    }
+
+
+# --- the statements -------------------------------------------------------------
+
+_TRANSACTIONS: Final = table_of(Transaction)
+_COLUMNS: Final = (
+    *("id", "kind", "cell_id", "signer_id", "epoch", "state", "ask", "tx_hash", "hash_alg"),
+    *("created_at", "expires_at", "use_by", "document_count"),
+    *("relying_party_id", "handle_hash", "csc_sad_hash"),
+)
+
+
+def _follow(asked: FromClause) -> tuple[Bulk | Insert, ...]:
+    """Add the list, and wake the phones."""
+    items = Bulk(
+        table_of(AuthorisedHash),
+        columns=("position", "item", "hash"),
+        constants={"transaction_id": asked.c.id},
+    )
+    return items, pushes(asked)
+
+
+_ASK: Final = Step(
+    insert(_TRANSACTIONS).from_select(
+        list(_COLUMNS),
+        select(*(value(_TRANSACTIONS.c[name]) for name in _COLUMNS)).where(
+            not_frozen(value(_TRANSACTIONS.c.signer_id))
+        ),
+    ),
+    returning=[_TRANSACTIONS.c[name] for name in ("id", "cell_id", "created_at", "expires_at")],
+    follow=_follow,
+)
+"""Rule 2. The signer may have been frozen while the SAM worked."""

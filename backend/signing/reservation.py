@@ -1,39 +1,62 @@
-"""One signature for an authorised hash: a lease before the SAM is asked, a row afterwards.
+"""Whose turn it is to sign: a lease of the transaction, and signatures that are written once.
 
-1. Before the SAM is asked, the wanted hashes are leased in a commit of their own, all or none. Who
-   finds one leased waits, then takes over: a crash costs the rest of a lease, nothing else.
-2. Afterwards receipt and signatures are written in one commit, if the transaction is approved,
-   its signer not frozen and the phone not removed. Only what was written leaves the service.
-3. The key (transaction, position) lets one of two holders write. The other one's signatures are
-   dropped, and it hands out those of the first.
-4. With the last signature the transaction is redeemed, and the sealed secret erased.
+1. Who collects leases the transaction for ``LEASE``; others wait and take over. A crash in between
+   loses nothing: when the lease is over, the next caller goes on from the rows.
+2. A lease is taken, and signatures are written, only while the evidence is there, the signer is not
+   frozen, the phone stays, and nobody ended the transaction: each is one conditional statement.
+3. A signature is a row, unique for its authorised hash. Who comes second takes what is there; what
+   was signed in vain leaves no trace but the number that its receipt used up.
+4. With the last signature the transaction is ``redeemed``, and what sealed the secret erased.
 
 Nothing here decides whether the signer agreed: the door does, from evidence.
 """
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final, final
 from uuid import UUID, uuid4
 
 import msgspec
-from sqlalchemy import ColumnElement, Row, exists, insert, literal, select, update
+from sqlalchemy import (
+    Case,
+    ColumnElement,
+    FromClause,
+    Row,
+    Select,
+    and_,
+    case,
+    exists,
+    insert,
+    or_,
+    select,
+    update,
+)
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
+from sqlalchemy.sql.dml import Insert, Update
 
 from backend.algorithms import KeyAlgorithm, SignatureScheme
-from backend.errors import HashNotAuthorized, NotApproved, TransactionOver
-from backend.model.tables import AuthorisedHash, Receipt, Signature, Transaction, TransactionState
+from backend.errors import AlgorithmUnfit, HashNotAuthorized, TransactionOver
+from backend.model.steps import Bulk, Step, change, look, table_of, value
+from backend.model.tables import (
+    Approval,
+    Cell,
+    Receipt,
+    Refusal,
+    Signature,
+    TransactionState,
+)
 from backend.protocol.ask import HashName
 from backend.signers.freeze import not_frozen
 from backend.signing.evidence import (
-    Entry,
+    TRANSACTIONS,
     Evidence,
     approving_phone_stays,
     check_redeemable,
-    find,
+    evidence_of,
     read_list,
+    whole,
 )
 from backend.signing.moves import move
 from backend.signing.repetition import check_repeated
@@ -41,19 +64,78 @@ from backend.signing.repetition import check_repeated
 log = logging.getLogger(__name__)
 
 LEASE: Final = timedelta(seconds=10)
+_T: Final = TRANSACTIONS.c
+
+
+@final
+class Which(msgspec.Struct, frozen=True, kw_only=True):
+    """Names a transaction, by parameters; made when the module is loaded, as its statements are."""
+
+    condition: ColumnElement[bool]
+    lease: Step
+    read: Select[*tuple[Any, ...]]
+
+
+def which(condition: ColumnElement[bool]) -> Which:
+    """Make the statements for transactions that are named so."""
+    leasable = and_(
+        condition,
+        _T.state == TransactionState.APPROVED,
+        _T.use_by > value(_T.use_by, "now"),
+        # A lease that ends later than any lease can is none: clocks differ, rows may lie.
+        or_(
+            _T.reserved_until.is_(None),
+            _T.reserved_until <= value(_T.use_by, "now"),
+            _T.reserved_until > value(_T.use_by, "far"),
+        ),
+        exists().where(Approval.transaction_id == _T.id, Approval.sealed.is_not(None)),
+        ~exists().where(Refusal.transaction_id == _T.id),
+        exists().where(
+            Cell.id == _T.cell_id,
+            or_(
+                Cell.certificate_expires_at.is_(None),
+                Cell.certificate_expires_at > value(_T.use_by, "now"),
+            ),
+        ),
+        not_frozen(_T.signer_id),
+        approving_phone_stays(_T.id),
+    )
+    lease = (
+        update(TRANSACTIONS)
+        .where(leasable)
+        .values(
+            reserved_by=value(_T.reserved_by, "holder"),
+            reserved_until=value(_T.reserved_until, "until"),
+        )
+    )
+    columns = [_T[name] for name in _READ]
+    return Which(
+        condition=condition,
+        lease=Step(lease, returning=columns, look=whole),
+        read=whole(select(*columns).where(condition).subquery()),
+    )
+
+
+_READ: Final = (
+    *("id", "kind", "cell_id", "signer_id", "state", "ask"),
+    *("expires_at", "use_by", "signed_count", "document_count"),
+)
 
 
 @final
 class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     """What is to be collected."""
 
-    which: ColumnElement[bool]
-    """Names the transaction."""
+    which: Which
+    parameters: dict[str, object]
+    """Of ``which``."""
     hashes: tuple[bytes, ...] | None
     """``None`` for the whole list."""
     hash_alg: HashName
     scheme: SignatureScheme | None
     """``None``: as the key signs requests for certificates."""
+    algorithms: frozenset[KeyAlgorithm] = frozenset(KeyAlgorithm)
+    """Of keys that the caller means."""
 
 
 @final
@@ -65,7 +147,7 @@ class Lease(msgspec.Struct, frozen=True, kw_only=True):
     evidence: Evidence
     scheme: SignatureScheme
     hashes: tuple[bytes, ...]
-    """What is leased."""
+    """What is to be signed."""
     positions: tuple[int, ...]
     """Where that stands in the list."""
 
@@ -83,12 +165,10 @@ class Reservation(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def reserve(session: Session, wanted: Wanted, *, now: datetime) -> Reservation | None:
-    """Lease what is wanted and not signed yet. Commits.
-
-    The transaction's row is locked meanwhile, so that callers take turns.
+    """Lease the transaction, if something that is wanted is not signed yet. Commits.
 
     Returns:
-        ``None`` while somebody else is signing one of the hashes.
+        ``None`` while somebody else is signing.
 
     Raises:
         AuthorizationInvalid: there is no such transaction.
@@ -99,9 +179,44 @@ def reserve(session: Session, wanted: Wanted, *, now: datetime) -> Reservation |
         TransactionOver: it is over, or the time to collect is, or the phone was removed.
         RequestRefused: the certificate has expired, or the hash was signed in another way.
     """
-    found = find(session, wanted.which)
+    holder = uuid4()
+    times = {"now": now, "until": now + LEASE, "far": now + 2 * LEASE}
+    found = wanted.which.lease.run(session, {**wanted.parameters, **times, "holder": holder})
+    if found is None:
+        return _signed_before(session, wanted, now=now)
+    try:
+        reservation = _reservation(wanted, found, holder=holder)
+    except Exception:
+        _give_back(session, found.id, holder)
+        raise
+    if reservation.lease is None:
+        _give_back(session, found.id, holder)
+    return reservation
+
+
+def _signed_before(session: Session, wanted: Wanted, *, now: datetime) -> Reservation | None:
+    """Give what is there where nothing can be leased, or learn why; ``None`` to wait."""
+    found = look(session, wanted.which.read, wanted.parameters)
     check_redeemable(found, now)
-    listed = read_list(session, found.id)
+    assert found is not None  # noqa: S101  # as just checked
+    reservation = _reservation(wanted, found, holder=None)
+    if reservation.lease is None:
+        return reservation
+    if not found.phone_stays:
+        because = "the phone that approved was removed"
+        move(session, found.id, TransactionState.FAILED, ended_because=because)
+        session.commit()
+        raise TransactionOver(TransactionState.FAILED)
+    return None
+
+
+def _reservation(
+    wanted: Wanted, found: Row[*tuple[Any, ...]], *, holder: UUID | None
+) -> Reservation:
+    """Compare what is wanted with the list; without a holder the lease is nobody's."""
+    if found.algorithm not in wanted.algorithms:
+        raise AlgorithmUnfit(f"{found.algorithm} has another")
+    listed = read_list(found)
     hashes = wanted.hashes or tuple(listed)
     if not listed or not listed.keys() >= set(hashes):
         raise HashNotAuthorized("a hash that was not approved")
@@ -110,22 +225,16 @@ def reserve(session: Session, wanted: Wanted, *, now: datetime) -> Reservation |
     signed = {one: signature for one, signature in made if signature is not None}
     check_repeated(signed, spki=found.spki, scheme=scheme, hash_alg=wanted.hash_alg)
     unsigned = [listed[one] for one in hashes if one not in signed]
-    if any(_is_leased(entry, now) for entry in unsigned):
-        session.commit()
-        return None
     lease = None
     if unsigned:
-        _end_for_removed_phone(session, found)
-        positions = tuple(entry.position for entry in unsigned)
         lease = Lease(
-            holder=_lease(session, found.id, positions, now),
+            holder=holder or _NOBODY,
             transaction=found.id,
-            evidence=_evidence(found, listed.values()),
+            evidence=evidence_of(found, listed),
             scheme=scheme,
             hashes=tuple(entry.hash for entry in unsigned),
-            positions=positions,
+            positions=tuple(entry.position for entry in unsigned),
         )
-    session.commit()
     return Reservation(hashes=hashes, signed_before=signed, lease=lease)
 
 
@@ -141,85 +250,35 @@ def store(
         SignerFrozen: the signer was frozen meanwhile.
         TransactionOver: the transaction was ended meanwhile.
     """
-    receipt_id = _add_receipt(session, lease.transaction, receipt)
-    if receipt_id is None:
-        session.rollback()
-        _lost(lease, "the transaction was ended, its signer frozen, or the phone removed")
-        check_redeemable(find(session, Transaction.id == lease.transaction), now)
-        session.commit()
-        return False
-    rows = [
-        {
-            "transaction_id": lease.transaction,
-            "position": position,
-            "signature": signature,
-            "receipt_id": receipt_id,
-            "signed_at": now,
-        }
-        for position, signature in zip(lease.positions, signatures, strict=True)
-    ]
+    parameters = {
+        "transaction": lease.transaction,
+        "holder": lease.holder,
+        "count": len(signatures),
+        "receipt_id": uuid4(),
+        "receipt": receipt,
+        "position": list(lease.positions),
+        "signature": list(signatures),
+        "signed_at": now,
+    }
     try:
-        session.execute(insert(Signature), rows)
+        stored = _STORE.run(session, parameters)
     except IntegrityError:
-        session.rollback()
         _lost(lease, "another holder of the lease was faster")
         return False
-    move(session, lease.transaction, TransactionState.REDEEMED, _all_signed(lease.transaction))
-    session.commit()
+    if stored is None:
+        _lost(lease, "the transaction was ended, its signer frozen, or the phone removed")
+        check_redeemable(look(session, _BY_ID.read, {"transaction": lease.transaction}), now)
+        return False
     return True
 
 
 def give_back(session: Session, lease: Lease) -> None:
     """Let others sign what we could not. Commits."""
-    session.execute(
-        update(AuthorisedHash)
-        .where(
-            AuthorisedHash.transaction_id == lease.transaction,
-            AuthorisedHash.reserved_by == lease.holder,
-        )
-        .values(reserved_by=None, reserved_until=None)
-        .execution_options(synchronize_session=False)
-    )
-    session.commit()
+    _give_back(session, lease.transaction, lease.holder)
 
 
-def _end_for_removed_phone(session: Session, found: Row[*tuple[Any, ...]]) -> None:
-    """End what was approved by a phone that is removed; what was signed before stays."""
-    if found.phone_stays:
-        return
-    because = "the phone that approved was removed"
-    move(session, found.id, TransactionState.FAILED, ended_because=because)
-    session.commit()
-    raise TransactionOver(TransactionState.FAILED)
-
-
-def _is_leased(entry: Entry, now: datetime) -> bool:
-    """A lease that ends later than any lease can is none: clocks differ, rows may lie."""
-    return entry.reserved_until is not None and now < entry.reserved_until <= now + 2 * LEASE
-
-
-def _lease(session: Session, transaction: UUID, positions: Sequence[int], now: datetime) -> UUID:
-    holder = uuid4()
-    session.execute(
-        update(AuthorisedHash)
-        .where(AuthorisedHash.transaction_id == transaction, AuthorisedHash.position.in_(positions))
-        .values(reserved_by=holder, reserved_until=now + LEASE)
-        .execution_options(synchronize_session=False)
-    )
-    return holder
-
-
-def _evidence(found: Row[*tuple[Any, ...]], listed: Iterable[Entry]) -> Evidence:
-    if found.sealed is None:
-        raise NotApproved("what the signer sealed is not there any more")
-    return Evidence(
-        record=found.record,
-        blob=found.blob,
-        ask=found.ask,
-        items=tuple(entry.item for entry in listed),
-        approval=found.approval,
-        sealed=found.sealed,
-    )
+def _give_back(session: Session, transaction: UUID, holder: UUID) -> None:
+    change(session, _GIVE_BACK, {"transaction": transaction, "holder": holder})
 
 
 def _request_scheme(algorithm: str) -> SignatureScheme:
@@ -228,36 +287,86 @@ def _request_scheme(algorithm: str) -> SignatureScheme:
     return SignatureScheme.RSA_PKCS1
 
 
-def _add_receipt(session: Session, transaction: UUID, receipt: str) -> UUID | None:
-    """Add the receipt, if signatures may still leave; the transaction's row is locked by it."""
-    receipt_id = uuid4()
-    still_approved = (
-        select(literal(receipt_id), Transaction.id, literal(receipt))
-        .where(
-            Transaction.id == transaction,
-            Transaction.state == TransactionState.APPROVED,
-            not_frozen(Transaction.signer_id),
-            approving_phone_stays(),
-        )
-        .with_for_update(key_share=True)
-    )
-    columns = ["id", "transaction_id", "receipt"]
-    return session.scalar(
-        insert(Receipt).from_select(columns, still_approved).returning(Receipt.id)
-    )
-
-
-def _all_signed(transaction: UUID) -> ColumnElement[bool]:
-    """Say in SQL that each authorised hash has its signature."""
-    signature = exists().where(
-        Signature.transaction_id == transaction, Signature.position == AuthorisedHash.position
-    )
-    return ~exists().where(AuthorisedHash.transaction_id == transaction, ~signature)
-
-
 def _lost(lease: Lease, reason: str) -> None:
     """Say why a receipt's number will be missing (design, invariant 4)."""
     log.warning(
         "signatures dropped, nobody received them",
         extra={"transaction_id": lease.transaction, "reason": reason},
     )
+
+
+# --- the statements -------------------------------------------------------------
+
+_NOBODY: Final = UUID(int=0)
+_THE_TRANSACTION: Final = value(_T.id, "transaction")
+_BY_ID: Final = which(_T.id == _THE_TRANSACTION)
+
+_GIVE_BACK: Final = (
+    update(TRANSACTIONS)
+    .where(
+        _T.id == _THE_TRANSACTION,
+        _T.reserved_by == value(_T.reserved_by, "holder"),
+    )
+    .values(reserved_by=None, reserved_until=None)
+)
+
+
+def _signed_count() -> ColumnElement[int]:
+    return _T.signed_count + value(_T.signed_count, "count")
+
+
+def _state() -> Case[str]:
+    """Rule 4; counted in the row itself, so that two who write parts at once both count."""
+    is_whole = _signed_count() >= _T.document_count
+    return case((is_whole, TransactionState.REDEEMED.value), else_=_T.state)
+
+
+def _keep(approved: FromClause) -> Sequence[Bulk | Insert | Update]:
+    """Add receipt and signatures; erase what sealed the secret, if it is not needed any more."""
+    receipts, approvals = table_of(Receipt), table_of(Approval)
+    receipt = insert(receipts).from_select(
+        ["id", "transaction_id", "receipt"],
+        select(
+            value(receipts.c.id, "receipt_id"), approved.c.id, value(receipts.c.receipt)
+        ).select_from(approved),
+    )
+    table = table_of(Signature)
+    signatures = Bulk(
+        table,
+        columns=("position", "signature"),
+        constants={
+            "transaction_id": approved.c.id,
+            "receipt_id": value(table.c.receipt_id),
+            "signed_at": value(table.c.signed_at),
+        },
+    )
+    erased = (
+        update(approvals)
+        .where(
+            approvals.c.transaction_id.in_(
+                select(approved.c.id).where(approved.c.state == TransactionState.REDEEMED)
+            )
+        )
+        .values(sealed=None)
+    )
+    return receipt, signatures, erased
+
+
+_STORE: Final = Step(
+    update(TRANSACTIONS)
+    .where(
+        _T.id == _THE_TRANSACTION,
+        _T.state == TransactionState.APPROVED,
+        not_frozen(_T.signer_id),
+        approving_phone_stays(_T.id),
+    )
+    .values(
+        state=_state(),
+        signed_count=_signed_count(),
+        reserved_by=None,
+        reserved_until=None,
+    ),
+    returning=[_T.id, _T.state],
+    follow=_keep,
+)
+"""Rules 2 to 4."""

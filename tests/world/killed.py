@@ -9,6 +9,7 @@ from typing import Literal
 from sqlalchemy import Engine, event
 from sqlalchemy.orm import Session, sessionmaker
 
+from backend.model import steps
 from backend.wiring import make_engine, make_session_factory
 
 When = Literal["before_commit", "after_commit"]
@@ -46,6 +47,21 @@ def _is_killed(engine: Engine, step: Step, number: int, when: When) -> bool:
     return False
 
 
+def _let_steps_die(when: When, now: Callable[[], bool]) -> None:
+    """Make each step of ``backend.model.steps`` a commit, too."""
+    run = steps.Step.run
+
+    def dying(step: steps.Step, session: Session, parameters: steps.Parameters) -> object:
+        if when == "before_commit" and now():
+            os.kill(os.getpid(), signal.SIGKILL)
+        done = run(step, session, parameters)
+        if when == "after_commit" and now():
+            os.kill(os.getpid(), signal.SIGKILL)
+        return done
+
+    steps.Step.run = dying  # type: ignore[method-assign, assignment]  # of this process, which ends
+
+
 def _be_killed(engine: Engine, step: Step, number: int, when: When) -> None:
     """Never returns: this process has a copy of the tests in it."""
     try:
@@ -59,6 +75,7 @@ def _be_killed(engine: Engine, step: Step, number: int, when: When) -> None:
                 os.kill(os.getpid(), signal.SIGKILL)
 
         event.listen(sessions, when, die)
+        _let_steps_die(when, lambda: next(commits) == number)
         step(sessions)
     except BaseException:  # noqa: BLE001  # whatever it is, pytest must not run twice
         os._exit(FAILED)

@@ -1,15 +1,15 @@
 """A PostgreSQL server of our own, from the system's programs, for the length of a test run.
 
 It listens on a unix socket in a folder that only it and root can enter, and forgets durability to
-be fast. PostgreSQL refuses to run as root, so root lends it the user ``nobody``; nothing outside
-its folder is touched.
+be fast, unless it is told to be as durable as in production. PostgreSQL refuses to run as root, so
+root lends it the user ``nobody``; nothing outside its folder is touched.
 """
 
 import os
 import shutil
 import signal
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
@@ -21,14 +21,14 @@ import psycopg
 NOBODY = 65534
 START_SECONDS = 60
 
-_OPTIONS = {
-    "listen_addresses": "",
-    "fsync": "off",
-    "synchronous_commit": "off",
-    "full_page_writes": "off",
-    "max_connections": "100",
-    "shared_buffers": "32MB",
+_OPTIONS = {"listen_addresses": "", "max_connections": "100", "shared_buffers": "32MB"}
+FORGETFUL = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+DURABLE = {
+    "shared_buffers": "512MB",
+    "max_wal_size": "4GB",
+    "shared_preload_libraries": "pg_stat_statements",
 }
+"""As in production; and it counts statements."""
 
 
 def find_programs() -> Path | None:
@@ -43,8 +43,9 @@ def find_programs() -> Path | None:
 class Postgres:
     """A running server. Each database that it gives is a new one."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, pid: int) -> None:
         self._folder = folder
+        self.pid = pid
         self._numbers = count(1)
 
     def url(self, database: str) -> str:
@@ -71,7 +72,9 @@ class Postgres:
 
 
 @contextmanager
-def running_postgres(programs: Path) -> Iterator[Postgres]:
+def running_postgres(
+    programs: Path, *, options: Mapping[str, str] = FORGETFUL
+) -> Iterator[Postgres]:
     """Start a server, stop it in the end and leave nothing."""
     folder = Path(mkdtemp(prefix="cellkey-pg-"))
     user = NOBODY if os.geteuid() == 0 else None
@@ -79,7 +82,7 @@ def running_postgres(programs: Path) -> Iterator[Postgres]:
         os.chown(folder, user, user)
     try:
         _initialise(programs, folder, user)
-        with _running_server(programs, folder, user) as server:
+        with _running_server(programs, folder, user, {**_OPTIONS, **options}) as server:
             yield server
     finally:
         shutil.rmtree(folder)
@@ -99,11 +102,13 @@ def _initialise(programs: Path, folder: Path, user: int | None) -> None:
 
 
 @contextmanager
-def _running_server(programs: Path, folder: Path, user: int | None) -> Iterator[Postgres]:
-    options = [f"--{name}={value}" for name, value in _OPTIONS.items()]
+def _running_server(
+    programs: Path, folder: Path, user: int | None, options: Mapping[str, str]
+) -> Iterator[Postgres]:
+    chosen = [f"--{name}={value}" for name, value in options.items()]
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(
-            [programs / "postgres", "-D", folder / "data", "-k", folder, *options],
+            [programs / "postgres", "-D", folder / "data", "-k", folder, *chosen],
             stdout=log,
             stderr=log,
             cwd=folder,
@@ -112,7 +117,7 @@ def _running_server(programs: Path, folder: Path, user: int | None) -> Iterator[
             extra_groups=None if user is None else [],
         )
     try:
-        server = Postgres(folder)
+        server = Postgres(folder, pid=process.pid)
         _wait_until_it_answers(server, process)
         yield server
     finally:

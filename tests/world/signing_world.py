@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID, uuid4
@@ -38,6 +38,7 @@ from backend.signing.request import (
     request_certificate,
     request_signatures,
 )
+from backend.signing.sightings import Sightings
 from backend.virtual_phone.asks import SignedAsk
 from tests.world.clock import SettableClock
 from tests.world.paired_cell import NAME, NUMBER, PairedCell, make_cell, subject_name
@@ -65,6 +66,7 @@ class SigningWorld:
     sessions: sessionmaker[Session]
     clock: SettableClock
     shop: Requester
+    sightings: Sightings = field(default_factory=Sightings)
 
     # --- the relying party ------------------------------------------------------
 
@@ -144,7 +146,14 @@ class SigningWorld:
     def read_ask(self, transaction: UUID) -> SignedAsk:
         """The ask as the phone fetches and verifies it."""
         with self.sessions() as session:
-            shown = show(session, phone=self.phone, transaction=transaction, now=self.clock())
+            shown = show(
+                session,
+                phone=self.phone,
+                transaction=transaction,
+                sightings=self.sightings,
+                now=self.clock(),
+            )
+            self.sightings.write(session, now=self.clock())
         return read(shown.ask, self.sam.public_keys.ks)
 
     def answer(self, transaction: UUID) -> tuple[str, str]:

@@ -25,9 +25,13 @@ def counted(engine: Engine) -> Iterator[Statements]:
     """Count statements and commits; beginning a transaction is no statement."""
     counts = Statements()
 
-    def execute(_connection: Connection, _cursor: object, statement: str, *_: object) -> None:
-        if not statement.startswith("BEGIN"):
-            counts.texts.append(statement)
+    def execute(connection: Connection, _cursor: object, statement: str, *_: object) -> None:
+        if statement.startswith("BEGIN"):
+            return
+        counts.texts.append(statement)
+        # A statement that is its own transaction is no event of its own.
+        by_itself = connection.get_execution_options().get("isolation_level") == "AUTOCOMMIT"
+        counts.commits += by_itself and not statement.startswith("SELECT")
 
     def commit(_connection: Connection) -> None:
         counts.commits += 1

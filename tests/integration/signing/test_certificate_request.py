@@ -77,7 +77,13 @@ def test_the_signer_approves_the_request_and_the_authority_issues(
     clock.advance(days=2)
     assert sign(world, transaction) == signature
     with world.sessions() as session:
-        items = show(session, phone=world.phone, transaction=transaction, now=clock()).items
+        items = show(
+            session,
+            phone=world.phone,
+            transaction=transaction,
+            sightings=world.sightings,
+            now=clock(),
+        ).items
         approval = session.get_one(Approval, transaction).approval
     issued = world.sam.sam.certificate(
         IssueCertificate(

@@ -169,7 +169,13 @@ def test_the_other_steps_refuse_cleanly(rewound: SigningWorld) -> None:
 
     def open_it() -> None:
         with rewound.sessions() as session:
-            show(session, phone=phone, transaction=requested.id, now=rewound.clock())
+            show(
+                session,
+                phone=phone,
+                transaction=requested.id,
+                sightings=rewound.sightings,
+                now=rewound.clock(),
+            )
 
     def call_off() -> None:
         with rewound.sessions() as session:

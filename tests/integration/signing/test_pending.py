@@ -58,7 +58,13 @@ def test_the_phone_gets_ask_list_and_its_lock_and_the_time_is_recorded_once(
     requested = world.request(*hashes(3))
     opened_at = world.clock.advance(seconds=5)
     with world.sessions() as session:
-        shown = show(session, phone=world.phone, transaction=requested.id, now=world.clock())
+        shown = show(
+            session,
+            phone=world.phone,
+            transaction=requested.id,
+            sightings=world.sightings,
+            now=world.clock(),
+        )
     assert shown.state == "pending"
     assert len(shown.items) == 3
     assert shown.lock == world.cell.device_lock
@@ -66,9 +72,15 @@ def test_the_phone_gets_ask_list_and_its_lock_and_the_time_is_recorded_once(
 
     world.clock.advance(seconds=5)
     with world.sessions() as session:
-        assert show(session, phone=world.phone, transaction=requested.id, now=world.clock()) == (
-            shown
-        )
+        assert show(
+            session,
+            phone=world.phone,
+            transaction=requested.id,
+            sightings=world.sightings,
+            now=world.clock(),
+        ) == (shown)
+        assert world.transaction(requested.id).seen_at is None
+        world.sightings.write(session, now=world.clock())
     assert world.transaction(requested.id).seen_at == opened_at
 
 
@@ -76,7 +88,13 @@ def test_an_old_ask_is_shown_as_expired_before_the_worker_says_so(world: Signing
     requested = world.request(*hashes(1))
     world.clock.advance(seconds=301)
     with world.sessions() as session:
-        shown = show(session, phone=world.phone, transaction=requested.id, now=world.clock())
+        shown = show(
+            session,
+            phone=world.phone,
+            transaction=requested.id,
+            sightings=world.sightings,
+            now=world.clock(),
+        )
     assert shown.state == "expired"
     assert world.state(requested.id) == "pending"
 
@@ -85,14 +103,26 @@ def test_another_cells_phone_finds_nothing(world: SigningWorld) -> None:
     requested = world.request(*hashes(1))
     stranger = msgspec.structs.replace(world.phone, cell=uuid4())
     with world.sessions() as session, pytest.raises(NotFound):
-        show(session, phone=stranger, transaction=requested.id, now=world.clock())
+        show(
+            session,
+            phone=stranger,
+            transaction=requested.id,
+            sightings=world.sightings,
+            now=world.clock(),
+        )
 
 
 def test_a_phone_without_a_lock_is_shown_nothing(world: SigningWorld) -> None:
     requested = world.request(*hashes(1))
     world.overwrite(lambda session: session.execute(delete(Lock)))
     with world.sessions() as session, pytest.raises(NotFound):
-        show(session, phone=world.phone, transaction=requested.id, now=world.clock())
+        show(
+            session,
+            phone=world.phone,
+            transaction=requested.id,
+            sightings=world.sightings,
+            now=world.clock(),
+        )
 
 
 def test_an_ask_to_enrol_belongs_to_a_pairing_and_is_not_listed(world: SigningWorld) -> None:
@@ -111,7 +141,13 @@ def test_an_ask_to_enrol_belongs_to_a_pairing_and_is_not_listed(world: SigningWo
     transaction = opened.id
     assert look(world).transactions == ()
     with world.sessions() as session, pytest.raises(NotFound):
-        show(session, phone=world.phone, transaction=transaction, now=world.clock())
+        show(
+            session,
+            phone=world.phone,
+            transaction=transaction,
+            sightings=world.sightings,
+            now=world.clock(),
+        )
     kept = world.transaction(transaction)
     assert (kept.use_by - world.clock()).total_seconds() == 900
     assert kept.expires_at == kept.use_by

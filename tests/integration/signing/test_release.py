@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from backend.algorithms import KeyAlgorithm, SignatureScheme
 from backend.errors import (
+    AlgorithmUnfit,
     AuthorizationInvalid,
     CellkeyError,
     HashNotAuthorized,
@@ -21,7 +22,7 @@ from backend.errors import (
     SignerFrozen,
     TransactionOver,
 )
-from backend.model.tables import Approval, AuthorisedHash, Cell, Device, Receipt, Signature
+from backend.model.tables import Approval, Cell, Device, Receipt, Signature, Transaction
 from backend.protocol.receipt import verify_receipt
 from backend.sam.releases import Release, Released, Releases
 from backend.signing.authorization import csc_sad_of
@@ -296,37 +297,57 @@ def test_a_removal_while_the_sam_signs_keeps_the_signature_in(world: SigningWorl
     assert kept(world) == 0
 
 
-def leased(world: SigningWorld) -> list[tuple[UUID, int]]:
-    query = select(AuthorisedHash.transaction_id, AuthorisedHash.position)
+def leased(world: SigningWorld) -> list[UUID]:
+    query = select(Transaction.id).where(Transaction.reserved_by.is_not(None))
     with world.sessions() as session:
-        rows = session.execute(query.where(AuthorisedHash.reserved_by.is_not(None)))
-        return [(transaction, position) for transaction, position in rows]
+        return list(session.scalars(query))
 
 
-def test_only_what_is_wanted_is_leased_and_only_that_is_given_back(
+def test_only_its_own_transaction_is_leased_and_only_its_own_lease_given_back(
     world_on_sqlite: SigningWorld,
 ) -> None:
-    """T-22: who collects one hash keeps nobody from the others."""
+    """T-22: who collects keeps nobody from another transaction."""
     world = world_on_sqlite
     approved(world, *hashes(2, seed="other"))
     requested, csc_sad = approved(world, *hashes(2))
     seen = []
 
-    def somebody_else_leases_the_first() -> None:
+    def another_takes_over() -> None:
         seen.extend(leased(world))
-        first = (AuthorisedHash.transaction_id == requested.id, AuthorisedHash.position == 0)
-        lease = update(AuthorisedHash).where(*first).values(reserved_by=uuid4())
-        world.overwrite(lambda session: session.execute(lease))
-
-    def act() -> None:
-        somebody_else_leases_the_first()
+        lease = update(Transaction).where(Transaction.id == requested.id)
+        world.overwrite(lambda session: session.execute(lease.values(reserved_by=uuid4())))
         raise SamUnavailable("no")
 
     with pytest.raises(SamUnavailable):
-        collect(world, WatchedSam(world.sam.sam, before=[act]), csc_sad, hashes(2)[1])
+        collect(
+            world, WatchedSam(world.sam.sam, before=[another_takes_over]), csc_sad, hashes(2)[1]
+        )
 
-    assert seen == [(requested.id, 1)]
-    assert leased(world) == [(requested.id, 0)]
+    assert seen == [requested.id]
+    assert leased(world) == [requested.id]
+
+
+@pytest.mark.parametrize("unfit", ["another hash", "another algorithm"])
+def test_who_asks_wrongly_leaves_no_lease_behind(world: SigningWorld, unfit: str) -> None:
+    _, csc_sad = approved(world, *hashes(1))
+    wanted = hashes(1, seed="other") if unfit == "another hash" else hashes(1)
+    algorithms = frozenset() if unfit == "another algorithm" else frozenset(KeyAlgorithm)
+    with pytest.raises((HashNotAuthorized, AlgorithmUnfit)):
+        world.collect(csc_sad, *wanted, algorithms=algorithms)
+    assert leased(world) == []
+    assert len(world.collect(csc_sad, *hashes(1))) == 1
+
+
+def test_what_was_signed_in_parts_is_redeemed_with_the_last(world: SigningWorld) -> None:
+    requested, csc_sad = approved(world, *hashes(3))
+    first = world.collect(csc_sad, hashes(3)[1])
+    assert world.state(requested.id) == "approved"
+    assert world.sealed(requested.id) is not None
+    assert world.collect(csc_sad, hashes(3)[1]) == first
+    assert world.collect(csc_sad, *hashes(3))[1:2] == first
+    assert world.state(requested.id) == "redeemed"
+    assert world.sealed(requested.id) is None
+    assert leased(world) == []
 
 
 def test_a_refusal_while_the_sam_signs_keeps_the_signature_in(world: SigningWorld) -> None:
@@ -436,7 +457,7 @@ def test_who_waits_too_long_is_told_to_try_again(world: SigningWorld) -> None:
         world.clock.advance(seconds=max(seconds, 1))
         until = world.clock() + LEASE
         world.overwrite(
-            lambda session: session.execute(update(AuthorisedHash).values(reserved_until=until))
+            lambda session: session.execute(update(Transaction).values(reserved_until=until))
         )
 
     hold_again(0)

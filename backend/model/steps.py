@@ -1,0 +1,222 @@
+"""Statements of the hot path: made once, and run in one round trip.
+
+1. A statement is put together when its module is loaded, with named parameters: to put it together
+   takes longer than to run it.
+2. A :class:`Step` is a conditional write and what follows from it: all of it happens, or nothing.
+   On PostgreSQL it is one statement (``WITH``), which is its own transaction, so that nothing is
+   begun and nothing committed by a round trip of its own. SQLite has no writes within ``WITH``:
+   there the same parts run one after the other, in one transaction.
+3. What is written in one statement does not see itself: a part reads the rows as they were before,
+   and of the guard only what it returns.
+4. A step has a connection of its own. The session that it is run by must not be in a transaction.
+
+Measured on PostgreSQL: docs/performance.md.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import cache
+from typing import Any, Final, cast, final
+
+from sqlalchemy import (
+    ARRAY,
+    ColumnElement,
+    Connection,
+    Engine,
+    FromClause,
+    Row,
+    Select,
+    Table,
+    bindparam,
+    func,
+    insert,
+    select,
+    true,
+)
+from sqlalchemy.orm import Session
+from sqlalchemy.sql.dml import Delete, Insert, Update, UpdateBase
+
+from backend.model.base import Base
+
+Parameters = Mapping[str, object]
+Part = Insert | Update | Delete
+Parts = Callable[[FromClause], Sequence["Part | Bulk"]]
+"""Makes what follows from a guard; what it is given stands for the row that the guard returns."""
+Look = Callable[[FromClause], Select[*tuple[Any, ...]]]
+
+
+def table_of(kind: type[Base]) -> Table:
+    """The table of a mapped class; statements over tables are cheaper to run than over classes."""
+    found = kind.__table__
+    if not isinstance(found, Table):
+        raise TypeError("not a class of one table")
+    return found
+
+
+def value(of: ColumnElement[Any], name: str | None = None) -> ColumnElement[Any]:
+    """A parameter of a column's type, and of its name if no other is given."""
+    return bindparam(_named(name or of.key), type_=of.type)
+
+
+def _named(parameter: object) -> str:
+    """Name a parameter as no column is: SQLAlchemy would SET a column of a parameter's name."""
+    return f"in_{parameter}"
+
+
+def _given(parameters: Parameters) -> dict[str, object]:
+    return {_named(name): each for name, each in parameters.items()}
+
+
+def one_row(table: Table, names: Sequence[str], *, beside: FromClause) -> Insert:
+    """Insert one row of parameters, if there is a row to stand beside."""
+    values = select(*(value(table.c[name]) for name in names)).select_from(beside)
+    return insert(table).from_select(list(names), values)
+
+
+@final
+class Bulk:
+    """Rows of a table, as many as come: a parameter for each column, which holds all its values."""
+
+    def __init__(
+        self, table: Table, *, columns: Sequence[str], constants: Mapping[str, ColumnElement[Any]]
+    ) -> None:
+        """Take the names of the columns whose values come in lists, and what each row has alike."""
+        self._table = table
+        self._columns = tuple(columns)
+        self._constants = constants
+
+    def from_arrays(self, guard: FromClause) -> Insert:
+        """All rows by one statement of PostgreSQL."""
+        arrays = (
+            bindparam(_named(name), type_=ARRAY(self._table.c[name].type)) for name in self._columns
+        )
+        rows = func.unnest(*arrays).table_valued(*self._columns).render_derived()
+        values = select(*self._constants.values(), *(rows.c[name] for name in self._columns))
+        names = [*self._constants, *self._columns]
+        beside = values.select_from(guard.join(rows, true()))
+        return insert(self._table).from_select(names, beside)
+
+    def one_by_one(self, guard: FromClause) -> Insert:
+        """One row, to be executed for each (SQLite)."""
+        rows = [value(self._table.c[name], f"one_{name}") for name in self._columns]
+        values = select(*self._constants.values(), *rows).select_from(guard)
+        return insert(self._table).from_select([*self._constants, *self._columns], values)
+
+    def rows(self, parameters: Parameters) -> list[dict[str, object]]:
+        """The parameters of each row."""
+        names = [_named(f"one_{name}") for name in self._columns]
+        lists = [cast("Sequence[object]", parameters[_named(name)]) for name in self._columns]
+        rows = zip(*lists, strict=True)
+        return [{**parameters, **dict(zip(names, row, strict=True))} for row in rows]
+
+
+@final
+class Step:
+    """A guard, what follows from it, and what is read in the end."""
+
+    def __init__(
+        self,
+        guard: Insert | Update,
+        *,
+        returning: Sequence[ColumnElement[Any]],
+        follow: Parts = lambda _guard: (),
+        look: Look = select,
+    ) -> None:
+        """Put the statements together.
+
+        Args:
+            guard: writes one row, or none if its conditions do not hold.
+            returning: of that row, what the rest needs.
+            follow: the other writes.
+            look: what is read; without it, what the guard returned.
+        """
+        self._guard = guard.returning(*returning)
+        self._returned: Final = [(one.key, one.type) for one in returning]
+        self._follow = follow
+        self._look = look
+        self._whole = self._one_statement()
+        self._parts = self._several()
+
+    def run(self, session: Session, parameters: Parameters) -> Row[*tuple[Any, ...]] | None:
+        """Do it, and commit; ``None`` if the guard wrote nothing, and so nothing was done.
+
+        Raises:
+            IntegrityError: a constraint does not allow it; nothing was done.
+        """
+        with _transaction(session) as connection:
+            if connection.dialect.name == "postgresql":
+                return connection.execute(self._whole, _given(parameters)).one_or_none()
+            return self._run_parts(connection, _given(parameters))
+
+    def _one_statement(self) -> Select[*tuple[Any, ...]]:
+        guard = self._guard.cte("guard")
+        parts = [
+            (part.from_arrays(guard) if isinstance(part, Bulk) else part).cte(f"part_{number}")
+            for number, part in enumerate(self._follow(guard))
+        ]
+        return self._look(guard).add_cte(*parts)
+
+    def _several(self) -> tuple[Sequence[Part | Bulk], FromClause]:
+        row = select(
+            *(
+                bindparam(_named(f"guard_{name}"), type_=kind).label(name)
+                for name, kind in self._returned
+            )
+        ).subquery("guard")
+        return self._follow(row), row
+
+    def _run_parts(
+        self, connection: Connection, parameters: Parameters
+    ) -> Row[*tuple[Any, ...]] | None:
+        written = connection.execute(self._guard, parameters).one_or_none()
+        if written is None:
+            return None
+        guard = _given({f"guard_{name}": each for name, each in written._asdict().items()})
+        known = {**parameters, **guard}
+        parts, row = self._parts
+        for part in parts:
+            if isinstance(part, Bulk):
+                connection.execute(part.one_by_one(row), part.rows(known))
+            else:
+                connection.execute(part, known)
+        return connection.execute(self._look(row), known).one_or_none()
+
+
+def look(
+    session: Session, statement: Select[*tuple[Any, ...]], parameters: Parameters
+) -> Row[*tuple[Any, ...]] | None:
+    """Read one row, or none, by a statement that was made before."""
+    with _transaction(session) as connection:
+        return connection.execute(statement, _given(parameters)).one_or_none()
+
+
+def change(session: Session, statement: UpdateBase, parameters: Parameters) -> None:
+    """Write, and commit, by a statement that was made before."""
+    with _transaction(session) as connection:
+        connection.execute(statement, _given(parameters))
+
+
+@contextmanager
+def _transaction(session: Session) -> Iterator[Connection]:
+    """A transaction of its own: on PostgreSQL each statement, on SQLite from begin to commit.
+
+    Where a session was given a connection that is in a transaction already, a savepoint in it.
+    """
+    if session.in_transaction():
+        raise RuntimeError("a step begins in no other transaction")
+    bind = session.get_bind()
+    if isinstance(bind, Connection):
+        with bind.begin_nested():
+            yield bind
+    elif bind.dialect.name == "postgresql":
+        with _each_statement(bind).connect() as connection:
+            yield connection
+    else:
+        with bind.begin() as connection:
+            yield connection
+
+
+@cache
+def _each_statement(engine: Engine) -> Engine:
+    """The same connections, but each statement a transaction of its own."""
+    return engine.execution_options(isolation_level="AUTOCOMMIT")
