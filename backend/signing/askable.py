@@ -29,6 +29,7 @@ def read_cell(session: Session, cell: UUID) -> Row[*tuple[Any, ...]]:
             Record.record,
             Signer.subject,
             Signer.lang,
+            Signer.zone,
             not_frozen(Cell.signer_id).label("may_go_on"),
         )
         .join(Record, and_(Record.cell_id == Cell.id, Record.epoch == Cell.epoch))

@@ -80,7 +80,7 @@ def test_a_program_gets_the_envelope_as_json(cellkey: Cellkey) -> None:
 
     assert set(envelope) == {
         "name", "lang", "login", "first_password", "qr1", "qr2", "secret_text", "pairing",
-        "expires_at",
+        "expires_at", "zone",
     }  # fmt: skip  # one line says no more
     assert envelope["lang"] == "en"
 
