@@ -39,3 +39,13 @@ def paths(kind: str) -> Iterator[tuple[str, bool]]:
         yield field.name, field.required
         for member in field.members if isinstance(field, Group) else ():
             yield f"{field.name}.{member.name}", member.required
+
+
+def members(kind: str) -> Iterator[tuple[str, bool]]:
+    """Every field of a kind that is no group, and whether a request must have it."""
+    for field in KINDS[kind].fields:
+        if isinstance(field, Group):
+            for member in field.members:
+                yield f"{field.name}.{member.name}", field.required and member.required
+        else:
+            yield field.name, field.required

@@ -3,6 +3,7 @@
 import copy
 import json
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -30,19 +31,24 @@ FRAME: Final = {
 
 def golden(name: str) -> dict[str, Any]:
     """Read a request: what ``render`` takes but the language."""
-    request: dict[str, Any] = json.loads((GOLDEN / f"{name}.json").read_text(encoding="utf-8"))
+    request: dict[str, Any] = json.loads(_kept(name))
     return request
+
+
+@cache
+def _kept(name: str) -> str:
+    return (GOLDEN / f"{name}.json").read_text(encoding="utf-8")
 
 
 def with_field(request: dict[str, Any], path: str, value: object) -> dict[str, Any]:
     """Copy a request with one field set; objects on the way are made where they are absent."""
-    changed = copy.deepcopy(request)
     *groups, name = path.split(".")
-    place = changed["fields"]
+    place = fields = dict(request["fields"])
     for group in groups:
-        place = place.setdefault(group, {})
+        place[group] = dict(place.get(group, {}))
+        place = place[group]
     place[name] = value
-    return changed
+    return request | {"fields": fields}
 
 
 def without_field(request: dict[str, Any], path: str) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 Never cut, never altered. Every string goes into the rules themselves, and into places in turn.
 """
 
-import copy
 from collections import Counter
 from itertools import cycle, islice
 from typing import Any
@@ -37,7 +36,7 @@ WORDLESS = [
 
 def asked(kind: str, path: str, text: str) -> dict[str, Any]:
     """A request of the kind with that text in that place."""
-    request = golden(whole(kind)) if kind != "package" else package()
+    request = BASE[kind]
     if path == "rp_name":
         return request | {"rp_name": text}
     if path.startswith("documents"):
@@ -45,10 +44,7 @@ def asked(kind: str, path: str, text: str) -> dict[str, Any]:
     return with_field(request, path, text)
 
 
-def package() -> dict[str, Any]:
-    request = copy.deepcopy(golden(whole("package")))
-    request["fields"]["contents"] = [{"type": "act", "documents": 1}]
-    return request | {"document_labels": ["Act"]}
+BASE = {kind: golden(whole(kind)) for kind in KINDS}
 
 
 def takes_one_row(kind: str, path: str) -> bool:
