@@ -13,7 +13,8 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from backend.errors import SettingsInvalid
+from backend.errors import NotFound, SettingsInvalid
+from backend.time_zones import time_zone
 
 PREFIX = "CELLKEY_"
 
@@ -48,6 +49,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Name of the certification authority, as signers read it."""
     region: Annotated[str, msgspec.Meta(pattern="^[A-Z]{2}$")] = "RU"
     """Where it serves: ISO 3166-1 alpha-2, as CSC's ``info`` tells it."""
+    time_zone: str = "Europe/Moscow"
+    """By whose clock signers read moments, unless they are registered with another (IANA name)."""
 
     authorization_server_url: str = "http://127.0.0.1:8600"
     mobile_api_url: str = "http://127.0.0.1:8601"
@@ -170,6 +173,10 @@ def _check(settings: Settings) -> None:
         raise SettingsInvalid(
             "production needs CELLKEY_HSM=pkcs11: software cells keep keys in memory and files"
         )
+    try:
+        time_zone(settings.time_zone)
+    except NotFound as error:
+        raise SettingsInvalid(f"{PREFIX}TIME_ZONE is none that the IANA names") from error
     for name in ("authorization_server_url", "mobile_api_url", "app_url"):
         _check_address(name, getattr(settings, name))
 

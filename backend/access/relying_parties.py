@@ -24,7 +24,7 @@ from backend.errors import AlreadyThere, NotFound, RequestRefused
 from backend.model.tables import RelyingParty
 from backend.protocol.encoding import sha256
 from backend.summary.characters import check_name
-from backend.summary.render import LONGEST_NAME
+from backend.summary.reading import LONGEST_NAME
 
 log = logging.getLogger(__name__)
 

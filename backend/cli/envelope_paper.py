@@ -14,8 +14,9 @@ import msgspec
 import segno
 
 from backend.devices.envelope import Envelope
+from backend.summary.moments import moment_text, reader
 from backend.summary.text import Language
-from backend.summary.words import Words, instant_text
+from backend.summary.words import Words
 
 WIDTH: Final = 72
 RULE: Final = "─" * WIDTH
@@ -53,11 +54,12 @@ def paper(envelope: Envelope) -> str:
 
 
 def _paper(envelope: Envelope, words: PaperWords, lang: Language) -> str:
+    clock = reader(lang=lang, zone=envelope.zone)
     facts = (
         (words.signer, envelope.name),
         (words.login, envelope.login),
         (words.first_password, envelope.first_password),
-        (words.valid_until, instant_text(envelope.expires_at, lang)),
+        (words.valid_until, moment_text(envelope.expires_at, clock)),
     )
     width = max(len(label.of(lang)) for label, _ in facts)
     lines = [

@@ -53,6 +53,7 @@ def signer() -> None:
     show_default=True,
 )
 @click.option("--lang", type=click.Choice(["ru", "en"]), default="ru", show_default=True)
+@click.option("--zone", help="The signer's time zone, as Asia/Omsk; else the installation's.")
 @json_option
 def register(  # noqa: PLR0913  # an option is a parameter
     *,
@@ -66,6 +67,7 @@ def register(  # noqa: PLR0913  # an option is a parameter
     operator: str,
     algorithm: str,
     lang: Literal["ru", "en"],
+    zone: str | None,
     as_json: bool,
 ) -> None:
     """Register a signer and print the envelope, once."""
@@ -77,7 +79,7 @@ def register(  # noqa: PLR0913  # an option is a parameter
         envelope = envelopes.register_signer_with_cell(
             session,
             services.sam,
-            Applicant(name=name, login=login, number=number, lang=lang),
+            Applicant(name=name, login=login, number=number, lang=lang, zone=zone),
             algorithm=KeyAlgorithm(algorithm),
             operator=operator,
             settings=services.settings,

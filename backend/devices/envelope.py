@@ -52,6 +52,7 @@ class Envelope(msgspec.Struct, frozen=True, kw_only=True):
 
     name: str
     lang: str
+    zone: str
     login: str
     first_password: str
     qr1: str
@@ -78,11 +79,11 @@ def register_signer_with_cell(
 
     Raises:
         AlreadyThere: the login is taken.
-        RequestRefused: a number or login is not fit.
+        RequestRefused: a number, login or time zone is not fit.
         SummaryRefused: the name could not be shown to the signer.
     """
     check_applicant(applicant)
-    signer = _new_signer(applicant, operator=operator, now=now)
+    signer = _new_signer(applicant, operator=operator, settings=settings, now=now)
     made, first_password = _make_cell(signer, cells, algorithm=algorithm, settings=settings)
     try:
         session.add(signer)
@@ -106,7 +107,9 @@ def register_signer_with_cell(
     )
 
 
-def _new_signer(applicant: Applicant, *, operator: str, now: datetime) -> Signer:
+def _new_signer(
+    applicant: Applicant, *, operator: str, settings: Settings, now: datetime
+) -> Signer:
     return Signer(
         id=uuid4(),
         login=plain_login(applicant.login) if applicant.login else make_login(),
@@ -114,6 +117,7 @@ def _new_signer(applicant: Applicant, *, operator: str, now: datetime) -> Signer
         subject=subject_der(applicant.name),
         number=applicant.number,
         lang=applicant.lang,
+        zone=applicant.zone or settings.time_zone,
         registered_by=operator,
         registered_at=now,
     )
@@ -255,6 +259,7 @@ def _printed(
     return Envelope(
         name=signer.name,
         lang=signer.lang,
+        zone=signer.zone,
         login=signer.login,
         first_password=first_password,
         qr1=f"{settings.app_url}/#{servers}",

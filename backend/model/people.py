@@ -23,6 +23,8 @@ class Signer(Base):
     number: Mapped[str | None]
     """Verified phone number, E.164. The record holds its HMAC: another one here is refused."""
     lang: Mapped[str]
+    zone: Mapped[str]
+    """By whose clock moments are told to the signer: a time zone by its IANA name."""
     password_salt: Mapped[bytes]
     password_verifier: Mapped[bytes | None]
     password_change_due: Mapped[bool]

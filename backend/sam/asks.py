@@ -61,6 +61,7 @@ class Asks:
         text = render(
             fields=request.fields,
             lang=request.lang,
+            zone=request.zone,
             rp_name=request.rp.name,
             document_labels=[item.label for item in items] if request.kind == "sign" else [],
         )

@@ -9,6 +9,7 @@ from uuid import UUID
 import msgspec
 
 from backend.protocol.ask import AskingParty, AskKind, HashName
+from backend.time_zones import LONGEST_ZONE
 
 
 @final
@@ -27,6 +28,8 @@ class OpenTransaction(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     kind: AskKind
     rp: AskingParty
     lang: Literal["ru", "en"]
+    zone: Annotated[str, msgspec.Meta(max_length=LONGEST_ZONE)]
+    """The signer's time zone, by its IANA name."""
     fields: dict[str, Any]
     """``type`` names the kind of ``backend/summary/kinds``; the rest is bounded there."""
     items: Annotated[tuple[RequestedItem, ...], msgspec.Meta(max_length=10_000)]

@@ -21,6 +21,7 @@ from sqlalchemy.orm import Session
 from backend.errors import NotFound, RequestRefused
 from backend.model.tables import Signer
 from backend.summary.characters import check_name
+from backend.time_zones import time_zone
 
 LOOK_ALIKE_FREE: Final = "dfhjmnrtvwz346789"
 """Small letters and digits that no other one, Latin or Cyrillic, is taken for."""
@@ -61,13 +62,15 @@ class Applicant(msgspec.Struct, frozen=True, kw_only=True):
     number: str | None
     """Verified phone number, E.164."""
     lang: Literal["ru", "en"]
+    zone: str | None = None
+    """Time zone, by its IANA name. ``None``: the installation's."""
 
 
 def check_applicant(applicant: Applicant) -> None:
     """Check what an operator typed.
 
     Raises:
-        RequestRefused: a login or number is not fit.
+        RequestRefused: a login, number or time zone is not fit.
         SummaryRefused: the name could not be shown to the signer.
     """
     for part, word in msgspec.structs.asdict(applicant.name).items():
@@ -75,10 +78,19 @@ def check_applicant(applicant: Applicant) -> None:
             check_name(word, field=part, longest=_LONGEST_PART)
     if isinstance(applicant.name, PersonName):
         check_name(written_name(applicant.name), field="name", longest=_LONGEST_PART)
+    if applicant.zone is not None:
+        _check_zone(applicant.zone)
     if applicant.number is not None and not _NUMBER.fullmatch(applicant.number):
         raise RequestRefused("a phone number is written as +79991234567")
     if applicant.login is not None and not _LOGIN.fullmatch(plain_login(applicant.login)):
         raise RequestRefused("a login has 3 to 64 of a-z, 0-9, . _ @ -")
+
+
+def _check_zone(zone: str) -> None:
+    try:
+        time_zone(zone)
+    except NotFound as error:
+        raise RequestRefused("a time zone is named as the IANA names it: Europe/Moscow") from error
 
 
 def written_name(name: RegisteredName) -> str:

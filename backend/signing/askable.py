@@ -22,6 +22,7 @@ _CELL: Final = (
         Record.record,
         Signer.subject,
         Signer.lang,
+        Signer.zone,
         not_frozen(Cell.signer_id).label("may_go_on"),
         exists().where(Device.cell_id == Cell.id, is_in_use()).label("has_phone"),
     )

@@ -44,11 +44,10 @@ from backend.signers.freeze import not_frozen
 from backend.signing.askable import language, needs_certificate, read_cell
 from backend.signing.authorization import csc_sad_of
 from backend.signing.hashes import check_hashes
+from backend.summary.reading import numbered_labels
 from backend.summary.text import Language
 
 HANDLE_BYTES: Final = 32
-NUMBERED: Final[dict[Language, str]] = {"ru": "Документ", "en": "Document"}
-"""How documents are called that the relying party did not name."""
 AUTHORITY: Final = "authority"
 """Id, in an ask's ``rp``, of the authority itself."""
 
@@ -71,7 +70,7 @@ class SignatureOrder(msgspec.Struct, frozen=True, kw_only=True):
     hashes: tuple[bytes, ...]
     hash_alg: HashName
     labels: tuple[str, ...] | None
-    """One for each hash; without them the documents are numbered."""
+    """One for each hash; without them the documents are numbered, each type by itself."""
     fields: dict[str, Any] | None
     """The typed ``transaction``; without it the request is ``generic``."""
     description: str | None
@@ -129,13 +128,15 @@ def request_signatures(
         raise RequestRefused("the certificate has expired")
     lang = order.lang or language(cell.lang)
     exp = int(now.timestamp()) + settings.transaction_seconds
+    fields = _fields(order)
     ask = OpenTransaction(
         record=cell.record,
         kind="sign",
         rp=AskingParty(id=order.relying_party.client_id, name=order.relying_party.name),
         lang=lang,
-        fields=_fields(order),
-        items=_items(order, lang=lang),
+        zone=cell.zone,
+        fields=fields,
+        items=_items(order, fields, lang=lang),
         hash_alg=order.hash_alg,
         exp=exp,
         use_by=exp + settings.use_seconds,
@@ -162,18 +163,16 @@ def _fields(order: SignatureOrder) -> dict[str, Any]:
     return order.fields
 
 
-def _items(order: SignatureOrder, *, lang: Language) -> tuple[RequestedItem, ...]:
-    labels = order.labels or _numbered(len(order.hashes), NUMBERED[lang])
+def _items(
+    order: SignatureOrder, fields: dict[str, Any], *, lang: Language
+) -> tuple[RequestedItem, ...]:
+    labels = order.labels or numbered_labels(fields, count=len(order.hashes), lang=lang)
     if len(labels) != len(order.hashes):
         raise RequestRefused("one label for each hash")
     return tuple(
         RequestedItem(label=label, hash=wanted)
         for label, wanted in zip(labels, order.hashes, strict=True)
     )
-
-
-def _numbered(count: int, word: str) -> tuple[str, ...]:
-    return tuple(f"{word} {number}" for number in range(1, count + 1))
 
 
 # --- by the authority -----------------------------------------------------------
@@ -203,6 +202,7 @@ def request_certificate(
         kind="certificate_request",
         rp=AskingParty(id=AUTHORITY, name=settings.ca_name),
         lang=language(found.lang),
+        zone=found.zone,
         fields={
             "type": "certificate_request",
             "subject": b64u(found.subject),
@@ -260,6 +260,7 @@ def request_enrolment(
         kind="enrol",
         rp=AskingParty(id=AUTHORITY, name=settings.ca_name),
         lang=language(found.lang),
+        zone=found.zone,
         fields={"type": "enrol", "name": signer_name},
         items=(),
         hash_alg=None,

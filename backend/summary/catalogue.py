@@ -5,10 +5,11 @@ Read once, when the module is loaded; a file that breaks a rule stops the start.
 1. a line says the same in both languages: the same placeholders;
 2. it names nothing that the kind does not have;
 3. every field is shown: nothing is signed for that was not read;
-4. an amount stands in the first line (T-06).
+4. the lines with money come first (T-06);
+5. no SMS leaves out money, nor the count of documents (T-33).
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from typing import Annotated, Final, Literal, final
 
@@ -23,29 +24,38 @@ from backend.summary.fields import (
     TextField,
     join,
 )
-from backend.summary.package_data import read_toml
+from backend.summary.package_data import read_toml, toml_names
 from backend.summary.quantities import (
     AccountField,
     AmountField,
     CountField,
     DateField,
     InstantField,
+    PeriodField,
 )
+from backend.summary.several import ContentsField, TotalsField
+from backend.summary.text import Language
 from backend.summary.words import Plural, Words, placeholders
 
 Leaf = (
     AccountField
     | AmountField
     | ChoiceField
+    | ContentsField
     | CountField
     | DateField
     | InstantField
     | NameField
+    | PeriodField
     | PersonField
     | SubjectField
     | TextField
+    | TotalsField
 )
+Level = Annotated[int, msgspec.Meta(ge=0, le=9)]
 DocumentsBound = Annotated[int, msgspec.Meta(ge=0, le=10_000)]
+
+Money = AmountField | TotalsField
 
 AROUND: Final = frozenset({"rp_name", "documents", "labels"})
 """What every kind may show beside its fields: who asks, how many documents, which."""
@@ -58,21 +68,61 @@ class Group(Field, frozen=True, kw_only=True, tag="group"):
     members: tuple[Leaf, ...]
 
 
-@final
 class Line(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A line's templates.
 
-    It is left out where a value it names, or the one in ``when``, is absent, and repeated for each
-    row of the only value it names.
+    It is left out where a value it names, or the one in ``when``, is absent, or the one in
+    ``unless`` is there; on a phone it is repeated for each row of the only value it names.
     """
 
     ru: str
     en: str
     when: str | None = None
+    unless: str | None = None
+
+    def of(self, lang: Language) -> str:
+        """Give the template in one language."""
+        return self.ru if lang == "ru" else self.en
 
     def names(self) -> frozenset[str]:
         """Name the values without which the line is left out."""
         return placeholders(self.ru) | (frozenset() if self.when is None else {self.when})
+
+    def stands(self, shown: AbstractSet[str]) -> bool:
+        """Tell whether the line stands beside what there is to show."""
+        return self.names() <= shown and self.unless not in shown
+
+    def check(self, known: AbstractSet[str]) -> None:
+        """Hold the line to rules 1 and 2.
+
+        Raises:
+            ValueError: it breaks one.
+        """
+        if placeholders(self.ru) != placeholders(self.en):
+            raise ValueError(f"rule 1: the languages differ: {self.en}")
+        named = self.names() | (frozenset() if self.unless is None else {self.unless})
+        if not named <= known:
+            raise ValueError(f"rule 2: unknown {sorted(named - known)}")
+
+
+@final
+class SmsLine(Line, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A line of an SMS. Level 0 says the most, each further one less; the first that fits is sent.
+
+    The line stands from level ``since`` on, and no longer from ``until`` on.
+    """
+
+    since: Level = 0
+    until: Level | None = None
+
+    def at(self, level: int) -> bool:
+        """Tell whether the line stands at a level."""
+        return self.since <= level and (self.until is None or level < self.until)
+
+
+def levels(lines: Sequence[SmsLine]) -> range:
+    """Name the levels at which lines differ."""
+    return range(1 + max(max(line.since, line.until or 0) for line in lines))
 
 
 @final
@@ -89,6 +139,8 @@ class Kind(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     most_documents: DocumentsBound
     fields: tuple[Leaf | Group, ...]
     lines: tuple[Line, ...]
+    sms: tuple[SmsLine, ...] = ()
+    """Without them the kind is asked of phones alone."""
 
     def __post_init__(self) -> None:
         """Hold the file to the rules.
@@ -97,24 +149,30 @@ class Kind(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
             ValueError: it breaks one.
         """
         leaves = dict(_leaves(self.fields))
-        self._check_lines(leaves.keys() | AROUND)
-        self._check_fields(leaves)
+        for line in (*self.lines, *self.sms):
+            line.check(leaves.keys() | AROUND)
+        money = frozenset(path for path, leaf in leaves.items() if isinstance(leaf, Money))
+        self._check_shown(leaves, money)
+        if self.sms:
+            self._check_sms(money)
 
-    def _check_lines(self, known: AbstractSet[str]) -> None:
-        for line in self.lines:
-            if placeholders(line.ru) != placeholders(line.en):
-                raise ValueError(f"rule 1: the languages differ: {line.en}")
-            if not line.names() <= known:
-                raise ValueError(f"rule 2: unknown {sorted(line.names() - known)}")
-
-    def _check_fields(self, leaves: Mapping[str, Leaf]) -> None:
+    def _check_shown(self, leaves: Mapping[str, Leaf], money: frozenset[str]) -> None:
         shown = [placeholders(line.ru) for line in self.lines]
         for path, leaf in leaves.items():
             stands_as = leaf.read_as if isinstance(leaf, SubjectField) else path
             if stands_as not in frozenset[str]().union(*shown):
                 raise ValueError(f"rule 3: {path} is not shown")
-            if isinstance(leaf, AmountField) and path not in shown[0]:
-                raise ValueError(f"rule 4: {path} is not in the first line")
+        with_money = [bool(names & money) for names in shown]
+        if with_money != sorted(with_money, reverse=True):
+            raise ValueError("rule 4: a line with money stands after one without")
+
+    def _check_sms(self, money: frozenset[str]) -> None:
+        wanted = money | ({"documents"} if self.ask == "sign" else frozenset())
+        for level in levels(self.sms):
+            lines = [placeholders(line.ru) for line in self.sms if line.at(level)]
+            missing = wanted.difference(*lines)
+            if missing:
+                raise ValueError(f"rule 5: at level {level} an SMS leaves out {sorted(missing)}")
 
 
 @final
@@ -122,8 +180,11 @@ class Phrases(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """What is said beside the kinds."""
 
     documents: Plural
+    numbered: Words
     many_labels: Plural
     sms_pairing_code: Words
+    sms_head: tuple[SmsLine, ...]
+    sms_foot: tuple[SmsLine, ...]
     push_title: Words
     push_body: Words
 
@@ -137,9 +198,8 @@ def _leaves(fields: Iterable[Leaf | Group], path: str = "") -> Iterable[tuple[st
 
 
 KINDS: Final[Mapping[str, Kind]] = {
-    name: read_toml("kinds", f"{name}.toml", kind=Kind)
-    for name in ("payment", "generic", "enrol", "certificate_request")
+    name.removesuffix(".toml"): read_toml("kinds", name, kind=Kind) for name in toml_names("kinds")
 }
-"""The kinds by ``fields.type``."""
+"""The kinds by ``fields.type``: a file each."""
 
 PHRASES: Final = read_toml("phrases.toml", kind=Phrases)

@@ -14,7 +14,7 @@ import msgspec
 
 from backend.errors import SummaryRefused
 from backend.summary.characters import check_name, check_text
-from backend.summary.text import Language
+from backend.summary.text import Reader
 
 Rows = tuple[str, ...]
 JsonSchema = dict[str, object]
@@ -76,9 +76,9 @@ class TextField(Field, frozen=True, kw_only=True, tag="text"):
     longest: Length
     rows: Annotated[int, msgspec.Meta(ge=1, le=20)] = 1
 
-    def read(self, unverified: object, *, path: str, lang: Language) -> Rows:
+    def read(self, unverified: object, *, path: str, reader: Reader) -> Rows:
         """Read the rows; an empty one is refused like every empty text."""
-        del lang
+        del reader
         if type(unverified) is not str or self.rows == 1:
             return (check_text(unverified, field=path, longest=self.longest),)
         if len(unverified) > self.longest:
@@ -105,9 +105,9 @@ class NameField(Field, frozen=True, kw_only=True, tag="name"):
 
     longest: Length
 
-    def read(self, unverified: object, *, path: str, lang: Language) -> Rows:
+    def read(self, unverified: object, *, path: str, reader: Reader) -> Rows:
         """Read the name."""
-        del lang
+        del reader
         return (check_name(unverified, field=path, longest=self.longest),)
 
     def schema(self) -> JsonSchema:
@@ -124,7 +124,7 @@ class NameField(Field, frozen=True, kw_only=True, tag="name"):
 class PersonField(Field, frozen=True, kw_only=True, tag="person"):
     """A person's name in its parts: ``family``, ``given``, and ``patronymic`` if there is one."""
 
-    def read(self, unverified: object, *, path: str, lang: Language) -> Rows:
+    def read(self, unverified: object, *, path: str, reader: Reader) -> Rows:
         """Put the parts in the language's order."""
         members = check_members(
             unverified,
@@ -133,7 +133,9 @@ class PersonField(Field, frozen=True, kw_only=True, tag="person"):
             optional=frozenset({"patronymic"}),
         )
         order = (
-            ("family", "given", "patronymic") if lang == "ru" else ("given", "patronymic", "family")
+            ("family", "given", "patronymic")
+            if reader.lang == "ru"
+            else ("given", "patronymic", "family")
         )
         parts = [
             check_name(members[part], field=join(path, part), longest=LONGEST_PERSON_NAME)
@@ -157,9 +159,9 @@ class ChoiceField(Field, frozen=True, kw_only=True, tag="choice"):
 
     values: tuple[str, ...]
 
-    def read(self, unverified: object, *, path: str, lang: Language) -> Rows:
+    def read(self, unverified: object, *, path: str, reader: Reader) -> Rows:
         """Read one of the values."""
-        del lang
+        del reader
         if type(unverified) is not str or unverified not in self.values:
             raise SummaryRefused(path, f"is none of {', '.join(self.values)}")
         return (unverified,)
@@ -175,9 +177,9 @@ class SubjectField(Field, frozen=True, kw_only=True, tag="subject"):
 
     read_as: Name
 
-    def read(self, unverified: object, *, path: str, lang: Language) -> Rows:
+    def read(self, unverified: object, *, path: str, reader: Reader) -> Rows:
         """Check the form only; nothing of it is shown."""
-        del lang
+        del reader
         self.octets(unverified, path=path)
         return ()
 

@@ -17,3 +17,9 @@ def read_toml(*path: str, kind: type[Data]) -> Data:
     """
     text = files("backend.summary").joinpath(*path).read_text(encoding="utf-8")
     return msgspec.convert(tomllib.loads(text), kind, str_keys=True)
+
+
+def toml_names(folder: str) -> tuple[str, ...]:
+    """Name the TOML files of one of the package's folders, in alphabetical order."""
+    found = files("backend.summary").joinpath(folder).iterdir()
+    return tuple(sorted(file.name for file in found if file.name.endswith(".toml")))

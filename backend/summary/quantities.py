@@ -9,8 +9,9 @@ import msgspec
 from backend.errors import SummaryRefused
 from backend.summary.currencies import DECIMALS, money_text
 from backend.summary.fields import Field, JsonSchema, Rows, check_members, join, object_schema
-from backend.summary.text import Language
-from backend.summary.words import NO_BREAK_SPACE, Plural, date_text, in_fours, instant_text
+from backend.summary.moments import moment_text
+from backend.summary.text import Reader
+from backend.summary.words import NO_BREAK_SPACE, Plural, date_text, in_fours, period_text
 
 WHOLE: Final = "(?:0|[1-9][0-9]{0,14})"
 """Up to 999 999 999 999 999: more is a mistake, and an exact double."""
@@ -36,7 +37,7 @@ def _matching(pattern: str, unverified: object, *, path: str, what: str) -> str:
 class AmountField(Field, frozen=True, kw_only=True, tag="amount"):
     """Money: ``value`` as a decimal string, ``currency`` by ISO 4217. More than nothing."""
 
-    def read(self, unverified: object, *, path: str, lang: Language) -> Rows:
+    def read(self, unverified: object, *, path: str, reader: Reader) -> Rows:
         """Read an amount that has exactly its currency's decimals."""
         both = frozenset({"value", "currency"})
         members = check_members(unverified, path=path, required=both, optional=frozenset())
@@ -52,7 +53,7 @@ class AmountField(Field, frozen=True, kw_only=True, tag="amount"):
         )
         if re.fullmatch(ZERO, value):
             raise SummaryRefused(join(path, "value"), "is zero")
-        return (money_text(value, currency, lang),)
+        return (money_text(value, currency, reader.lang),)
 
     def schema(self) -> JsonSchema:
         """State which decimals go with which currency."""
@@ -81,9 +82,9 @@ class AmountField(Field, frozen=True, kw_only=True, tag="amount"):
 class AccountField(Field, frozen=True, kw_only=True, tag="account"):
     """An account's number, shown in groups of four."""
 
-    def read(self, unverified: object, *, path: str, lang: Language) -> Rows:
+    def read(self, unverified: object, *, path: str, reader: Reader) -> Rows:
         """Read capital letters and digits, without spaces."""
-        del lang
+        del reader
         number = _matching(
             ACCOUNT, unverified, path=path, what="an account of 5 to 34 digits and capital letters"
         )
@@ -98,11 +99,11 @@ class AccountField(Field, frozen=True, kw_only=True, tag="account"):
 class DateField(Field, frozen=True, kw_only=True, tag="date"):
     """A day of this century, ``2025-11-21``."""
 
-    def read(self, unverified: object, *, path: str, lang: Language) -> Rows:
+    def read(self, unverified: object, *, path: str, reader: Reader) -> Rows:
         """Read a day that the calendar has."""
         text = _matching(DATE, unverified, path=path, what="a date as 2025-11-21")
         try:
-            return (date_text(date.fromisoformat(text), lang),)
+            return (date_text(date.fromisoformat(text), reader.lang),)
         except ValueError as error:
             raise SummaryRefused(path, "is no day of the calendar") from error
 
@@ -112,10 +113,32 @@ class DateField(Field, frozen=True, kw_only=True, tag="date"):
 
 
 @final
-class InstantField(Field, frozen=True, kw_only=True, tag="instant"):
-    """A moment of this century in UTC, ``2025-11-21T14:30:00Z``."""
+class PeriodField(Field, frozen=True, kw_only=True, tag="period"):
+    """From a day to a day, ``from`` and ``to``, both in it; a whole month is called by its name."""
 
-    def read(self, unverified: object, *, path: str, lang: Language) -> Rows:
+    def read(self, unverified: object, *, path: str, reader: Reader) -> Rows:
+        """Read two days that follow each other."""
+        both = frozenset({"from", "to"})
+        members = check_members(unverified, path=path, required=both, optional=frozenset())
+        day = DateField(name="day", required=True)
+        for name in ("from", "to"):
+            day.read(members[name], path=join(path, name), reader=reader)
+        first, last = (date.fromisoformat(str(members[name])) for name in ("from", "to"))
+        if last < first:
+            raise SummaryRefused(join(path, "to"), "is before its beginning")
+        return (period_text(first, last, reader.lang),)
+
+    def schema(self) -> JsonSchema:
+        """State the two days."""
+        day = DateField(name="day", required=True).schema()
+        return object_schema({"from": day, "to": day}, required=frozenset({"from", "to"}))
+
+
+@final
+class InstantField(Field, frozen=True, kw_only=True, tag="instant"):
+    """A moment of this century in UTC, ``2025-11-21T14:30:00Z``; shown by the reader's clock."""
+
+    def read(self, unverified: object, *, path: str, reader: Reader) -> Rows:
         """Read a moment that the calendar and the clock have."""
         what = "an instant as 2025-11-21T14:30:00Z"
         text = _matching(INSTANT, unverified, path=path, what=what)
@@ -123,7 +146,7 @@ class InstantField(Field, frozen=True, kw_only=True, tag="instant"):
             at = datetime.strptime(text, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
         except ValueError as error:
             raise SummaryRefused(path, "is no moment of the calendar") from error
-        return (instant_text(at, lang),)
+        return (moment_text(at, reader),)
 
     def schema(self) -> JsonSchema:
         """State the form."""
@@ -138,11 +161,11 @@ class CountField(Field, frozen=True, kw_only=True, tag="count"):
     most: Annotated[int, msgspec.Meta(le=1_000_000)]
     plural: Plural
 
-    def read(self, unverified: object, *, path: str, lang: Language) -> Rows:
+    def read(self, unverified: object, *, path: str, reader: Reader) -> Rows:
         """Read a whole number within the bounds, and say it with its noun."""
         if type(unverified) is not int or not self.least <= unverified <= self.most:
             raise SummaryRefused(path, f"is not a whole number from {self.least} to {self.most}")
-        return (self.plural.of(lang, unverified),)
+        return (self.plural.of(reader.lang, unverified),)
 
     def schema(self) -> JsonSchema:
         """State the bounds."""

@@ -1,10 +1,19 @@
 """What comes out: words for the phone's screen, and for its lock screen."""
 
 from typing import Literal, final
+from zoneinfo import ZoneInfo
 
 import msgspec
 
 Language = Literal["ru", "en"]
+
+
+@final
+class Reader(msgspec.Struct, frozen=True, kw_only=True):
+    """For whom a text is written: in which language, and by which clock."""
+
+    lang: Language
+    zone: ZoneInfo
 
 
 @final

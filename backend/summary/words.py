@@ -3,13 +3,14 @@
 - Thousands are grouped from the first one on, with a no-break space in Russian and a comma in
   English; decimals follow a comma in Russian and a point in English.
 - A date is ``21.11.2025`` in Russian and ``21 November 2025`` in English: no reading takes the day
-  for the month. An instant is UTC, to the second, and says so.
+  for the month.
 - A template's ``{name}`` is filled in one pass: what is filled in is never read as a template.
 """
 
 import re
+from calendar import monthrange
 from collections.abc import Mapping
-from datetime import date, datetime
+from datetime import date
 from typing import Final, final
 
 import msgspec
@@ -23,6 +24,10 @@ ENGLISH_MONTHS: Final = (
     "January", "February", "March", "April", "May", "June", "July",
     "August", "September", "October", "November", "December",
 )  # fmt: skip  # a line a month says no more
+RUSSIAN_MONTHS: Final = (
+    "январь", "февраль", "март", "апрель", "май", "июнь", "июль",
+    "август", "сентябрь", "октябрь", "ноябрь", "декабрь",
+)  # fmt: skip  # as above
 
 _PLACEHOLDER: Final = re.compile(r"\{([a-z_.]+)\}")
 
@@ -106,6 +111,14 @@ def date_text(day: date, lang: Language) -> str:
     return f"{day.day} {ENGLISH_MONTHS[day.month - 1]} {day.year}"
 
 
-def instant_text(at: datetime, lang: Language) -> str:
-    """Write an instant in UTC."""
-    return f"{date_text(at.date(), lang)}, {at:%H:%M:%S} UTC"
+def period_text(first: date, last: date, lang: Language) -> str:
+    """Write a period; a whole month as ``октябрь 2025``, ``October 2025``."""
+    if first.day == 1 and last == _end_of_month(first):
+        months = RUSSIAN_MONTHS if lang == "ru" else ENGLISH_MONTHS
+        return f"{months[first.month - 1]} {first.year}"
+    between = "–" if lang == "ru" else " to "
+    return f"{date_text(first, lang)}{between}{date_text(last, lang)}"
+
+
+def _end_of_month(day: date) -> date:
+    return day.replace(day=monthrange(day.year, day.month)[1])

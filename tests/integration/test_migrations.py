@@ -7,7 +7,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-from sqlalchemy import Engine, delete, insert, inspect, text, update
+from sqlalchemy import Engine, delete, insert, inspect, select, text, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session, sessionmaker
 
@@ -26,6 +26,7 @@ from backend.model.tables import (
     Signer,
     Transaction,
 )
+from backend.settings import Settings
 from backend.wiring import make_engine
 from tests.world.clock import START
 
@@ -99,6 +100,14 @@ def test_a_column_that_the_code_does_not_know_is_a_difference(engine: Engine) ->
 
     with engine.connect() as connection:
         assert "nickname" in "".join(schema.differences(connection))
+
+
+def test_who_was_registered_before_reads_moments_by_the_standard_clock(session: Session) -> None:
+    """`_cell` names no zone, as the first version did not."""
+    _cell(session)
+
+    assert session.scalars(select(Signer.zone)).all() == ["Europe/Moscow"]
+    assert Settings().time_zone == "Europe/Moscow"
 
 
 # --- forbidden rows -----------------------------------------------------------

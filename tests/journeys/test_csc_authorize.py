@@ -11,6 +11,7 @@ from backend.protocol.encoding import unb64u
 from backend.signers.freeze import freeze
 from backend.signers.registration import find_signer
 from backend.signing.cancellation import cancel
+from tests.unit.summary.requests import golden
 from tests.world.clock import SettableClock
 from tests.world.csc_client import (
     DENIED,
@@ -116,6 +117,23 @@ def test_a_typed_transaction_is_shown_in_our_words(
 
     assert text.title == "Платёж"
     assert "12 500,00 ₽" in text.lines[0].replace("\xa0", " ")
+
+
+def test_thirty_documents_are_one_request_that_counts_them_by_type(
+    signing_service: Service, shop: CscClient
+) -> None:
+    """R-127, R-129: one approval, thirty signatures."""
+    shop.asked(*hashes(30), transaction=golden("package")["fields"])
+
+    phone = signing_service.phone()
+    (listed,) = phone.pending().transactions
+    shown = phone.show(listed.id)
+    lines = shown.checked.ask.text.lines
+
+    said = [line.partition(": ")[2] for line in lines]
+    assert said[-5:-1] == ["30 документов", "20 счетов", "7 актов", "3 накладные"]
+    assert [item.label for item in shown.checked.items][19:21] == ["Счёт 20", "Акт 1"]
+    phone.approve(shown)
 
 
 def test_csc_123_two_batches_in_parallel_do_not_mix(

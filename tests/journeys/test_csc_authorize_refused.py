@@ -1,7 +1,11 @@
 """``credentials/authorize`` of v2: what cannot be asked or shown asks nobody."""
 
 import pytest
+from sqlalchemy import func, select
 
+from backend.model.tables import AuthorisedHash, OutboxMessage, Transaction
+from tests.unit.summary.declared import whole
+from tests.unit.summary.requests import golden, with_field
 from tests.world.csc_client import (
     INVALID,
     MD5,
@@ -147,3 +151,84 @@ def test_csc_129_members_of_v1_are_refused_by_name(calm_shop: CscClient, member:
 
     assert refusal(answer) == INVALID
     assert words(answer).startswith(f"{member}: ")
+
+
+HOSTILE = (
+    ("payment", "payee.name", "\u0421\u0431\u0435p\u0431\u0430\u043d\u043a"),  # a Latin p
+    ("payment", "purpose", "pay\u202e005"),
+    ("payment", "payee.bank", "Bank\u200b"),
+    ("tender_bid", "tender.subject", "Paper\n\n\n\n\n\n\n\n\n1.00"),
+    ("tender_bid", "customer", "x" * 161),
+    ("invoice", "seller", "\uff2f\uff2f\uff2f"),
+    ("act", "work", "e\u0301" * 20),
+    ("waybill", "goods", "\x1b[2J"),
+    ("waybill", "carrier", "\U000e0041"),
+    ("register", "payer.name", "12345"),
+    ("register", "prepared_by.family", "Petrov  "),
+    ("package", "counterparty", "\u0661\u0662"),
+    ("generic", "description", "." * 300),
+)
+"""Kind, field and text."""
+
+
+@pytest.mark.parametrize(("kind", "path", "text"), HOSTILE, ids=ascii)
+def test_csc_82_hostile_text_is_refused_by_the_fields_name_and_leaves_nothing(
+    calm_shop: CscClient, kind: str, path: str, text: str
+) -> None:
+    """T-06: the relying party's programmer learns what to mend; nobody is asked, or woken."""
+    before = rows(calm_shop)
+    request = with_field(golden(whole(kind)), path, text)
+    labels = request["document_labels"]
+
+    answer = calm_shop.authorize(*hashes(len(labels)), transaction=request["fields"], labels=labels)
+
+    assert refusal(answer) == INVALID
+    assert words(answer).startswith(f"{path}: ")
+    assert text not in words(answer)
+    assert rows(calm_shop) == before
+
+
+@pytest.mark.parametrize(
+    ("labels", "said"),
+    [
+        (["Act 1", "Act\u2028 2"], "documents[1].label: has U+2028, which is not shown"),
+        (["Act 1", "20 \u00d7 Act"], "documents[1].label: has U+00D7, which is not shown"),
+    ],
+)
+def test_csc_82_a_hostile_label_is_refused_by_its_place(
+    calm_shop: CscClient, labels: list[str], said: str
+) -> None:
+    answer = calm_shop.authorize(*hashes(2), labels=labels)
+
+    assert refusal(answer) == INVALID
+    assert words(answer) == said
+
+
+def test_half_of_a_surrogate_pair_is_no_json_here(calm_shop: CscClient) -> None:
+    """JSON can spell it; what cannot be written as UTF-8 is not read at all."""
+    before = rows(calm_shop)
+
+    answer = calm_shop.authorize(*ONE, transaction=PAYMENT | {"purpose": "A\ud83d"})
+
+    assert refusal(answer) == INVALID
+    assert rows(calm_shop) == before
+
+
+def test_csc_82_a_smuggled_document_is_refused_by_the_contents(calm_shop: CscClient) -> None:
+    """T-33: thirty are counted, thirty-one are to be signed."""
+    request = golden("package")
+
+    answer = calm_shop.authorize(*hashes(31), transaction=request["fields"])
+
+    assert refusal(answer) == INVALID
+    assert words(answer) == "contents: counts 30 documents, the list has 31"
+    assert times_asked(calm_shop.service) == 0
+
+
+def rows(shop: CscClient) -> list[int]:
+    """How many rows there are of whatever an ask writes."""
+    with shop.service.sessions() as session:
+        return [
+            session.scalar(select(func.count()).select_from(table)) or 0
+            for table in (Transaction, AuthorisedHash, OutboxMessage)
+        ]

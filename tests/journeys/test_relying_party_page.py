@@ -16,7 +16,10 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from backend.csc import errors
 from backend.csc.algorithms import SIGN_OIDS
+from backend.summary.catalogue import KINDS
+from backend.summary.several import ContentsField
 from backend.wiring import utc_now
+from tests.unit.summary.declared import members
 from tests.world.csc_client import CscClient, a_relying_party
 from tests.world.service import ANNA, Service, hashes
 from tests.world.serving import serving
@@ -74,8 +77,46 @@ def signers_certificate(shop: CscClient) -> bytes:
 @pytest.mark.parametrize("example", blocks("json"))
 def test_the_pages_typed_requests_are_taken(signing_service: Service, example: str) -> None:
     shop = a_relying_party(signing_service)
+    request = json.loads(example)
+    counted = sum(run["documents"] for run in request.get("contents", ()))
 
-    assert shop.asked(*hashes(1), transaction=json.loads(example))
+    assert shop.asked(*hashes(counted or 1), transaction=request)
+
+
+def test_the_page_has_a_typed_request_of_each_kind() -> None:
+    shown = [json.loads(example)["type"] for example in blocks("json")]
+    assert sorted([*shown, "generic"]) == sorted(ASKED_FOR)
+
+
+def test_the_page_tells_every_member_of_every_kind() -> None:
+    told = {row[0].strip("`"): (row[1], code(row[2]), code(row[3])) for row in rows_of_kinds()}
+    assert told == {
+        kind: (
+            KINDS[kind].title.en,
+            {path for path, required in members(kind) if required},
+            {path for path, required in members(kind) if not required},
+        )
+        for kind in ASKED_FOR
+    }
+
+
+def test_the_page_tells_every_type_of_document() -> None:
+    (contents,) = (field for field in KINDS["package"].fields if isinstance(field, ContentsField))
+    (told,) = re.findall(r"^Types of documents: (.*?)\.$", PAGE, re.DOTALL | re.MULTILINE)
+    assert code(told) == {kind.name for kind in contents.types}
+
+
+ASKED_FOR = {name for name, kind in KINDS.items() if kind.ask == "sign"}
+
+
+def rows_of_kinds() -> list[list[str]]:
+    section = PAGE.split("| kind | title |", maxsplit=1)[1].split("\n\n")[0]
+    rows = [line for line in section.splitlines()[2:] if line.startswith("|")]
+    return [[cell.strip() for cell in row[1:-1].split("|")] for row in rows]
+
+
+def code(cell: str) -> set[str]:
+    return set(re.findall(r"`([^`]+)`", cell))
 
 
 def test_the_page_names_every_error() -> None:

@@ -51,6 +51,13 @@ def test_a_named_database_is_the_one_that_is_used() -> None:
     assert read_settings({"CELLKEY_DATABASE_URL": url}).database == url
 
 
+def test_a_time_zone_is_one_of_the_iana() -> None:
+    assert read_settings({"CELLKEY_TIME_ZONE": "Asia/Omsk"}).time_zone == "Asia/Omsk"
+    for wrong in ("Omsk", "asia/omsk", "../UTC", ""):
+        with pytest.raises(SettingsInvalid, match="CELLKEY_TIME_ZONE"):
+            read_settings({"CELLKEY_TIME_ZONE": wrong})
+
+
 def test_lists_are_read_as_json() -> None:
     settings = read_settings(
         {"CELLKEY_SAM_PEERS": "[33, 1000]", "CELLKEY_PUSH_HOSTS": '["push.example.org"]'}

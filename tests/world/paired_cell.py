@@ -69,6 +69,7 @@ class PairedCell:
             "kind": kind,
             "rp": CA,
             "lang": "ru",
+            "zone": "Europe/Moscow",
             "items": (),
             "hash_alg": None,
             "exp": now + 300,

@@ -278,6 +278,7 @@ def _add_rows(
             subject=subject_name(),
             number=NUMBER,
             lang="ru",
+            zone="Europe/Moscow",
             password_salt=bytes(16),
             password_verifier=None,
             password_change_due=False,

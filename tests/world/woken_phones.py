@@ -57,6 +57,7 @@ def add_cell(session: Session, *, now: datetime, lang: str = "en") -> UUID:
         subject=b"name",
         number=None,
         lang=lang,
+        zone="Europe/Moscow",
         password_salt=b"salt",
         password_verifier=None,
         password_change_due=False,

@@ -1,6 +1,7 @@
 """Asking for signatures: what is asked, what is kept, what is refused."""
 
 import hashlib
+import json
 from datetime import timedelta
 from typing import Any
 from uuid import uuid4
@@ -60,6 +61,66 @@ def test_a_typed_transaction_and_labels_are_shown_in_the_language_asked_for(
     assert asked.fields == payment
     assert asked.text.lang == "en"
     assert any("payment.xml" in line for line in asked.text.lines)
+
+
+PACKAGE = {
+    "type": "package",
+    "purpose": "Closing papers",
+    "contents": [{"type": "invoice", "documents": 2}, {"type": "act", "documents": 1}],
+}
+
+
+def test_a_package_counts_its_documents_by_type_and_names_them_so(world: SigningWorld) -> None:
+    """R-129."""
+    requested = world.request(*hashes(3), fields=PACKAGE, lang="en")
+
+    asked = claims(world, world.transaction(requested.id).ask)
+    assert asked.fields == PACKAGE
+    assert {"In the package: 2 invoices", "In the package: 1 act"} <= set(asked.text.lines)
+    with world.sessions() as session:
+        rows = session.scalars(select(AuthorisedHash.item).order_by(AuthorisedHash.position))
+        labels = [json.loads(item)["label"] for item in rows]
+    assert labels == ["Invoice 1", "Invoice 2", "Act 1"]
+
+
+@pytest.mark.parametrize("labels", [None, ("one", "two", "three", "four")])
+def test_a_package_of_more_hashes_than_it_counts_asks_nobody(
+    world_on_sqlite: SigningWorld, labels: tuple[str, ...] | None
+) -> None:
+    """T-33: with labels the SAM itself counts, without them the request does already."""
+    with pytest.raises(SummaryRefused, match=r"^contents: "):
+        world_on_sqlite.request(*hashes(4), fields=PACKAGE, labels=labels)
+
+
+@pytest.mark.parametrize(
+    ("zone", "shown"),
+    [
+        ("Europe/Moscow", "24.11.2025, 09:30 (Москва, UTC+3)"),
+        ("Asia/Vladivostok", "24.11.2025, 16:30 (Владивосток, UTC+10)"),
+    ],
+)
+def test_a_moment_is_told_by_the_signers_own_clock(
+    world: SigningWorld, zone: str, shown: str
+) -> None:
+    world.overwrite(lambda session: session.execute(update(Signer).values(zone=zone)))
+    payment = {
+        "type": "payment",
+        "amount": {"value": "1250.00", "currency": "RUB"},
+        "payee": {"name": "OOO Vector", "account": "40702810900000000001"},
+        "purpose": "Invoice 7",
+        "execute_at": "2025-11-24T06:30:00Z",
+    }
+    requested = world.request(*hashes(1), fields=payment)
+
+    asked = claims(world, world.transaction(requested.id).ask)
+    assert f"Исполнить не раньше: {shown}" in asked.text.lines
+
+
+def test_a_zone_that_the_iana_does_not_name_asks_nobody(world: SigningWorld) -> None:
+    """Whoever wrote it into the row: a text without its clock is not made."""
+    world.overwrite(lambda session: session.execute(update(Signer).values(zone="Moscow")))
+    with pytest.raises(SummaryRefused, match=r"^zone: "):
+        world.request(*hashes(1))
 
 
 def test_the_database_holds_neither_handle_nor_csc_sad(world: SigningWorld) -> None:

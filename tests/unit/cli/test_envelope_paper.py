@@ -12,6 +12,7 @@ from backend.devices.envelope import Envelope
 ENVELOPE = Envelope(
     name="Иванова Анна Петровна",
     lang="ru",
+    zone="Europe/Moscow",
     login="dfhj-3467",
     first_password="dfhj-mnrt-vwz3-4678",
     qr1="https://app.example/#as=https%3A%2F%2Fca.example&api=https%3A%2F%2Fphones.example",

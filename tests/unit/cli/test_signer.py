@@ -80,9 +80,26 @@ def test_a_program_gets_the_envelope_as_json(cellkey: Cellkey) -> None:
 
     assert set(envelope) == {
         "name", "lang", "login", "first_password", "qr1", "qr2", "secret_text", "pairing",
-        "expires_at",
+        "expires_at", "zone",
     }  # fmt: skip  # one line says no more
     assert envelope["lang"] == "en"
+
+
+def test_a_signer_in_another_time_zone_is_registered_with_it(cellkey: Cellkey) -> None:
+    here = cellkey.facts("register", *ANNA, *OLGA)
+    there = cellkey.facts("register", *ANNA, *OLGA, "--zone", "Asia/Omsk")
+    printed = cellkey("register", *ANNA, *OLGA, "--zone", "Asia/Omsk")
+
+    assert (here["zone"], there["zone"]) == ("Europe/Moscow", "Asia/Omsk")
+    assert "(Омск, UTC+6)" in printed
+
+
+def test_a_zone_that_is_none_registers_nobody(cellkey: Cellkey) -> None:
+    result = cellkey.call(["signer", "register", *ANNA, *OLGA, "--zone", "Omsk"])
+
+    assert result.exit_code != 0
+    assert "Europe/Moscow" in result.stderr
+    assert cellkey.facts("list") == []
 
 
 def test_a_department_is_registered_by_its_names(cellkey: Cellkey) -> None:

@@ -153,3 +153,18 @@ def test_no_character_of_a_first_password_is_taken_for_another() -> None:
 )
 def test_a_first_password_is_typed_as_people_type_from_paper(typed: str) -> None:
     assert registration.plain_first_password(typed) == "dfhjmnrtvwz34678"
+
+
+# --- time zone ----------------------------------------------------------------------
+
+
+def test_a_time_zone_is_one_of_the_iana_or_the_installations() -> None:
+    for zone in ("Asia/Omsk", "UTC", None):
+        registration.check_applicant(
+            Applicant(name=ANNA, login=None, number=None, lang="ru", zone=zone)
+        )
+    for wrong in ("Omsk", "", "../UTC", "Europe/Moscow\n"):
+        with pytest.raises(RequestRefused, match="time zone"):
+            registration.check_applicant(
+                Applicant(name=ANNA, login=None, number=None, lang="ru", zone=wrong)
+            )

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from backend.summary.catalogue import KINDS, Kind
+from backend.summary.catalogue import KINDS, Kind, Line, SmsLine, levels
 from backend.summary.package_data import read_toml
 
 KIND = """
@@ -60,7 +60,12 @@ def test_a_line_names_the_same_values_in_both_languages() -> None:
 
 
 @pytest.mark.parametrize(
-    "line", ['en = "{bank}"\nru = "{bank}"', 'en = ""\nru = ""\nwhen = "bank"']
+    "line",
+    [
+        'en = "{bank}"\nru = "{bank}"',
+        'en = ""\nru = ""\nwhen = "bank"',
+        'en = ""\nru = ""\nunless = "bank"',
+    ],
 )
 def test_a_line_names_only_what_the_kind_has(line: str) -> None:
     assert broken("[[lines]]", f"[[lines]]\n{line}\n[[lines]]").startswith("rule 2")
@@ -76,6 +81,61 @@ def test_a_field_that_no_line_shows_is_refused() -> None:
 def test_the_amount_stands_in_the_first_line() -> None:
     first = '[[lines]]\nru = "x"\nen = "x"\n[[lines]]'
     assert broken("[[lines]]", first).startswith("rule 4")
+
+
+def test_two_amounts_stand_in_the_first_two_lines() -> None:
+    fee = '[[fields]]\nname = "fee"\ntype = "amount"\nrequired = false\n'
+    line = '[[lines]]\nru = "{fee}"\nen = "{fee}"\n'
+    head, lines = KIND.split("[[lines]]", 1)
+    assert len(kind_of(f"{head}{fee}{line}[[lines]]{lines}").lines) == 4
+    with pytest.raises(msgspec.ValidationError, match="rule 4"):
+        kind_of(f"{head}{fee}[[lines]]{lines}{line}")
+
+
+SMS = """
+[[sms]]
+ru = "R {amount}, {documents}"
+en = "E {amount}, {documents}"
+"""
+
+
+def test_an_sms_says_money_and_count_at_every_level() -> None:
+    """T-33."""
+    assert kind_of(KIND + SMS).sms[0].at(9)
+    longer = '[[sms]]\nru = "{payee.name}"\nen = "{payee.name}"\nuntil = 3\n'
+    assert len(kind_of(KIND + SMS + longer).sms) == 2
+    for line in (SMS + "until = 2\n", SMS + "since = 1\n", SMS.replace("{amount}", "x")):
+        with pytest.raises(msgspec.ValidationError, match="rule 5"):
+            kind_of(KIND + line + longer)
+    with pytest.raises(msgspec.ValidationError, match="rule 5"):
+        kind_of(KIND + SMS.replace(", {documents}", ""))
+
+
+@pytest.mark.parametrize(
+    ("line", "rule"),
+    [
+        ('ru = "{amount}, {documents}"\nen = "{documents}"\n', "rule 1"),
+        ('ru = "{amount}, {documents}, {code}"\nen = "{amount}, {documents}, {code}"\n', "rule 2"),
+        ('ru = "x"\nen = "x"\nuntil = 10\n', "<= 9"),
+        ('ru = "x"\nen = "x"\nsince = -1\n', ">= 0"),
+    ],
+)
+def test_a_line_of_an_sms_keeps_the_rules_of_lines(line: str, rule: str) -> None:
+    with pytest.raises(msgspec.ValidationError, match=rule):
+        kind_of(f"{KIND}{SMS}[[sms]]\n{line}")
+
+
+def test_a_line_stands_from_a_level_on_until_another() -> None:
+    line = SmsLine(ru="", en="", since=2, until=4)
+    assert [level for level in range(6) if line.at(level)] == [2, 3]
+    assert list(levels([line, SmsLine(ru="", en="", since=1)])) == [0, 1, 2, 3, 4]
+
+
+def test_a_line_stands_where_one_value_is_there_and_another_is_not() -> None:
+    line = Line(ru="{a}", en="{a}", when="b", unless="c")
+    assert line.stands({"a", "b"})
+    assert not line.stands({"a"})
+    assert not line.stands({"a", "b", "c"})
 
 
 def test_a_subject_is_shown_by_its_reading() -> None:

@@ -11,12 +11,8 @@ from hypothesis import strategies as st
 from backend.errors import SummaryRefused
 from backend.summary.catalogue import KINDS
 from backend.summary.characters import SHOWN
-from backend.summary.render import (
-    LONGEST_TEXT,
-    MOST_LABELS,
-    push_text,
-    sms_pairing_code,
-)
+from backend.summary.reading import MOST_LABELS
+from backend.summary.render import LONGEST_TEXT, push_text, sms_pairing_code
 from tests.unit.summary.requests import golden, rendered, with_field, without_field
 
 TWELVE = "ABCD2345WXYZ"
@@ -55,8 +51,14 @@ def test_an_unknown_language_is_refused(lang: str) -> None:
 def test_a_kind_belongs_in_one_kind_of_ask() -> None:
     """A certificate request must not be read as an invoice; the SAM holds asks to it."""
     assert {name: kind.ask for name, kind in KINDS.items()} == {
-        "payment": "sign",
+        "act": "sign",
         "generic": "sign",
+        "invoice": "sign",
+        "package": "sign",
+        "payment": "sign",
+        "register": "sign",
+        "tender_bid": "sign",
+        "waybill": "sign",
         "enrol": "enrol",
         "certificate_request": "certificate_request",
     }

@@ -19,6 +19,7 @@ TYPES: dict[str, Callable[[object], bool]] = {
     "string": lambda value: isinstance(value, str),
     "integer": lambda value: isinstance(value, int) and not isinstance(value, bool),
     "object": lambda value: isinstance(value, dict),
+    "array": lambda value: isinstance(value, list),
 }
 WORDS = {"$schema", "title", "description", "format"}
 """Keywords that judge nothing here."""
@@ -54,6 +55,11 @@ JUDGES: dict[str, Callable[[Any, Any, Schema], bool]] = {
     "maxLength": lambda wanted, value, _: not isinstance(value, str) or len(value) <= wanted,
     "minimum": lambda wanted, value, _: not TYPES["integer"](value) or value >= wanted,
     "maximum": lambda wanted, value, _: not TYPES["integer"](value) or value <= wanted,
+    "minItems": lambda wanted, value, _: not isinstance(value, list) or len(value) >= wanted,
+    "maxItems": lambda wanted, value, _: not isinstance(value, list) or len(value) <= wanted,
+    "items": lambda wanted, value, _: (
+        not isinstance(value, list) or all(valid(wanted, member) for member in value)
+    ),
     "properties": _members,
     "required": lambda wanted, value, _: not isinstance(value, dict) or value.keys() >= set(wanted),
     "additionalProperties": lambda wanted, value, schema: (
@@ -91,6 +97,15 @@ VALUES: list[object] = [
     {"value": "5.00", "currency": "JPY"},
     {"value": "5.00", "currency": "RUB", "more": "x"}, {"family": "A", "given": "B"},
     {"name": "A", "account": "12345"}, {"number": "1"},
+    {"from": "2025-10-01", "to": "2025-10-31"}, {"from": "2025-10-01"}, ["x"], [None], [{}],
+    [{"value": "5.00", "currency": "RUB"}],
+    [{"value": "5.00", "currency": "RUB"}, {"value": "5", "currency": "JPY"}],
+    [{"value": "5.00", "currency": "RUB"}] * 6,
+    [{"value": "5.00", "currency": "RUB", "count": 1}],
+    [{"value": "5.00", "currency": "RUB", "count": 0}],
+    [{"type": "act", "documents": 30}], [{"type": "act", "documents": 0}],
+    [{"type": "act", "documents": True}], [{"type": "deed", "documents": 30}],
+    [{"type": "act", "documents": 30, "more": 1}],
 ]  # fmt: skip  # a table of values, not a column
 
 

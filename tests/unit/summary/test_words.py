@@ -1,6 +1,8 @@
 """Plurals, numbers and dates, in both languages."""
 
-from datetime import UTC, date, datetime
+from datetime import date
+from decimal import Decimal
+from random import Random
 
 import pytest
 from hypothesis import given
@@ -15,7 +17,7 @@ from backend.summary.words import (
     fill,
     grouped,
     in_fours,
-    instant_text,
+    period_text,
     placeholders,
 )
 
@@ -91,10 +93,64 @@ def test_no_two_months_are_written_alike() -> None:
     assert len({date_text(date(2025, month, 1), "en") for month in range(1, 13)}) == 12
 
 
-def test_dates_and_instants_cannot_be_misread() -> None:
-    at = datetime(2025, 2, 3, 4, 5, 6, tzinfo=UTC)
-    assert instant_text(at, "ru") == "03.02.2025, 04:05:06 UTC"
-    assert instant_text(at, "en") == "3 February 2025, 04:05:06 UTC"
+def test_a_whole_month_is_called_by_its_name() -> None:
+    for first, last, ru, en in (
+        (date(2025, 10, 1), date(2025, 10, 31), "октябрь 2025", "October 2025"),
+        (date(2024, 2, 1), date(2024, 2, 29), "февраль 2024", "February 2024"),
+        (
+            date(2025, 2, 1),
+            date(2025, 2, 27),
+            "01.02.2025–27.02.2025",
+            "1 February 2025 to 27 February 2025",
+        ),
+        (
+            date(2025, 10, 1),
+            date(2025, 12, 31),
+            "01.10.2025–31.12.2025",
+            "1 October 2025 to 31 December 2025",
+        ),
+        (
+            date(2025, 10, 2),
+            date(2025, 10, 2),
+            "02.10.2025–02.10.2025",
+            "2 October 2025 to 2 October 2025",
+        ),
+    ):
+        assert period_text(first, last, "ru") == ru
+        assert period_text(first, last, "en") == en
+
+
+def russian_by_hand(n: int) -> str:
+    """The school rule, said over the last digits as they are written."""
+    digits = f"{n:02}"
+    if digits[-2] == "1" or digits[-1] in "056789":
+        return "many"
+    return "one" if digits[-1] == "1" else "few"
+
+
+def test_plural_forms_agree_with_the_school_rule() -> None:
+    for n in (*range(201), *range(990, 1131), *range(9_990, 10_001), 21_001, 112_112, 1_000_000):
+        assert FORMS.of("ru", n).endswith(f" {russian_by_hand(n)}"), n
+        assert FORMS.of("en", n).endswith(" one" if n == 1 else " other"), n
+
+
+@given(
+    st.integers(min_value=0, max_value=10**15 - 1),
+    st.sampled_from(sorted(DECIMALS)),
+    st.randoms(use_true_random=False),
+)
+def test_an_amount_that_is_shown_can_be_read_back_to_the_digit(
+    whole: int, currency: str, chance: Random
+) -> None:
+    """Nothing is rounded, in no currency and in no language."""
+    decimals = "".join(chance.choice("0123456789") for _ in range(DECIMALS[currency]))
+    value = f"{whole}.{decimals}" if decimals else str(whole)
+
+    ru = money_text(value, currency, "ru").removesuffix("\u20bd").removesuffix(currency)
+    en = money_text(value, currency, "en").removeprefix(currency)
+    assert Decimal(ru.replace("\u00a0", "").replace(",", ".")) == Decimal(value)
+    assert Decimal(en.replace("\u00a0", "").replace(",", "")) == Decimal(value)
+    assert en.strip("\u00a0") == f"{Decimal(value):,}"
 
 
 def test_what_is_filled_in_is_not_read_as_a_template() -> None:
