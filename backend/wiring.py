@@ -32,6 +32,7 @@ from sqlalchemy.orm import Session, sessionmaker
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from backend.errors import CellkeyError, HsmNotReady, MalformedMessage
+from backend.model.engines import EACH_STATEMENT, with_transactions
 from backend.model.schema import check_version
 from backend.protocol.public_keys import PublicKeys, read_public_keys
 from backend.settings import Settings
@@ -65,13 +66,19 @@ _RESTS_SINCE = "rests since"
 
 _POSTGRES_OPTIONS = "-c timezone=UTC -c lock_timeout=10s -c idle_in_transaction_session_timeout=60s"
 
-db = SQLAlchemy(session_options={"expire_on_commit": False})
+
+class _SQLAlchemy(SQLAlchemy):
+    def _make_engine(self, *given: Any, **named: Any) -> Engine:  # noqa: ANN401  # Flask-SQLAlchemy's
+        return with_transactions(super()._make_engine(*given, **named))
+
+
+db = _SQLAlchemy(session_options={"expire_on_commit": False})
 """The session of a web request, for the two Flask applications; its ``Model`` is not used."""
 
 
 def make_engine(url: str) -> Engine:
     """Make the engine of a process that is no web application."""
-    engine = create_engine(url, **_engine_options(url))
+    engine = with_transactions(create_engine(url, **_engine_options(url)))
     _prepare(engine)
     return engine
 
@@ -99,6 +106,7 @@ def _engine_options(url: str) -> dict[str, Any]:
         "pool_size": 10,
         "max_overflow": 10,
         "pool_timeout": 10,
+        **EACH_STATEMENT,
         "connect_args": {"connect_timeout": 5, "options": _POSTGRES_OPTIONS},
     }
 

@@ -48,9 +48,7 @@ class Blueprint(flask_smorest.Blueprint):  # type: ignore[misc]  # flask-smorest
         def delete(self, rule: str) -> Callable[[View], View]:
             """Answer DELETE."""
 
-        def arguments(
-            self, schema: type[Schema], *, location: str = "json"
-        ) -> Callable[[View], View]:
+        def arguments(self, schema: Schema, *, location: str = "json") -> Callable[[View], View]:
             """Take a body or a query."""
 
         def response(

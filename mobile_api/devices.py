@@ -38,7 +38,7 @@ def remove_device(kid: str) -> None:
 
 
 @blueprint.put("/push-subscription")
-@blueprint.arguments(SubscriptionBody)
+@blueprint.arguments(SubscriptionBody())
 @blueprint.response(204)
 @blueprint.doc(security=PROOF)
 def put_subscription(body: Mapping[str, Any]) -> None:
@@ -65,7 +65,7 @@ def delete_subscription() -> None:
 
 
 @blueprint.put("/recovery-lock")
-@blueprint.arguments(RecoveryLockBody)
+@blueprint.arguments(RecoveryLockBody())
 @blueprint.response(204)
 @blueprint.doc(security=PROOF)
 def put_recovery_lock(body: Mapping[str, str]) -> None:
@@ -75,7 +75,7 @@ def put_recovery_lock(body: Mapping[str, str]) -> None:
 
 
 @blueprint.post("/freeze")
-@blueprint.arguments(EmptyBody)
+@blueprint.arguments(EmptyBody())
 @blueprint.response(204)
 @blueprint.doc(security=PROOF)
 def freeze_signer(_body: Mapping[str, Any]) -> None:

@@ -22,7 +22,7 @@ def show_pairing() -> PairingView:
 
 
 @blueprint.put("/pairing/enrolment")
-@blueprint.arguments(EnrolmentBody)
+@blueprint.arguments(EnrolmentBody())
 @blueprint.response(200, EnrolmentAnswer)
 @blueprint.doc(security=TICKET)
 def enrol(body: dict[str, str]) -> StoredEnrolment:

@@ -39,7 +39,7 @@ class Shown(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @blueprint.get("/transactions")
-@blueprint.arguments(ListQuery, location="query")
+@blueprint.arguments(ListQuery(), location="query")
 @blueprint.response(200, ListAnswer)
 @blueprint.doc(security=PROOF)
 def list_pending(query: Mapping[str, Any]) -> PendingList:
@@ -78,7 +78,7 @@ def show_transaction(transaction: UUID) -> Shown:
 
 
 @blueprint.put("/transactions/<uuid:transaction>/approval")
-@blueprint.arguments(ApprovalBody)
+@blueprint.arguments(ApprovalBody())
 @blueprint.response(200, StateAnswer)
 @blueprint.doc(security=PROOF)
 def approve_transaction(body: Mapping[str, str], transaction: UUID) -> Mapping[str, str]:
@@ -98,7 +98,7 @@ def approve_transaction(body: Mapping[str, str], transaction: UUID) -> Mapping[s
 
 
 @blueprint.put("/transactions/<uuid:transaction>/refusal")
-@blueprint.arguments(RefusalBody)
+@blueprint.arguments(RefusalBody())
 @blueprint.response(200, StateAnswer)
 @blueprint.doc(security=PROOF)
 def refuse_transaction(body: Mapping[str, str], transaction: UUID) -> Mapping[str, str]:

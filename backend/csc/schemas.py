@@ -6,6 +6,7 @@ the same attributes means the same in both editions.
 """
 
 from collections.abc import Mapping
+from functools import cache
 from typing import Any, ClassVar, Final, TypeVar, final
 
 import msgspec
@@ -163,7 +164,7 @@ class OldSignBody(_SignBody):
 
 def load_body(
     request: Request,
-    schema: CscBody,
+    kind: type[CscBody],
     call: type[Call],
     *,
     foreign: Mapping[str, str] | None = None,
@@ -172,7 +173,7 @@ def load_body(
 
     Args:
         request: the web request.
-        schema: of the call.
+        kind: its schema.
         call: what to make of those of its members that somebody uses.
         foreign: members that would be passed over in silence but must not, and what to say of them.
 
@@ -180,6 +181,7 @@ def load_body(
         HTTPException: it is no JSON, or too long.
         RequestRefused: it is no object, or a member is missing, wrong or foreign.
     """
+    schema = _made(kind)
     body = read_json(request, longest=schema.longest)
     if not isinstance(body, dict):
         raise RequestRefused("the body is not a JSON object")
@@ -191,6 +193,12 @@ def load_body(
     except ValidationError as error:
         raise RequestRefused(_words(error, schema)) from error
     return call(**{name: loaded[name] for name in call.__struct_fields__ if name in loaded})
+
+
+@cache
+def _made(kind: type[CscBody]) -> CscBody:
+    """Make a schema once: to make it takes longer than to use it."""
+    return kind()
 
 
 def _words(error: ValidationError, schema: CscBody) -> str:

@@ -61,27 +61,25 @@ def add_v1(blueprint: Blueprint, uses: CscUses) -> None:
 
     @blueprint.post("/info")
     def info() -> ResponseReturnValue:
-        load_body(request, schemas.CscBody(), schemas.Nothing)
+        load_body(request, schemas.CscBody, schemas.Nothing)
         return jsonify(service_info(uses.settings, specs="1.0.4.0", methods=V1_METHODS))
 
     @blueprint.post("/credentials/list")
     def credentials_list() -> ResponseReturnValue:
         caller(uses)
-        call = load_body(request, schemas.OldListBody(), ListCall)
+        call = load_body(request, schemas.OldListBody, ListCall)
         return jsonify(page([str(each.id) for each in credentials(uses, call.user_id)], call))
 
     @blueprint.post("/credentials/info")
     def credentials_info() -> ResponseReturnValue:
         caller(uses)
-        call = load_body(request, schemas.InfoBody(), InfoCall)
+        call = load_body(request, schemas.InfoBody, InfoCall)
         return jsonify(_info(credential(uses, call.credential_id), call))
 
     @blueprint.post("/credentials/authorize")
     def authorize() -> ResponseReturnValue:
         party = caller(uses)
-        call = load_body(
-            request, schemas.OldAuthorizeBody(), AuthorizeCall, foreign=FOREIGN | CODES
-        )
+        call = load_body(request, schemas.OldAuthorizeBody, AuthorizeCall, foreign=FOREIGN | CODES)
         with uses.seats.taken_by(party.id):
             found = _wait(uses, party, call)
         return jsonify(SAD=found.csc_sad, expiresIn=found.expires_in)
@@ -89,7 +87,7 @@ def add_v1(blueprint: Blueprint, uses: CscUses) -> None:
     @blueprint.post("/signatures/signHash")
     def sign_hash() -> ResponseReturnValue:
         party = caller(uses)
-        call = load_body(request, schemas.OldSignBody(), SignCall, foreign=FOREIGN)
+        call = load_body(request, schemas.OldSignBody, SignCall, foreign=FOREIGN)
         signing = signing_of(
             call.sign_oid,
             hash_oid=call.hash_oid,

@@ -64,25 +64,25 @@ def add_v2(blueprint: Blueprint, uses: CscUses) -> None:
 
     @blueprint.post("/info")
     def info() -> ResponseReturnValue:
-        load_body(request, schemas.CscBody(), schemas.Nothing)
+        load_body(request, schemas.CscBody, schemas.Nothing)
         return jsonify(service_info_v2(uses.settings))
 
     @blueprint.post("/credentials/list")
     def credentials_list() -> ResponseReturnValue:
         caller(uses)
-        call = load_body(request, schemas.ListBody(), ListCall)
+        call = load_body(request, schemas.ListBody, ListCall)
         return jsonify(_list(credentials(uses, call.user_id), call))
 
     @blueprint.post("/credentials/info")
     def credentials_info() -> ResponseReturnValue:
         caller(uses)
-        call = load_body(request, schemas.InfoBody(), InfoCall)
+        call = load_body(request, schemas.InfoBody, InfoCall)
         return jsonify(_info(credential(uses, call.credential_id), call))
 
     @blueprint.post("/credentials/authorize")
     def authorize() -> ResponseReturnValue:
         party = caller(uses)
-        call = load_body(request, schemas.AuthorizeBody(), AuthorizeCall, foreign=FOREIGN)
+        call = load_body(request, schemas.AuthorizeBody, AuthorizeCall, foreign=FOREIGN)
         _check_auth_data(call)
         hash_algorithm = hash_of_oid(call.hash_oid, parameter=HASH_OID)
         asked = ask_signer(uses, party, call, hash_algorithm)
@@ -91,7 +91,7 @@ def add_v2(blueprint: Blueprint, uses: CscUses) -> None:
     @blueprint.post("/credentials/authorizeCheck")
     def authorize_check() -> ResponseReturnValue:
         party = caller(uses)
-        call = load_body(request, schemas.CheckBody(), CheckCall)
+        call = load_body(request, schemas.CheckBody, CheckCall)
         found = check_handle(uses, party, call.handle)
         if isinstance(found, Waiting):
             return jsonify(handle=call.handle), HTTPStatus.ACCEPTED
@@ -100,7 +100,7 @@ def add_v2(blueprint: Blueprint, uses: CscUses) -> None:
     @blueprint.post("/signatures/signHash")
     def sign_hash() -> ResponseReturnValue:
         party = caller(uses)
-        call = load_body(request, schemas.SignBody(), SignCall, foreign=FOREIGN)
+        call = load_body(request, schemas.SignBody, SignCall, foreign=FOREIGN)
         signing = signing_of(
             call.sign_oid,
             hash_oid=call.hash_oid,

@@ -15,14 +15,12 @@ Measured on PostgreSQL: docs/performance.md.
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import cache
 from typing import Any, Final, cast, final
 
 from sqlalchemy import (
     ARRAY,
     ColumnElement,
     Connection,
-    Engine,
     FromClause,
     Row,
     Select,
@@ -37,6 +35,7 @@ from sqlalchemy.orm import Session
 from sqlalchemy.sql.dml import Delete, Insert, Update, UpdateBase
 
 from backend.model.base import Base
+from backend.model.engines import each_statement
 
 Parameters = Mapping[str, object]
 Part = Insert | Update | Delete
@@ -209,14 +208,8 @@ def _transaction(session: Session) -> Iterator[Connection]:
         with bind.begin_nested():
             yield bind
     elif bind.dialect.name == "postgresql":
-        with _each_statement(bind).connect() as connection:
+        with each_statement(bind).connect() as connection:
             yield connection
     else:
         with bind.begin() as connection:
             yield connection
-
-
-@cache
-def _each_statement(engine: Engine) -> Engine:
-    """The same connections, but each statement a transaction of its own."""
-    return engine.execution_options(isolation_level="AUTOCOMMIT")

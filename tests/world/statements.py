@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 
 from sqlalchemy import Connection, Engine, event
 
+from backend.model.engines import each_statement
+
 
 @dataclass
 class Statements:
@@ -30,16 +32,19 @@ def counted(engine: Engine) -> Iterator[Statements]:
             return
         counts.texts.append(statement)
         # A statement that is its own transaction is no event of its own.
-        by_itself = connection.get_execution_options().get("isolation_level") == "AUTOCOMMIT"
+        by_itself = getattr(connection.connection.driver_connection, "autocommit", False) is True
         counts.commits += by_itself and not statement.startswith("SELECT")
 
     def commit(_connection: Connection) -> None:
         counts.commits += 1
 
-    event.listen(engine, "before_cursor_execute", execute)
-    event.listen(engine, "commit", commit)
+    uses = [engine] if engine.dialect.name == "sqlite" else [engine, each_statement(engine)]
+    for use in uses:
+        event.listen(use, "before_cursor_execute", execute)
+        event.listen(use, "commit", commit)
     try:
         yield counts
     finally:
-        event.remove(engine, "before_cursor_execute", execute)
-        event.remove(engine, "commit", commit)
+        for use in uses:
+            event.remove(use, "before_cursor_execute", execute)
+            event.remove(use, "commit", commit)
