@@ -24,8 +24,10 @@ from tests.world.worker import KEY, Gateway
 
 
 @pytest.fixture
-def push_service(tmp_path: Path) -> Iterator[PushService]:
-    with running_push_service(ca_out=tmp_path / "push-ca.pem") as service:
+def push_service(tmp_path: Path, clock: SettableClock) -> Iterator[PushService]:
+    with running_push_service(
+        ca_out=tmp_path / "push-ca.pem", clock=lambda: clock().timestamp()
+    ) as service:
         yield service
 
 

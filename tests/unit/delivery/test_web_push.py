@@ -1,8 +1,9 @@
 """backend/delivery/web_push.py, against a push service that is as strict as the real ones."""
 
+import asyncio
 import json
 import logging
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from uuid import UUID, uuid4
 
@@ -12,8 +13,15 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from http_ece import ECEException
 
 from backend.delivery.endpoints import AllowedHost, check_endpoint, parse_push_hosts
+from backend.delivery.guarded_session import GuardedSession
 from backend.delivery.subscriptions import check_keys
-from backend.delivery.web_push import VapidIdentity, WakeUp, send_push, vapid_identity
+from backend.delivery.web_push import (
+    MOST_TOKENS,
+    VapidIdentity,
+    WakeUp,
+    send_push,
+    vapid_identity,
+)
 from backend.errors import (
     DeliveryFailed,
     EndpointRefused,
@@ -22,7 +30,7 @@ from backend.errors import (
     SubscriptionGone,
     SummaryRefused,
 )
-from tests.world.clock import START
+from tests.world.clock import START, SettableClock
 from tests.world.push_phone import PushPhone, phones_session
 from tests.world.push_service import PushService, running_push_service
 from tests.world.woken_phones import PhoneKeys, b64u
@@ -39,26 +47,39 @@ class Sender:
         self.phone = phone
         self.allowed = allowed
         self.identity = identity
+        self.now = START
 
     def send(
         self, *, message: UUID | None = None, lang: str = "en", life_seconds: float = 300
     ) -> None:
-        send_push(
-            WakeUp(
-                message_id=message or uuid4(),
-                transaction_id=TRANSACTION,
+        asyncio.run(
+            self._send(
+                message=message or uuid4(),
                 lang=lang,
                 expires_at=START + timedelta(seconds=life_seconds),
-                app_url="https://app.example.org",
-            ),
-            endpoint=check_endpoint(self.phone.endpoint, self.allowed),
-            keys=check_keys(
-                unverified_p256dh=self.phone.keys.p256dh_text,
-                unverified_auth=self.phone.keys.auth_text,
-            ),
-            identity=self.identity,
-            now=START,
+            )
         )
+
+    async def _send(self, *, message: UUID, lang: str, expires_at: datetime) -> None:
+        endpoint = check_endpoint(self.phone.endpoint, self.allowed)
+        async with GuardedSession(endpoint) as session:
+            await send_push(
+                WakeUp(
+                    message_id=message,
+                    transaction_id=TRANSACTION,
+                    lang=lang,
+                    expires_at=expires_at,
+                    app_url="https://app.example.org",
+                ),
+                endpoint=endpoint,
+                keys=check_keys(
+                    unverified_p256dh=self.phone.keys.p256dh_text,
+                    unverified_auth=self.phone.keys.auth_text,
+                ),
+                identity=self.identity,
+                session=session,
+                now=self.now,
+            )
 
 
 @pytest.fixture
@@ -126,9 +147,13 @@ def test_it_waits_no_longer_than_the_transaction_nor_than_five_minutes(
 def test_each_service_gets_a_token_of_its_own(
     sender: Sender, push_service: PushService, identity: VapidIdentity, tmp_path: Path
 ) -> None:
-    """pywebpush writes `aud` into the claims it is given; a token for one host opens no other."""
+    """A token for one host opens no other."""
     with (
-        running_push_service(ca_out=tmp_path / "other.pem", host="other.cellkey.test") as other,
+        running_push_service(
+            ca_out=tmp_path / "other.pem",
+            host="other.cellkey.test",
+            clock=START.timestamp,
+        ) as other,
         phones_session(other) as http,
     ):
         phone = PushPhone(http, other, vapid=identity.key.public_key())
@@ -137,6 +162,26 @@ def test_each_service_gets_a_token_of_its_own(
         sender.send()
         assert len(phone.read_all()) == 1
     assert len(sender.phone.read_all()) == 1
+
+
+def test_one_token_serves_an_hour_and_is_renewed_long_before_it_ends(
+    sender: Sender, push_service: PushService, clock: SettableClock
+) -> None:
+    """RFC 8292, 2: at most 24 hours. A clock that was set back gets a new one too."""
+    for seconds in (0, 3599, 3601, 3602, 0):
+        sender.now = clock.set(START + timedelta(seconds=seconds))
+        sender.send()
+    tokens = [received.headers["authorization"] for received in push_service.received]
+    assert tokens[0] == tokens[1]
+    assert tokens[2] == tokens[3]
+    assert len(set(tokens)) == 3
+    assert len(sender.phone.read_all()) > 0
+
+
+def test_tokens_of_many_origins_are_not_kept_without_bound(identity: VapidIdentity) -> None:
+    for number in range(MOST_TOKENS + 1):
+        identity.authorization(f"https://h{number}.example.org", now=START)
+    assert len(identity._tokens) <= MOST_TOKENS
 
 
 @pytest.mark.parametrize("status", [404, 410])

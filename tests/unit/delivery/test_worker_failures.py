@@ -12,9 +12,9 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session, sessionmaker
 
 from backend.delivery import worker as worker_module
+from backend.delivery.desk import LEASE_SECONDS, PeriodicJob
 from backend.delivery.dispatch import Channels
 from backend.delivery.sms import ConsoleGateway
-from backend.delivery.worker import LEASE_SECONDS, PeriodicJob
 from backend.errors import DeliveryFailed
 from backend.model.tables import OutboxMessage
 from tests.world.clock import SettableClock
