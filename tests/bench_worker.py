@@ -49,13 +49,17 @@ LIFE: Final = timedelta(seconds=300)
 
 @contextmanager
 def process(
-    *command: str, log: Path, environment: dict[str, str]
+    *command: str, log: Path, environment: dict[str, str], tree: Path | None = None
 ) -> Iterator[subprocess.Popen[bytes]]:
     """Run a process, and end it."""
     with (
         log.open("wb") as stream,
         subprocess.Popen(
-            [sys.executable, *command], env=os.environ | environment, stdout=stream, stderr=stream
+            [sys.executable, *command],
+            env=os.environ | environment,
+            cwd=tree,
+            stdout=stream,
+            stderr=stream,
         ) as running,
     ):
         try:
@@ -210,7 +214,9 @@ def measure(
         wait_for(told.exists)
         environment |= {"CELLKEY_DATABASE_URL": database, "CELLKEY_PUSH_HOSTS": told.read_text()}
         program = ("-c", "from backend.cli.main import main; main()", "worker")
-        with process(*program, log=folder / "worker.log", environment=environment) as worker:
+        with process(
+            *program, log=folder / "worker.log", environment=environment, tree=tree
+        ) as worker:
             # What starting costs is none of the messages'.
             fill(engine, count=1, per_second=0, dead_share=0)
             wait_for(lambda: unsent(engine) == 0)

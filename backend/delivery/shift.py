@@ -9,14 +9,17 @@ from typing import Final, final
 from backend.delivery.claiming import ClaimedMessage
 from backend.delivery.desk import Desk
 from backend.delivery.dispatch import Channels, Clock, Parcel, Sender, pack
-from backend.delivery.lanes import NO_ROOM, Lanes, Room
+from backend.delivery.lanes import LARGEST_CLAIM, NO_ROOM, Lanes, Room
 from backend.delivery.outcomes import Ended, Never, NotNow
 
 log = logging.getLogger(__name__)
 
 POLL_SECONDS: Final = 0.25
 """How often an idle worker looks, where nobody wakes it; and looks whether to stop."""
-GATHER_SECONDS: Final = 0.025
+FIRST_REST_SECONDS: Final = 0.04
+"""How soon it looks again when it has just become idle; twice as late each time."""
+GATHER_SECONDS: Final = 0.04
+"""For so long a busy worker collects what ends and what comes, for one commit."""
 LAST_TRIES: Final = 5
 """How often, told to stop, it tries to write down what it sent."""
 
@@ -37,6 +40,7 @@ class Shift:
     ) -> None:
         """Begin with nothing under way. ``database``: where the desk's turns run, one thread."""
         self.taken_up = 0
+        self.turns = 0
         self._desk = desk
         self._database = database
         self._sender = sender
@@ -63,14 +67,15 @@ class Shift:
         """
         room = self._lanes.room(now=self._clock())
         claimed = await self._at_the_desk(room)
+        self.turns += 1
         self._claimed = len(claimed)
         begun = sum([self._begin(message) for message in claimed])
-        if begun == room.limit:
+        if begun == LARGEST_CLAIM:
             self._rest_seconds = 0.0
         elif begun:
             self._rest_seconds = GATHER_SECONDS
         else:
-            self._rest_seconds = min(POLL_SECONDS, 2 * self._rest_seconds or GATHER_SECONDS)
+            self._rest_seconds = min(POLL_SECONDS, 2 * self._rest_seconds or FIRST_REST_SECONDS)
 
     async def rest(self) -> None:
         """Wait until something ends or somebody wakes us, longer the longer nothing happens."""

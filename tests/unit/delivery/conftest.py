@@ -69,6 +69,20 @@ def connections(monkeypatch: pytest.MonkeyPatch) -> list[object]:
     return attempts
 
 
+@pytest.fixture
+def connections_made(monkeypatch: pytest.MonkeyPatch) -> list[object]:
+    """Every address that this process connects to."""
+    made: list[object] = []
+    connect = socket.socket.connect
+
+    def noting(self: socket.socket, address: tuple[str, int]) -> None:
+        made.append(address)
+        connect(self, address)
+
+    monkeypatch.setattr(socket.socket, "connect", noting)
+    return made
+
+
 # --- rows ---------------------------------------------------------------------
 
 
