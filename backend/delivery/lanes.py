@@ -26,6 +26,8 @@ IN_ALL: Final = 400
 """Below the 1024 files that a process may commonly open."""
 SILENCES_IN_A_ROW: Final = 5
 LONGEST_CLOSED_SECONDS: Final = 30.0
+REMEMBERED: Final = timedelta(minutes=10)
+"""How long what a lane has learnt is kept when nobody uses it."""
 LARGEST_CLAIM: Final = 64
 SMALLEST_CLAIM: Final = 8
 
@@ -41,6 +43,7 @@ class _Lane(msgspec.Struct, kw_only=True):
     silences: int = 0
     closings: int = 0
     closed_until: datetime | None = None
+    used_at: datetime
 
     def free(self) -> int:
         return max(0, self.places - self.under_way)
@@ -70,7 +73,9 @@ class Lanes:
 
     def enter(self, destination: str, *, now: datetime) -> NoPlace | None:
         """Take a place, or say why there is none."""
-        lane = self._lanes.setdefault(destination, _new_lane(destination))
+        lane = self._lanes.get(destination)
+        if lane is None:
+            lane = self._lanes[destination] = _new_lane(destination, now=now)
         if lane.is_closed(now):
             return NoPlace(lane.closed_until)
         if not lane.free():
@@ -82,6 +87,7 @@ class Lanes:
         """Give the place back, and learn from how it went."""
         lane = self._lanes[destination]
         lane.under_way -= 1
+        lane.used_at = now
         if answered:
             _open(lane)
         else:
@@ -90,14 +96,14 @@ class Lanes:
     def room(self, *, now: datetime) -> Room:
         """Say how many messages would find a place, and for whom there is none.
 
-        As many as the fullest lane has room for, so that a claim is rarely given back; but some
-        always, for who waits behind may be bound elsewhere.
+        As many as the emptiest lane has room for: what is bound for a fuller one and finds no
+        place is given back. Some always, for who waits behind may be bound elsewhere.
         """
-        self._forget_idle()
+        self._forget_idle(now)
         lanes = {name: lane for name, lane in self._lanes.items() if not lane.is_closed(now)}
         full = {name for name, lane in lanes.items() if not lane.free()}
         rooms = [lane.free() for name, lane in lanes.items() if name not in full]
-        wanted = max(SMALLEST_CLAIM, min(LARGEST_CLAIM, FIRST_PLACES if not rooms else min(rooms)))
+        wanted = max(SMALLEST_CLAIM, min(LARGEST_CLAIM, max(rooms, default=FIRST_PLACES)))
         left = IN_ALL - sum(lane.under_way for lane in self._lanes.values())
         return Room(
             limit=max(0, min(wanted, left)),
@@ -107,16 +113,20 @@ class Lanes:
             ),
         )
 
-    def _forget_idle(self) -> None:
-        idle = [name for name, lane in self._lanes.items() if not lane.under_way | lane.silences]
+    def _forget_idle(self, now: datetime) -> None:
+        idle = [
+            name
+            for name, lane in self._lanes.items()
+            if not lane.under_way and now - lane.used_at >= REMEMBERED
+        ]
         for name in idle:
             del self._lanes[name]
 
 
-def _new_lane(destination: str) -> _Lane:
+def _new_lane(destination: str, *, now: datetime) -> _Lane:
     if destination == SMS_LANE:
-        return _Lane(places=SMS_PLACES, most=SMS_PLACES)
-    return _Lane()
+        return _Lane(places=SMS_PLACES, most=SMS_PLACES, used_at=now)
+    return _Lane(used_at=now)
 
 
 def _open(lane: _Lane) -> None:

@@ -142,7 +142,7 @@ def test_sockets_are_bounded_however_many_destinations_hang(traffic: Traffic) ->
     assert traffic.limit() == 0
 
 
-def test_no_more_is_claimed_than_the_fullest_lane_has_room_for(traffic: Traffic) -> None:
+def test_no_more_is_claimed_than_the_emptiest_lane_has_room_for(traffic: Traffic) -> None:
     assert traffic.limit() == FIRST_PLACES
     for _ in range(20):
         traffic.leave(A, traffic.fill(A), answered=True)
@@ -151,11 +151,28 @@ def test_no_more_is_claimed_than_the_fullest_lane_has_room_for(traffic: Traffic)
     traffic.fill(A)
     traffic.leave(A, 20, answered=True)
     assert traffic.limit() == 20
+    # One that fills up with what hangs makes the others' claims no smaller.
+    for _ in range(FIRST_PLACES - 1):
+        traffic.enter(B)
+    assert traffic.limit() == 20
 
 
-def test_a_lane_that_nobody_uses_is_forgotten(traffic: Traffic) -> None:
+def test_what_a_lane_has_learnt_outlasts_a_moment_without_messages(traffic: Traffic) -> None:
+    """Messages come in bursts: all answered, then all at once again."""
+    sizes = []
+    for _ in range(4):
+        traffic.limit()
+        sizes.append(traffic.fill(A))
+        traffic.leave(A, sizes[-1], answered=True)
+    assert sizes == sorted(sizes)
+    assert sizes[-1] == MOST_PLACES
+
+
+def test_a_lane_that_nobody_uses_is_forgotten(traffic: Traffic, clock: SettableClock) -> None:
     for number in range(1000):
         traffic.enter(f"https://h{number}.example.org")
         traffic.leave(f"https://h{number}.example.org", answered=True)
+    assert traffic.enter(A) is None
+    clock.advance(minutes=10)
     traffic.limit()
-    assert traffic.lanes._lanes == {}
+    assert list(traffic.lanes._lanes) == [A]
