@@ -5,8 +5,8 @@ away) are processes of this machine and share its cores. Three runs, each with a
 
 * ``drain``: everything is due at once; how fast is it gone.
 * ``paced``: so many a second become due; how long from due to accepted.
-* ``paced, 5 % dead``: the same, where every twentieth phone is behind a host that takes
-  connections and never answers; the figures are those of the others.
+* ``paced, 5 % dead``: the same, with every twentieth phone behind a host that never answers; the
+  figures are those of the others.
 """
 
 import argparse
@@ -188,7 +188,7 @@ def alive(engine: Engine) -> list[Row[UUID, datetime, datetime | None]]:
 
 def unsent(engine: Engine) -> int:
     """How many messages to the host that answers are not on record as sent."""
-    return sum(1 for row in alive(engine) if row.sent_at is None)
+    return sum(row.sent_at is None for row in alive(engine))
 
 
 # --- measuring ----------------------------------------------------------------

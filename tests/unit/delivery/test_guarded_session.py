@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 import pytest
 
+from backend.delivery.addresses import Resolve, public_addresses
 from backend.delivery.endpoints import (
     AllowedEndpoint,
     check_endpoint,
@@ -14,9 +15,7 @@ from backend.delivery.endpoints import (
 from backend.delivery.guarded_session import (
     Answer,
     GuardedSession,
-    Resolve,
     _GuardedResolver,
-    public_addresses,
 )
 from backend.errors import EndpointRefused, NotAnswered
 

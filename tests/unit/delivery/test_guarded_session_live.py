@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from backend.delivery.addresses import Resolve, resolve_by_system
 from backend.delivery.endpoints import (
     AllowedEndpoint,
     AllowedHost,
@@ -18,8 +19,6 @@ from backend.delivery.guarded_session import (
     SECONDS,
     Answer,
     GuardedSession,
-    Resolve,
-    resolve_by_system,
 )
 from backend.errors import NotAnswered
 from tests.world.push_certificates import make_server_context

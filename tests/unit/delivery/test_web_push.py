@@ -16,7 +16,6 @@ from backend.delivery.endpoints import AllowedHost, check_endpoint, parse_push_h
 from backend.delivery.guarded_session import GuardedSession
 from backend.delivery.subscriptions import check_keys
 from backend.delivery.web_push import (
-    MOST_TOKENS,
     VapidIdentity,
     WakeUp,
     send_push,
@@ -30,7 +29,7 @@ from backend.errors import (
     SubscriptionGone,
     SummaryRefused,
 )
-from tests.world.clock import START, SettableClock
+from tests.world.clock import START
 from tests.world.push_phone import PushPhone, phones_session
 from tests.world.push_service import PushService, running_push_service
 from tests.world.woken_phones import PhoneKeys, b64u
@@ -162,26 +161,6 @@ def test_each_service_gets_a_token_of_its_own(
         sender.send()
         assert len(phone.read_all()) == 1
     assert len(sender.phone.read_all()) == 1
-
-
-def test_one_token_serves_an_hour_and_is_renewed_long_before_it_ends(
-    sender: Sender, push_service: PushService, clock: SettableClock
-) -> None:
-    """RFC 8292, 2: at most 24 hours. A clock that was set back gets a new one too."""
-    for seconds in (0, 3599, 3601, 3602, 0):
-        sender.now = clock.set(START + timedelta(seconds=seconds))
-        sender.send()
-    tokens = [received.headers["authorization"] for received in push_service.received]
-    assert tokens[0] == tokens[1]
-    assert tokens[2] == tokens[3]
-    assert len(set(tokens)) == 3
-    assert len(sender.phone.read_all()) > 0
-
-
-def test_tokens_of_many_origins_are_not_kept_without_bound(identity: VapidIdentity) -> None:
-    for number in range(MOST_TOKENS + 1):
-        identity.authorization(f"https://h{number}.example.org", now=START)
-    assert len(identity._tokens) <= MOST_TOKENS
 
 
 @pytest.mark.parametrize("status", [404, 410])
