@@ -241,6 +241,10 @@ class DeliveryFailed(CellkeyError):
         self.retry_after_seconds = retry_after_seconds
 
 
+class NotAnswered(DeliveryFailed):
+    """Whoever should take a message was not reached, or did not answer in time and form."""
+
+
 class SubscriptionGone(CellkeyError):
     """The push service does not know the subscription any more (404 or 410)."""
 

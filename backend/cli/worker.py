@@ -10,11 +10,12 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from backend.access.phones import forget_proofs
 from backend.cli.context import answer, json_option, settings_from_environment, told_to_stop
+from backend.delivery.desk import PeriodicJob
 from backend.delivery.dispatch import Channels
 from backend.delivery.endpoints import parse_push_hosts
 from backend.delivery.sms import ConsoleGateway
 from backend.delivery.web_push import vapid_identity
-from backend.delivery.worker import PeriodicJob, Worker
+from backend.delivery.worker import Worker
 from backend.delivery.worker_keys import make_worker_keys, read_sms_key, read_vapid_key
 from backend.settings import Environment, Settings
 from backend.signing.expiry import expire_overdue

@@ -1,36 +1,40 @@
-"""One claimed message, from the look-up to its end. No database connection is held while sending.
+"""One claimed message, to its end. No database connection is held while sending.
 
 What became of it decides: taken is sent; a subscription that is gone is forgotten; what can never
 be sent is buried; everything else is tried again.
 """
 
-import logging
+import asyncio
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import final
+from functools import partial
+from typing import Final, final
 
 import msgspec
 from cryptography.hazmat.primitives.asymmetric import ec
-from sqlalchemy.orm import Session
 
-from backend.delivery.endpoints import AllowedHost, check_endpoint
-from backend.delivery.errands import Errand, PushErrand, SmsErrand, look_up
-from backend.delivery.outbox import ClaimedMessage, bury_message, mark_failed, mark_sent
+from backend.delivery.claiming import ClaimedMessage, PushErrand, SmsErrand
+from backend.delivery.endpoints import AllowedEndpoint, AllowedHost, check_endpoint
+from backend.delivery.guarded_session import GuardedSession
+from backend.delivery.lanes import SMS_LANE
+from backend.delivery.outcomes import Gone, Never, NotNow, Outcome, Taken
 from backend.delivery.sms import SmsGateway, send_sms
-from backend.delivery.subscriptions import check_keys, drop_subscription
+from backend.delivery.subscriptions import SubscriberKeys, check_keys
 from backend.delivery.web_push import VapidIdentity, WakeUp, send_push
 from backend.errors import (
     DeliveryFailed,
     EndpointRefused,
     MalformedMessage,
+    NotAnswered,
     SubscriptionGone,
     SummaryRefused,
 )
 
-log = logging.getLogger(__name__)
-
 Clock = Callable[[], datetime]
-Sessions = Callable[[], Session]
+
+MOST_SESSIONS: Final = 500
+"""More than messages can be under way; of those that are kept the longest unused is closed."""
 
 
 @final
@@ -46,124 +50,120 @@ class Channels(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @final
-class _Taken(msgspec.Struct, frozen=True):
-    """The push service or gateway has it."""
+class _Push(msgspec.Struct, frozen=True, kw_only=True):
+    """A push whose row was checked again, for rows are no authority."""
 
-
-@final
-class _NotNow(msgspec.Struct, frozen=True):
-    """To be tried again."""
-
-    reason: str
-    retry_after_seconds: int | None
-
-
-@final
-class _Never(msgspec.Struct, frozen=True):
-    """Another attempt would end the same."""
-
-    reason: str
-
-
-@final
-class _Gone(msgspec.Struct, frozen=True):
-    """The phone is not there any more."""
-
-    reason: str
+    wake_up: WakeUp
+    endpoint: AllowedEndpoint
+    keys: SubscriberKeys
     unverified_endpoint: str
 
 
-_Outcome = _Taken | _NotNow | _Never | _Gone
+@final
+class Parcel(msgspec.Struct, frozen=True, kw_only=True):
+    """A message that can be sent, and by which lane; made by :func:`pack` alone."""
+
+    message: ClaimedMessage
+    destination: str
+    content: _Push | SmsErrand
 
 
-def dispatch(
-    message: ClaimedMessage, *, sessions: Sessions, channels: Channels, clock: Clock
-) -> None:
-    """Send a claimed message, if it is still wanted, and record what became of it."""
-    with sessions() as session:
-        errand = look_up(session, message, now=clock())
-        session.commit()
-    if errand is None:
-        return
-    outcome = _attempt(message, errand, channels=channels, now=clock())
-    with sessions() as session:
-        _record(session, message, outcome, now=clock())
-        session.commit()
-    _report(message, outcome)
-
-
-def _attempt(
-    message: ClaimedMessage, errand: Errand, *, channels: Channels, now: datetime
-) -> _Outcome:
+def pack(message: ClaimedMessage, channels: Channels) -> Parcel | Never:
+    """Check what a row says, or say why it is never sent."""
+    if isinstance(message.errand, SmsErrand):
+        if channels.sms_gateway is None:
+            return Never("there is no SMS gateway")
+        return Parcel(message=message, destination=SMS_LANE, content=message.errand)
     try:
-        if isinstance(errand, PushErrand):
-            return _push(message, errand, channels=channels, now=now)
-        return _text(message, errand, channels=channels)
-    except DeliveryFailed as error:
-        return _NotNow(str(error), error.retry_after_seconds)
-    except (EndpointRefused, MalformedMessage, SummaryRefused) as error:
-        return _Never(str(error))
+        push = _checked(message, message.errand, channels)
+    except (EndpointRefused, MalformedMessage) as error:
+        return Never(str(error))
+    return Parcel(message=message, destination=push.endpoint.origin, content=push)
 
 
-def _push(
-    message: ClaimedMessage, errand: PushErrand, *, channels: Channels, now: datetime
-) -> _Taken | _Gone:
-    """Check again what a row says, for rows are no authority; then send."""
-    wake_up = WakeUp(
-        message_id=message.id,
-        transaction_id=message.transaction_id,
-        lang=errand.lang,
-        expires_at=message.expires_at,
-        app_url=channels.app_url,
+def _checked(message: ClaimedMessage, errand: PushErrand, channels: Channels) -> _Push:
+    return _Push(
+        wake_up=WakeUp(
+            message_id=message.id,
+            transaction_id=message.transaction_id,
+            lang=errand.lang,
+            expires_at=message.expires_at,
+            app_url=channels.app_url,
+        ),
+        endpoint=check_endpoint(errand.unverified_endpoint, channels.allowed_hosts),
+        keys=check_keys(
+            unverified_p256dh=errand.unverified_p256dh, unverified_auth=errand.unverified_auth
+        ),
+        unverified_endpoint=errand.unverified_endpoint,
     )
-    endpoint = check_endpoint(errand.unverified_endpoint, channels.allowed_hosts)
-    keys = check_keys(
-        unverified_p256dh=errand.unverified_p256dh, unverified_auth=errand.unverified_auth
-    )
-    try:
-        send_push(wake_up, endpoint=endpoint, keys=keys, identity=channels.identity, now=now)
-    except SubscriptionGone as error:
-        return _Gone(str(error), errand.unverified_endpoint)
-    return _Taken()
 
 
-def _text(message: ClaimedMessage, errand: SmsErrand, *, channels: Channels) -> _Taken | _Never:
-    if channels.sms_gateway is None:
-        return _Never("there is no SMS gateway")
-    send_sms(
-        errand.sealed_sms,
-        message_id=message.id,
-        private_key=channels.sms_key,
-        gateway=channels.sms_gateway,
-    )
-    return _Taken()
+@final
+class Sender:
+    """Sends in one event loop, by connections that it keeps."""
 
+    def __init__(self, channels: Channels, *, clock: Clock) -> None:
+        """Send by these channels; nothing is connected yet."""
+        self._channels = channels
+        self._clock = clock
+        self._sessions: OrderedDict[str, GuardedSession] = OrderedDict()
 
-def _record(session: Session, message: ClaimedMessage, outcome: _Outcome, *, now: datetime) -> None:
-    match outcome:
-        case _Taken():
-            mark_sent(session, message, now=now)
-        case _NotNow(reason, retry_after_seconds):
-            mark_failed(
-                session, message, now=now, reason=reason, retry_after_seconds=retry_after_seconds
+    async def close(self) -> None:
+        """Close every connection."""
+        while self._sessions:
+            _, session = self._sessions.popitem()
+            await session.close()
+
+    async def send(self, parcel: Parcel) -> Outcome:
+        """Send, and say what became of it."""
+        try:
+            if isinstance(parcel.content, SmsErrand):
+                return await self._text(parcel.message, parcel.content)
+            return await self._push(parcel.content)
+        except NotAnswered as error:
+            return NotNow(str(error), error.retry_after_seconds, answered=False)
+        except DeliveryFailed as error:
+            return NotNow(str(error), error.retry_after_seconds, answered=True)
+        except (EndpointRefused, MalformedMessage, SummaryRefused) as error:
+            return Never(str(error))
+
+    async def _push(self, push: _Push) -> Taken | Gone:
+        try:
+            await send_push(
+                push.wake_up,
+                endpoint=push.endpoint,
+                keys=push.keys,
+                identity=self._channels.identity,
+                session=await self._session(push.endpoint),
+                now=self._clock(),
             )
-        case _Never(reason):
-            bury_message(session, message, now=now, reason=reason)
-        case _Gone(reason, endpoint):
-            if drop_subscription(session, kid=message.kid or b"", unverified_endpoint=endpoint):
-                bury_message(session, message, now=now, reason=reason)
-            else:
-                # The phone has subscribed anew meanwhile: wake it there.
-                mark_failed(session, message, now=now, reason=reason)
+        except SubscriptionGone as error:
+            return Gone(str(error), push.unverified_endpoint)
+        return Taken()
 
+    async def _text(self, message: ClaimedMessage, errand: SmsErrand) -> Taken | Never:
+        gateway = self._channels.sms_gateway
+        if gateway is None:
+            return Never("there is no SMS gateway")
+        # A gateway may block.
+        await asyncio.get_running_loop().run_in_executor(
+            None,
+            partial(
+                send_sms,
+                errand.sealed_sms,
+                message_id=message.id,
+                private_key=self._channels.sms_key,
+                gateway=gateway,
+            ),
+        )
+        return Taken()
 
-def _report(message: ClaimedMessage, outcome: _Outcome) -> None:
-    seen: dict[str, object] = {
-        "transaction_id": message.transaction_id,
-        "channel": message.channel,
-        "attempts": message.attempts,
-    }
-    if isinstance(outcome, _Taken):
-        log.info("sent", extra=seen)
-    else:
-        log.warning("not sent", extra=seen | {"reason": outcome.reason})
+    async def _session(self, endpoint: AllowedEndpoint) -> GuardedSession:
+        session = self._sessions.get(endpoint.origin)
+        if session is None:
+            session = self._sessions[endpoint.origin] = GuardedSession(endpoint)
+        self._sessions.move_to_end(endpoint.origin)
+        if len(self._sessions) > MOST_SESSIONS:
+            _, unused = self._sessions.popitem(last=False)
+            await unused.close()
+        return session

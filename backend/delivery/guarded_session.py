@@ -1,235 +1,263 @@
-"""The only way out to a push service: a session that reaches one endpoint and nothing else (T-19).
+"""The only way out to a push service: a session that reaches one origin and nothing else (T-19).
 
-1. The name is resolved when the connection is made, and every address it resolves to must be a
+1. The name is resolved whenever a connection is made, and every address it resolves to must be a
    public one; one private among them refuses all (rebinding). The connection goes to an address
    that was checked, never to the name again.
 2. A pinned host is not resolved: the connection goes to its address, and only its CA vouches.
 3. TLS is verified for the name in the endpoint, always.
-4. No redirect is followed, no proxy or netrc of the environment is heard, no other address is
-   reached by this session.
-5. All together takes at most ``SECONDS``, and at most ``LONGEST_ANSWER`` bytes are read.
+4. No redirect is followed, no proxy, netrc or cookie is heard, no other origin is reached by this
+   session. A connection is kept for ``KEPT_SECONDS`` and used again for this origin alone.
+5. All together takes at most ``SECONDS``, and at most ``LONGEST_ANSWER`` bytes of an answer are
+   asked for; a connection whose answer is longer is closed.
 
 Nothing turns any of this off.
 """
 
+import asyncio
 import socket
 import ssl
-from collections.abc import Callable, Iterable
-from contextlib import closing
+from collections.abc import Mapping
+from contextlib import suppress
 from functools import cache
-from http.client import HTTPException
-from io import BytesIO
-from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+from os import stat_result
 from pathlib import Path
-from time import monotonic
-from typing import TYPE_CHECKING, Final, cast, final
+from types import TracebackType
+from typing import Final, Self, final
 
+import msgspec
+from aiohttp import (
+    ClientError,
+    ClientResponse,
+    ClientSession,
+    ClientTimeout,
+    DummyCookieJar,
+    TCPConnector,
+)
+from aiohttp.abc import AbstractResolver, ResolveResult
+from aiohttp.client_proto import ResponseHandler
+from aiohttp.client_reqrep import ConnectionKey
 from certifi import where
-from requests import PreparedRequest, Response, Session
-from requests.adapters import BaseAdapter
-from requests.exceptions import ConnectionError as NotReached
-from urllib3.connection import HTTPSConnection
-from urllib3.exceptions import HTTPError, NewConnectionError
+from yarl import URL
 
+from backend.delivery.addresses import Address, Resolve, public_addresses, resolve_by_system
 from backend.delivery.endpoints import AllowedEndpoint
-from backend.errors import EndpointRefused
-
-if TYPE_CHECKING:
-    from _typeshed import WriteableBuffer
+from backend.errors import EndpointRefused, NotAnswered
 
 SECONDS: Final = 10.0
-"""Longest time that one message may take, from connecting to the last byte of the answer."""
+"""Longest time that one message may take, from connecting to the head of the answer."""
 LONGEST_ANSWER: Final = 4096
-
-Address = IPv4Address | IPv6Address
-Resolve = Callable[[str], Iterable[str]]
-"""Gives the addresses of a name, as ``getaddrinfo`` writes them."""
-
-_NEVER: Final = tuple(
-    ip_network(network)
-    for network in (
-        # Carry an IPv4 address that may be anything.
-        "::/96",  # compatible, RFC 4291
-        "::ffff:0:0/96",  # mapped, RFC 4291
-        "::ffff:0:0:0/96",  # translated, RFC 2765
-        "64:ff9b::/96",  # NAT64, RFC 6052
-        "64:ff9b:1::/48",  # local NAT64, RFC 8215
-        "2001::/32",  # Teredo, RFC 4380
-        "2002::/16",  # 6to4, RFC 3056
-        "192.88.99.0/24",  # 6to4 relays, RFC 7526
-        # Special (RFC 6890), which ``ipaddress`` of some Python calls global.
-        "192.0.0.0/24",
-        "3fff::/20",
-        "5f00::/16",
-        "fec0::/10",
-    )
-)
+KEPT_SECONDS: Final = 15.0
+"""Shorter than services and firewalls forget a connection that nobody uses."""
+DRAIN_SECONDS: Final = 1.0
+"""An answer is known by its head; so long its body may take before the connection is given up."""
+SECOND_ADDRESS_SECONDS: Final = 0.25
+"""After this the next address is tried beside the first (RFC 8305)."""
 
 
-def resolve_by_system(name: str) -> Iterable[str]:
-    """Ask the system's resolver."""
-    found = socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)
-    return dict.fromkeys(str(address[0]) for *_, address in found)
+@final
+class Answer(msgspec.Struct, frozen=True, kw_only=True):
+    """What a push service said; its body is not kept."""
+
+    status: int
+    unverified_retry_after: str | None
 
 
-def guarded_session(
-    endpoint: AllowedEndpoint, *, resolve: Resolve = resolve_by_system, seconds: float = SECONDS
-) -> Session:
-    """Make a session that reaches this endpoint alone; close it after use.
+@final
+class GuardedSession:
+    """Connections to one origin, in one event loop; closed when its ``async with`` ends."""
 
-    Raises:
-        OSError: the CA file of a pinned host cannot be read.
-    """
-    session = Session()
-    session.trust_env = False
-    session.max_redirects = 0
-    session.adapters.clear()
-    session.mount(
-        endpoint.origin + "/", _GuardedAdapter(endpoint, resolve=resolve, seconds=seconds)
-    )
-    return session
+    def __init__(
+        self,
+        endpoint: AllowedEndpoint,
+        *,
+        resolve: Resolve = resolve_by_system,
+        seconds: float = SECONDS,
+    ) -> None:
+        """Reach the origin of ``endpoint``; nothing is connected yet."""
+        self._origin, self._pin = endpoint.origin, endpoint.pin
+        self._seconds = seconds
+        self._trust = _Trust(endpoint.pin.ca_file) if endpoint.pin else None
+        connector = _CurtConnector(
+            resolver=_GuardedResolver(endpoint, resolve=resolve),
+            use_dns_cache=False,
+            # How many are under way is said in ``lanes.py``.
+            limit=0,
+            keepalive_timeout=KEPT_SECONDS,
+            happy_eyeballs_delay=SECOND_ADDRESS_SECONDS,
+        )
+        self._http = ClientSession(
+            connector=connector,
+            cookie_jar=DummyCookieJar(),
+            timeout=ClientTimeout(total=None, sock_connect=None),
+            trust_env=False,
+            auto_decompress=False,
+            read_bufsize=LONGEST_ANSWER,
+            skip_auto_headers=("Accept", "Accept-Encoding", "User-Agent"),
+        )
+
+    async def __aenter__(self) -> Self:
+        """Give the session itself."""
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Close every connection."""
+        await self.close()
+
+    async def close(self) -> None:
+        """Close every connection."""
+        await self._http.close()
+
+    async def post(
+        self, endpoint: AllowedEndpoint, *, headers: Mapping[str, str], body: bytes
+    ) -> Answer:
+        """Send one request and give what was answered.
+
+        Raises:
+            EndpointRefused: the endpoint is of another origin, or the host has an address that is
+                not public.
+            NotAnswered: there was no answer in time and form.
+        """
+        if (endpoint.origin, endpoint.pin) != (self._origin, self._pin):
+            raise EndpointRefused("the endpoint is not of this session's origin")
+        if self._seconds <= 0:
+            raise NotAnswered("there is no time left")
+        try:
+            async with (
+                asyncio.timeout(self._seconds),
+                self._http.post(
+                    # Word for word: what was checked is what is sent.
+                    URL(endpoint.url, encoded=True),
+                    data=body,
+                    headers=headers,
+                    ssl=self._tls(),
+                    allow_redirects=False,
+                ) as answer,
+            ):
+                await _drain(answer)
+                return Answer(
+                    status=answer.status,
+                    unverified_retry_after=answer.headers.get("Retry-After"),
+                )
+        except (ClientError, OSError) as error:
+            raise NotAnswered(f"{endpoint.host} did not answer in time and form") from error
+
+    def _tls(self) -> ssl.SSLContext:
+        """Rule 3. A connection is used again only under the context that it was made with."""
+        return self._trust.context() if self._trust else _trusting_public_authorities()
 
 
-def public_addresses(name: str, resolve: Resolve) -> tuple[Address, ...]:
-    """Resolve a name and demand that all its addresses are public.
+@final
+class _Trust:
+    """The one CA of a pinned host; its file is read anew when it changed, for it may be renewed."""
 
-    Raises:
-        EndpointRefused: there is none, or one is not public.
-        OSError: the name does not resolve now.
-    """
-    addresses = tuple(ip_address(text) for text in resolve(name))
-    if not addresses:
-        raise EndpointRefused("the endpoint's host has no address")
-    if not all(_is_public(address) for address in addresses):
-        raise EndpointRefused("the endpoint's host has an address that is not public")
-    return addresses
+    def __init__(self, ca_file: Path) -> None:
+        self._ca_file = ca_file
+        self._seen: tuple[int, ...] | None = None
+        self._context: ssl.SSLContext | None = None
+
+    def context(self) -> ssl.SSLContext:
+        """Give the context of the file as it is now.
+
+        Raises:
+            OSError: the file cannot be read, or holds no certificate.
+        """
+        seen = _identity_of(self._ca_file.stat())
+        if self._context is None or seen != self._seen:
+            self._context = ssl.create_default_context(cafile=self._ca_file)
+            self._seen = seen
+        return self._context
 
 
-def _tls_context(endpoint: AllowedEndpoint) -> ssl.SSLContext:
-    """Rule 3; of a pinned host the file is read anew, for its CA may have been renewed."""
-    return _trusting(endpoint.pin.ca_file) if endpoint.pin else _trusting_public_authorities()
+def _identity_of(state: stat_result) -> tuple[int, ...]:
+    return state.st_ino, state.st_mtime_ns, state.st_size
 
 
 @cache
 def _trusting_public_authorities() -> ssl.SSLContext:
-    return _trusting(Path(where()))
-
-
-def _trusting(ca_file: Path) -> ssl.SSLContext:
-    context = ssl.create_default_context(cafile=ca_file)
-    context.sslsocket_class = _ImpatientSocket
-    return context
-
-
-def _is_public(address: Address) -> bool:
-    """Say whether anybody on the internet means the same machine by this address."""
-    if not address.is_global or address.is_multicast or address.is_reserved:
-        return False
-    return not any(address in network for network in _NEVER)
+    return ssl.create_default_context(cafile=where())
 
 
 @final
-class _GuardedAdapter(BaseAdapter):
-    """Carries every request of its session to the one endpoint, a connection each."""
+class _CurtConnector(TCPConnector):
+    """Cuts off what is not used again: a farewell of TLS may never be answered."""
 
-    def __init__(self, endpoint: AllowedEndpoint, *, resolve: Resolve, seconds: float) -> None:
-        super().__init__()
+    def _release(
+        self, key: ConnectionKey, protocol: ResponseHandler, *, should_close: bool = False
+    ) -> None:
+        if should_close or protocol.should_close:
+            protocol.abort()
+        super()._release(key, protocol, should_close=should_close)
+
+
+@final
+class _GuardedResolver(AbstractResolver):
+    """Rules 1 and 2: gives the addresses that may be connected to, whatever name is asked for."""
+
+    def __init__(self, endpoint: AllowedEndpoint, *, resolve: Resolve) -> None:
         self._endpoint = endpoint
         self._resolve = resolve
-        self._seconds = seconds
+        self._under_way: asyncio.Future[tuple[Address, ...]] | None = None
 
-    def send(self, request: PreparedRequest, *_ignored: object, **_too: object) -> Response:
-        """Send; what requests would have chosen (``verify``, ``proxies``, …) is not asked.
+    async def resolve(
+        self,
+        host: str,
+        port: int = 0,  # noqa: ARG002  # the endpoint's port was checked
+        family: socket.AddressFamily = socket.AF_UNSPEC,
+    ) -> list[ResolveResult]:
+        """Give the checked addresses of the one host.
 
         Raises:
-            EndpointRefused: the host has an address that is not public.
-            ConnectionError: of requests; there was no whole answer in time.
+            EndpointRefused: another host is asked for, or an address is not public.
+            OSError: the name does not resolve now.
         """
-        try:
-            with closing(self._connection()) as connection:
-                return _exchange(connection, request)
-        except (OSError, HTTPException, HTTPError) as error:
-            raise NotReached(error, request=request) from error
-
-    def _connection(self) -> HTTPSConnection:
-        return _GuardedConnection(self._endpoint, resolve=self._resolve, seconds=self._seconds)
-
-    def close(self) -> None:
-        """Nothing is kept open between requests."""
-
-
-def _exchange(connection: HTTPSConnection, request: PreparedRequest) -> Response:
-    """Rule 5: read the beginning of the answer as it comes, undecoded, and no more."""
-    connection.request(
-        str(request.method),
-        request.path_url,
-        body=request.body,
-        headers=dict(request.headers),
-        preload_content=False,
-        decode_content=False,
-    )
-    with connection.getresponse() as answer:
-        response = Response()
-        response.request = request
-        response.url = str(request.url)
-        response.status_code = answer.status
-        response.reason = answer.reason or ""
-        response.headers.update(answer.headers)
-        response.raw = BytesIO(answer.read(LONGEST_ANSWER, decode_content=False))
-        return response
-
-
-@final
-class _GuardedConnection(HTTPSConnection):
-    """Connects to an address that was checked, and to no other."""
-
-    def __init__(self, endpoint: AllowedEndpoint, *, resolve: Resolve, seconds: float) -> None:
-        super().__init__(endpoint.host, endpoint.port, ssl_context=_tls_context(endpoint))
-        self._endpoint = endpoint
-        self._resolve = resolve
-        self._deadline = monotonic() + seconds
-
-    def connect(self) -> None:
-        """Connect and verify TLS; from then on each byte is waited for until the deadline."""
-        super().connect()
-        cast("_ImpatientSocket", self.sock).seconds_left = self._seconds_left
-
-    def _new_conn(self) -> socket.socket:
-        """Rules 1 and 2: the place where urllib3 would resolve the name."""
+        if host != self._endpoint.host:
+            raise EndpointRefused("the session was asked for another host")
         pin = self._endpoint.pin
         if pin is not None:
-            return self._connect_to([pin.address], pin.port)
-        return self._connect_to(public_addresses(self.host, self._resolve), self._endpoint.port)
+            return [_result(host, pin.address, pin.port, family)]
+        addresses = await self._checked_addresses()
+        return [_result(host, address, self._endpoint.port, family) for address in addresses]
 
-    def _connect_to(self, addresses: Iterable[Address], port: int) -> socket.socket:
-        """Take the first of the checked addresses that answers."""
-        failure: OSError | None = None
-        for address in addresses:
-            try:
-                connected = socket.create_connection((str(address), port), self._seconds_left())
-            except OSError as error:
-                failure = error
-                continue
-            connected.settimeout(self._seconds_left())
-            return connected
-        raise NewConnectionError(self, "no address of the host answers") from failure
+    async def _checked_addresses(self) -> tuple[Address, ...]:
+        """Ask once for all who wait, so that a slow resolver costs one thread a host."""
+        if self._under_way is None:
+            self._under_way = asyncio.get_running_loop().run_in_executor(
+                None, public_addresses, self._endpoint.host, self._resolve
+            )
+            self._under_way.add_done_callback(self._forget)
+        return await asyncio.shield(self._under_way)
 
-    def _seconds_left(self) -> float:
-        left = self._deadline - monotonic()
-        if left <= 0:
-            raise TimeoutError("the time for this message is over")
-        return left
+    def _forget(self, done: "asyncio.Future[tuple[Address, ...]]") -> None:
+        self._under_way = None
+        if not done.cancelled():
+            done.exception()  # perhaps nobody waited so long
+
+    async def close(self) -> None:
+        """Nothing is kept."""
 
 
-@final
-class _ImpatientSocket(ssl.SSLSocket):
-    """Waits until its deadline in all, however slowly the bytes drop in."""
+def _result(host: str, address: Address, port: int, family: int) -> ResolveResult:
+    return ResolveResult(
+        hostname=host,
+        host=str(address),
+        port=port,
+        family=family,
+        proto=socket.IPPROTO_TCP,
+        flags=socket.AI_NUMERICHOST,
+    )
 
-    seconds_left: Callable[[], float]
 
-    def recv_into(
-        self, buffer: "WriteableBuffer", nbytes: int | None = None, flags: int = 0
-    ) -> int:
-        """Receive, as long as there is time."""
-        self.settimeout(self.seconds_left())
-        return super().recv_into(buffer, nbytes, flags)
+async def _drain(answer: ClientResponse) -> None:
+    """Read what little may follow the head, so that the connection can be used again."""
+    content, left = answer.content, LONGEST_ANSWER
+    with suppress(ClientError, TimeoutError):
+        async with asyncio.timeout(DRAIN_SECONDS):
+            while left > 0 and not content.at_eof():
+                left -= len(await content.read(left))
+    if not content.at_eof():
+        answer.close()

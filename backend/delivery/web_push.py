@@ -6,6 +6,7 @@
 3. It goes only to an endpoint that was checked, by a session that reaches nothing else (T-19).
 4. 404 and 410 mean that the subscription is gone; everything else that is not "taken" is tried
    again, when the service says. A refusal of our VAPID key is an alarm: it concerns every phone.
+5. One VAPID token serves an origin for an hour and is valid for two; RFC 8292 allows 24.
 """
 
 import logging
@@ -18,31 +19,48 @@ from uuid import UUID
 import msgspec
 from cryptography.hazmat.primitives.asymmetric import ec
 from py_vapid import Vapid, VapidException
-from pywebpush import WebPushException, webpush
-from requests import RequestException
+from pywebpush import WebPusher
 
 from backend.delivery.endpoints import AllowedEndpoint
-from backend.delivery.guarded_session import SECONDS, guarded_session
+from backend.delivery.guarded_session import Answer, GuardedSession
 from backend.delivery.subscriptions import SubscriberKeys
-from backend.errors import (
-    DeliveryFailed,
-    SettingsInvalid,
-    SubscriptionGone,
-)
+from backend.errors import DeliveryFailed, SettingsInvalid, SubscriptionGone
 from backend.summary.render import push_text
 
 log = logging.getLogger(__name__)
 
 LONGEST_LIFE_SECONDS: Final = 300
 LONGEST_RETRY_AFTER_SECONDS: Final = 3600
+TOKEN_RENEWED_SECONDS: Final = 3600
+TOKEN_VALID_SECONDS: Final = 7200
+MOST_TOKENS: Final = 1000
+"""Of origins; a wildcard of the allow-list covers any number."""
 
 
 @final
-class VapidIdentity(msgspec.Struct, frozen=True, kw_only=True):
+class VapidIdentity:
     """Who we are to push services; made by :func:`vapid_identity`."""
 
-    key: ec.EllipticCurvePrivateKey
-    subject: str
+    def __init__(self, key: ec.EllipticCurvePrivateKey, *, subject: str) -> None:
+        """Sign as ``subject`` with ``key``."""
+        self.key = key
+        self._subject = subject
+        self._vapid = Vapid(key)
+        self._tokens: dict[str, tuple[datetime, str]] = {}
+
+    def authorization(self, origin: str, *, now: datetime) -> str:
+        """Give the value of ``Authorization`` for a push service (RFC 8292, 3)."""
+        made_at, token = self._tokens.get(origin, (None, ""))
+        if made_at is None or not 0 <= (now - made_at).total_seconds() < TOKEN_RENEWED_SECONDS:
+            token = self._sign(origin, expires=int(now.timestamp()) + TOKEN_VALID_SECONDS)
+            if len(self._tokens) >= MOST_TOKENS:
+                self._tokens.clear()
+            self._tokens[origin] = (now, token)
+        return token
+
+    def _sign(self, origin: str, *, expires: int) -> str:
+        claims = {"sub": self._subject, "aud": origin, "exp": expires}
+        return str(self._vapid.sign(claims)["Authorization"])
 
 
 @final
@@ -88,15 +106,16 @@ def vapid_identity(key: ec.EllipticCurvePrivateKey, *, subject: str) -> VapidIde
         Vapid(key).sign({"sub": subject, "aud": "https://trial.invalid"})
     except VapidException as error:
         raise SettingsInvalid("vapid_subject is not a mailto: or https: address") from error
-    return VapidIdentity(key=key, subject=subject)
+    return VapidIdentity(key, subject=subject)
 
 
-def send_push(
+async def send_push(  # who, where, how and when
     wake_up: WakeUp,
     *,
     endpoint: AllowedEndpoint,
     keys: SubscriberKeys,
     identity: VapidIdentity,
+    session: GuardedSession,
     now: datetime,
 ) -> None:
     """Hand one message to its push service.
@@ -105,25 +124,26 @@ def send_push(
         SubscriptionGone: the service does not know the subscription any more.
         EndpointRefused: the endpoint's host has an address that is not public.
         DeliveryFailed: the message was not taken now.
+        NotAnswered: the service did not answer in time and form.
     """
     life_seconds = int((wake_up.expires_at - now).total_seconds())
-    try:
-        with guarded_session(endpoint) as session:
-            webpush(
-                {"endpoint": endpoint.url, "keys": {"p256dh": keys.p256dh, "auth": keys.auth}},
-                data=_payload(wake_up).decode(),
-                vapid_private_key=Vapid(identity.key),
-                # A fresh dict each time: pywebpush writes `aud` and `exp` into it.
-                vapid_claims={"sub": identity.subject, "aud": endpoint.origin},
-                timeout=SECONDS,
-                ttl=max(0, min(life_seconds, LONGEST_LIFE_SECONDS)),
-                headers={"Urgency": "high", "Topic": wake_up.message_id.hex},
-                requests_session=session,
-            )
-    except WebPushException as error:
-        raise _refusal(error, endpoint=endpoint, now=now) from error
-    except RequestException as error:
-        raise DeliveryFailed(f"{endpoint.host} did not answer in time and form") from error
+    headers = {
+        "Authorization": identity.authorization(endpoint.origin, now=now),
+        "Content-Encoding": "aes128gcm",
+        "Content-Type": "application/octet-stream",
+        "TTL": str(max(0, min(life_seconds, LONGEST_LIFE_SECONDS))),
+        "Topic": wake_up.message_id.hex,
+        "Urgency": "high",
+    }
+    answer = await session.post(endpoint, headers=headers, body=_encrypted(wake_up, keys))
+    _check(answer, endpoint=endpoint, now=now)
+
+
+def _encrypted(wake_up: WakeUp, keys: SubscriberKeys) -> bytes:
+    """Encrypt for the phone alone (RFC 8291)."""
+    pusher = WebPusher({"endpoint": "", "keys": {"p256dh": keys.p256dh, "auth": keys.auth}})
+    body: bytes = pusher.encode(_payload(wake_up))["body"]
+    return body
 
 
 def _payload(wake_up: WakeUp) -> bytes:
@@ -141,20 +161,21 @@ def _payload(wake_up: WakeUp) -> bytes:
     )
 
 
-def _refusal(
-    error: WebPushException, *, endpoint: AllowedEndpoint, now: datetime
-) -> SubscriptionGone | DeliveryFailed:
-    """Say what an answer means. Its body was written by others and is not repeated."""
-    status = error.status_code
+def _check(answer: Answer, *, endpoint: AllowedEndpoint, now: datetime) -> None:
+    """Say what an answer means. What else it holds was written by others and is not repeated."""
+    status = answer.status
+    if status in {HTTPStatus.OK, HTTPStatus.CREATED, HTTPStatus.ACCEPTED}:
+        return
     if status in {HTTPStatus.NOT_FOUND, HTTPStatus.GONE}:
-        return SubscriptionGone(f"{endpoint.host} does not know the subscription")
+        raise SubscriptionGone(f"{endpoint.host} does not know the subscription")
     if status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
         log.error(
             "a push service refuses our VAPID key: no phone behind it is woken",
             extra={"event_name": "vapid_refused", "reason": endpoint.host, "status": status},
         )
-    return DeliveryFailed(
-        f"{endpoint.host} answered {status}", _retry_after_seconds(error.retry_after, now=now)
+    raise DeliveryFailed(
+        f"{endpoint.host} answered {status}",
+        _retry_after_seconds(answer.unverified_retry_after, now=now),
     )
 
 

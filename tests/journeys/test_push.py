@@ -15,8 +15,7 @@ def test_a_request_wakes_the_phone_and_the_message_says_nothing_of_it(
 ) -> None:
     """Design 5.2: the id and a neutral line, nothing else."""
     ca_file = tmp_path / "ca.pem"
-    # On the real clock, as the library that signs for us reads it.
-    with running_push_service(ca_out=ca_file) as at:
+    with running_push_service(ca_out=ca_file, clock=lambda: clock().timestamp()) as at:
         service = copy_service(
             certified.folder, tmp_path / "service", clock=clock, push_hosts=(at.allow_list_entry,)
         )

@@ -1,8 +1,9 @@
 """A worker process that sends by writing lines, and may be killed on the way.
 
-It takes messages, a few at a time, until none is left that it may have. Its doom is ``none``, or
-``before-sending`` or ``after-sending``: then it kills itself (SIGKILL) at its tenth message, before
-it is sent or between sending and recording that.
+It is the real worker; its gateway writes the id of each message that it takes. It works until none
+is left that it may have. Its doom is ``none``, or it kills itself (SIGKILL): at its tenth message
+before or after that is sent (``before-sending``, ``after-sending``), or right before or after the
+commit that writes down its tenth message (``before-recording``, ``after-recording``).
 """
 
 import os
@@ -10,34 +11,69 @@ import signal
 from datetime import datetime
 from itertools import count
 from pathlib import Path
-from uuid import uuid4
+from threading import Lock
+from uuid import UUID
 
-from backend.delivery.outbox import claim, mark_sent
+from cryptography.hazmat.primitives.asymmetric import ec
+from sqlalchemy import event
+from sqlalchemy.orm import Session, sessionmaker
+
+from backend.delivery.dispatch import Channels
+from backend.delivery.web_push import vapid_identity
+from backend.delivery.worker import Worker
 from backend.wiring import make_engine, make_session_factory
 
-LEASE_SECONDS = 30
-AT_ONCE = 3
+# The same in each process.
+KEY = ec.derive_private_key(7, ec.SECP256R1())
 DOOMED_AT = 10
+
+
+class LineGateway:
+    """Takes messages by writing their ids into a file, until its doom."""
+
+    def __init__(self, sent: Path, doom: str) -> None:
+        self._sent = sent
+        self._doom = doom
+        self._numbers = count(1)
+        self._lock = Lock()
+        self.taken = 0
+
+    def send(self, *, number: str, text: str, message_id: UUID) -> None:
+        with self._lock:
+            is_last = next(self._numbers) == DOOMED_AT
+            if is_last and self._doom == "before-sending":
+                die()
+            with self._sent.open("a") as lines:
+                lines.write(f"{message_id}\n")
+            if is_last and self._doom == "after-sending":
+                die()
+            self.taken += 1
 
 
 def work(database_url: str, sent: Path, now: datetime, doom: str) -> None:
     """Work until nothing is left, or until killed."""
     sessions = make_session_factory(make_engine(database_url))
-    worker, numbers = uuid4(), count(1)
-    while True:
-        with sessions.begin() as session:
-            messages = claim(
-                session, worker=worker, now=now, limit=AT_ONCE, lease_seconds=LEASE_SECONDS
-            )
-        if not messages:
-            return
-        for message in messages:
-            is_last = doom != "none" and next(numbers) == DOOMED_AT
-            if is_last and doom == "before-sending":
-                os.kill(os.getpid(), signal.SIGKILL)
-            with sent.open("a") as lines:
-                lines.write(f"{message.id}\n")
-            if is_last:
-                os.kill(os.getpid(), signal.SIGKILL)
-            with sessions.begin() as session:
-                mark_sent(session, message, now=now)
+    gateway = LineGateway(sent, doom)
+    if doom.endswith("-recording"):
+        _die_at_a_commit(sessions, gateway, f"{doom.removesuffix('-recording')}_commit")
+    channels = Channels(
+        allowed_hosts=(),
+        identity=vapid_identity(KEY, subject="mailto:admin@example.org"),
+        app_url="",
+        sms_key=KEY,
+        sms_gateway=gateway,
+    )
+    Worker(sessions=sessions, channels=channels, jobs=(), clock=lambda: now).run_once()
+
+
+def _die_at_a_commit(sessions: sessionmaker[Session], gateway: LineGateway, when: str) -> None:
+    def die_in_time(_session: Session) -> None:
+        if gateway.taken >= DOOMED_AT:
+            die()
+
+    event.listen(sessions, when, die_in_time)
+
+
+def die() -> None:
+    """End as if the machine did it."""
+    os.kill(os.getpid(), signal.SIGKILL)

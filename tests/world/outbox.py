@@ -5,14 +5,10 @@ from uuid import UUID, uuid4
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session, sessionmaker
 
-from backend.delivery.outbox import (
-    ClaimedMessage,
-    bury,
-    claim,
-    enqueue_push,
-    enqueue_sms,
-    mark_failed,
-)
+from backend.delivery.claiming import NOTHING_FULL, ClaimedMessage, Full, bury, claim
+from backend.delivery.outbox import enqueue_push, enqueue_sms
+from backend.delivery.outcomes import Ended, NotNow, Outcome
+from backend.delivery.recording import record
 from backend.model.tables import OutboxMessage, Transaction, TransactionState
 from tests.world.clock import SettableClock
 from tests.world.woken_phones import LIFE
@@ -52,19 +48,27 @@ class Outbox:
                 expires_at=self.clock() + LIFE,
             )
 
-    def claim(self, worker: UUID = WORKER, *, limit: int = 100) -> list[ClaimedMessage]:
+    def claim(
+        self, worker: UUID = WORKER, *, limit: int = 100, full: Full = NOTHING_FULL
+    ) -> list[ClaimedMessage]:
         with self.sessions.begin() as session:
-            return claim(session, worker=worker, now=self.clock(), limit=limit, lease_seconds=30)
+            return claim(
+                session,
+                worker=worker,
+                now=self.clock(),
+                limit=limit,
+                lease_seconds=30,
+                full=full,
+            )
+
+    def record(self, *outcomes: tuple[ClaimedMessage, Outcome]) -> None:
+        ended = [Ended(message=message, outcome=outcome) for message, outcome in outcomes]
+        with self.sessions.begin() as session:
+            record(session, ended, now=self.clock())
 
     def fail(self, message: ClaimedMessage, *, retry_after_seconds: int | None = None) -> None:
-        with self.sessions.begin() as session:
-            mark_failed(
-                session,
-                message,
-                now=self.clock(),
-                reason="answered 503",
-                retry_after_seconds=retry_after_seconds,
-            )
+        outcome = NotNow("answered 503", retry_after_seconds, answered=True)
+        self.record((message, outcome))
 
     def bury(self) -> int:
         with self.sessions.begin() as session:

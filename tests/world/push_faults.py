@@ -2,7 +2,8 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
+from types import MappingProxyType
 
 from aiohttp import web
 
@@ -27,14 +28,15 @@ class Faults:
         times: int = 1,
         retry_after: str | None = None,
         text: str = "no",
+        headers: Mapping[str, str] = MappingProxyType({}),
         meanwhile: Callable[[], object] = lambda: None,
     ) -> None:
         """Answer the next messages with a status of one's own, once ``meanwhile`` has happened."""
-        headers = {} if retry_after is None else {"Retry-After": retry_after}
+        given = dict(headers) | ({} if retry_after is None else {"Retry-After": retry_after})
 
         async def answer(_request: web.Request) -> web.StreamResponse:
             meanwhile()
-            return web.Response(status=status, headers=headers, text=text)
+            return web.Response(status=status, headers=given, text=text)
 
         self._next.extend([answer] * times)
 
@@ -49,6 +51,21 @@ class Faults:
     def hang(self) -> None:
         """Do not answer the next message."""
         self._next.append(self._hang)
+
+    def close(self) -> None:
+        """Close the next message's connection without a word."""
+        self._next.append(_close)
+
+    def drip_body(self, status: int) -> None:
+        """Answer the next message at once, with a body that comes byte by byte and never ends."""
+
+        async def drip(request: web.Request) -> web.StreamResponse:
+            transport = request.transport
+            assert transport is not None
+            transport.write(b"HTTP/1.1 %d Slow\r\nContent-Length: 9999\r\n\r\n" % status)
+            return await self._drop_in(request, b"x")
+
+        self._next.append(drip)
 
     def garble(self) -> None:
         """Answer the next message with what is no HTTP."""
@@ -66,10 +83,21 @@ class Faults:
         transport = request.transport
         assert transport is not None
         transport.write(b"HTTP/1.1 201 Created\r\n")
+        return await self._drop_in(request, b"X-More: x\r\n")
+
+    async def _drop_in(self, request: web.Request, drop: bytes) -> web.StreamResponse:
+        transport = request.transport
+        assert transport is not None
         while not transport.is_closing() and not self._stopping.is_set():
-            transport.write(b"X-More: x\r\n")
+            transport.write(drop)
             await asyncio.sleep(0.05)
         return web.Response(status=503)
+
+
+async def _close(request: web.Request) -> web.StreamResponse:
+    assert request.transport is not None
+    request.transport.close()
+    return web.Response(status=503)
 
 
 async def _garble(request: web.Request) -> web.StreamResponse:

@@ -22,6 +22,8 @@ class Received:
     headers: dict[str, str]
     """By their names in lower case."""
     body: bytes
+    peer: object = None
+    """Which connection it came by."""
 
 
 @dataclass

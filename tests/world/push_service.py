@@ -133,7 +133,8 @@ class PushService:
         body = await request.read()
         token = request.match_info["token"]
         headers = {name.lower(): value for name, value in request.headers.items()}
-        self.received.append(Received(token, headers, body))
+        peer = request.transport and request.transport.get_extra_info("peername")
+        self.received.append(Received(token, headers, body, peer))
         fault = self.faults.take()
         if fault is not None:
             return await fault(request)

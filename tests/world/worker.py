@@ -8,8 +8,9 @@ from uuid import UUID
 
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from backend.delivery.dispatch import Channels, Sessions
-from backend.delivery.worker import PeriodicJob, Worker
+from backend.delivery.desk import PeriodicJob, Sessions
+from backend.delivery.dispatch import Channels
+from backend.delivery.worker import Worker
 from tests.world.clock import SettableClock
 
 KEY = ec.generate_private_key(ec.SECP256R1())

@@ -24,8 +24,10 @@ from tests.world.worker import KEY, Gateway
 
 
 @pytest.fixture
-def push_service(tmp_path: Path) -> Iterator[PushService]:
-    with running_push_service(ca_out=tmp_path / "push-ca.pem") as service:
+def push_service(tmp_path: Path, clock: SettableClock) -> Iterator[PushService]:
+    with running_push_service(
+        ca_out=tmp_path / "push-ca.pem", clock=lambda: clock().timestamp()
+    ) as service:
         yield service
 
 
@@ -65,6 +67,20 @@ def connections(monkeypatch: pytest.MonkeyPatch) -> list[object]:
     monkeypatch.setattr(socket, "create_connection", connect)
     monkeypatch.setattr(socket.socket, "connect", lambda _socket, address: connect(address))
     return attempts
+
+
+@pytest.fixture
+def connections_made(monkeypatch: pytest.MonkeyPatch) -> list[object]:
+    """Every address that this process connects to."""
+    made: list[object] = []
+    connect = socket.socket.connect
+
+    def noting(self: socket.socket, address: tuple[str, int]) -> None:
+        made.append(address)
+        connect(self, address)
+
+    monkeypatch.setattr(socket.socket, "connect", noting)
+    return made
 
 
 # --- rows ---------------------------------------------------------------------

@@ -1,19 +1,13 @@
-"""backend/delivery/outbox.py, on both databases."""
+"""backend/delivery/outbox.py, claiming.py and recording.py, on both databases."""
 
 from datetime import timedelta
 from uuid import UUID
 
 from sqlalchemy import update
 
-from backend.delivery.errands import look_up
-from backend.delivery.outbox import (
-    MOST_ATTEMPTS,
-    Channel,
-    bury_message,
-    enqueue_push,
-    enqueue_sms,
-    mark_sent,
-)
+from backend.delivery.claiming import SmsErrand
+from backend.delivery.outbox import MOST_ATTEMPTS, Channel, enqueue_push, enqueue_sms
+from backend.delivery.outcomes import Never, Taken
 from backend.delivery.subscriptions import drop_subscription
 from backend.model.tables import OutboxMessage, PushSubscription, TransactionState
 from tests.world.clock import SettableClock
@@ -89,8 +83,8 @@ def test_no_more_is_claimed_than_can_be_sent_and_the_longest_due_first(
         clock.advance(seconds=1)
     first = outbox.claim(limit=2)
     second = outbox.claim(limit=2)
-    assert [message.sealed_sms for message in first + second] == [
-        f"sealed {number}" for number in range(4)
+    assert [message.errand for message in first + second] == [
+        SmsErrand(sealed_sms=f"sealed {number}") for number in range(4)
     ]
 
 
@@ -116,9 +110,7 @@ def test_what_the_push_service_took_counts_as_delivered_at_its_first_time(
     outbox.push()
     first = clock()
     for message in outbox.claim():
-        with session_factory.begin() as session:
-            look_up(session, message, now=clock())
-            mark_sent(session, message, now=clock())
+        outbox.record((message, Taken()))
         clock.advance(seconds=5)
     row = outbox.read_transaction()
     assert (row.sent_at, row.delivered_at) == (first, first)
@@ -132,8 +124,7 @@ def test_sent_is_sent_though_the_lease_was_lost(
     (mine,) = outbox.claim()
     clock.advance(seconds=31)
     outbox.claim(OTHER_WORKER)
-    with session_factory.begin() as session:
-        mark_sent(session, mine, now=clock())
+    outbox.record((mine, Taken()))
     clock.advance(seconds=31)
     assert outbox.claim() == []
 
@@ -230,10 +221,8 @@ def test_a_dead_letter_stays_dead(
 ) -> None:
     outbox.text()
     (message,) = outbox.claim()
-    with session_factory.begin() as session:
-        bury_message(session, message, now=clock(), reason="no gateway")
-    with session_factory.begin() as session:
-        mark_sent(session, message, now=clock())
+    outbox.record((message, Never("no gateway")))
+    outbox.record((message, Taken()))
     row = outbox.row()
     assert (row.sent_at, row.last_error) == (None, "no gateway")
 

@@ -1,8 +1,9 @@
 """backend/delivery/web_push.py, against a push service that is as strict as the real ones."""
 
+import asyncio
 import json
 import logging
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from uuid import UUID, uuid4
 
@@ -12,8 +13,14 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from http_ece import ECEException
 
 from backend.delivery.endpoints import AllowedHost, check_endpoint, parse_push_hosts
+from backend.delivery.guarded_session import GuardedSession
 from backend.delivery.subscriptions import check_keys
-from backend.delivery.web_push import VapidIdentity, WakeUp, send_push, vapid_identity
+from backend.delivery.web_push import (
+    VapidIdentity,
+    WakeUp,
+    send_push,
+    vapid_identity,
+)
 from backend.errors import (
     DeliveryFailed,
     EndpointRefused,
@@ -39,26 +46,39 @@ class Sender:
         self.phone = phone
         self.allowed = allowed
         self.identity = identity
+        self.now = START
 
     def send(
         self, *, message: UUID | None = None, lang: str = "en", life_seconds: float = 300
     ) -> None:
-        send_push(
-            WakeUp(
-                message_id=message or uuid4(),
-                transaction_id=TRANSACTION,
+        asyncio.run(
+            self._send(
+                message=message or uuid4(),
                 lang=lang,
                 expires_at=START + timedelta(seconds=life_seconds),
-                app_url="https://app.example.org",
-            ),
-            endpoint=check_endpoint(self.phone.endpoint, self.allowed),
-            keys=check_keys(
-                unverified_p256dh=self.phone.keys.p256dh_text,
-                unverified_auth=self.phone.keys.auth_text,
-            ),
-            identity=self.identity,
-            now=START,
+            )
         )
+
+    async def _send(self, *, message: UUID, lang: str, expires_at: datetime) -> None:
+        endpoint = check_endpoint(self.phone.endpoint, self.allowed)
+        async with GuardedSession(endpoint) as session:
+            await send_push(
+                WakeUp(
+                    message_id=message,
+                    transaction_id=TRANSACTION,
+                    lang=lang,
+                    expires_at=expires_at,
+                    app_url="https://app.example.org",
+                ),
+                endpoint=endpoint,
+                keys=check_keys(
+                    unverified_p256dh=self.phone.keys.p256dh_text,
+                    unverified_auth=self.phone.keys.auth_text,
+                ),
+                identity=self.identity,
+                session=session,
+                now=self.now,
+            )
 
 
 @pytest.fixture
@@ -126,9 +146,13 @@ def test_it_waits_no_longer_than_the_transaction_nor_than_five_minutes(
 def test_each_service_gets_a_token_of_its_own(
     sender: Sender, push_service: PushService, identity: VapidIdentity, tmp_path: Path
 ) -> None:
-    """pywebpush writes `aud` into the claims it is given; a token for one host opens no other."""
+    """A token for one host opens no other."""
     with (
-        running_push_service(ca_out=tmp_path / "other.pem", host="other.cellkey.test") as other,
+        running_push_service(
+            ca_out=tmp_path / "other.pem",
+            host="other.cellkey.test",
+            clock=START.timestamp,
+        ) as other,
         phones_session(other) as http,
     ):
         phone = PushPhone(http, other, vapid=identity.key.public_key())

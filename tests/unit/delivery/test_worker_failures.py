@@ -12,9 +12,9 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session, sessionmaker
 
 from backend.delivery import worker as worker_module
+from backend.delivery.desk import LEASE_SECONDS, PeriodicJob
 from backend.delivery.dispatch import Channels
 from backend.delivery.sms import ConsoleGateway
-from backend.delivery.worker import LEASE_SECONDS, PeriodicJob
 from backend.errors import DeliveryFailed
 from backend.model.tables import OutboxMessage
 from tests.world.clock import SettableClock
@@ -75,6 +75,41 @@ def test_an_outage_of_the_database_is_survived(
         outage.clear()
         eventually(lambda: gateway.taken == ["text 0"])
     assert "claiming failed" in caplog.text
+
+
+def test_what_was_sent_in_an_outage_of_the_database_is_written_down_after_it(
+    session_factory: sessionmaker[Session],
+    channels: Channels,
+    gateway: Gateway,
+    clock: SettableClock,
+    add_texts: Callable[[int], None],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The clock stands still, so no lease ends: nobody sends it a second time."""
+    monkeypatch.setattr(worker_module, "LONGEST_PAUSE_SECONDS", 0.01)
+    outage = threading.Event()
+    tried = threading.Semaphore(0)
+
+    def sessions() -> Session:
+        if outage.is_set():
+            tried.release()
+            raise OperationalError("connect", None, ConnectionRefusedError())
+        return session_factory()
+
+    gateway.before = lambda _text: outage.set()
+    add_texts(1)
+    with running(make_worker(sessions, channels, clock)):
+        for _ in range(5):
+            tried.acquire()
+        assert gateway.taken == ["text 0"]
+        outage.clear()
+        eventually(lambda: _sent_at(session_factory) == clock())
+    assert gateway.taken == ["text 0"]
+
+
+def _sent_at(sessions: sessionmaker[Session]) -> datetime | None:
+    with sessions() as session:
+        return session.scalar(select(OutboxMessage.sent_at))
 
 
 def test_pauses_in_an_outage_are_bounded() -> None:
