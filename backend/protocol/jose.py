@@ -156,6 +156,15 @@ def sign_jws(
     """
     payload = write_message(claims)
     read_message(payload, type(claims))
+    return sign_payload(payload, typ=typ, key=key, sign=sign, longest=longest)
+
+
+def sign_payload(payload: bytes, *, typ: str, key: PublicJwk, sign: Sign, longest: int) -> str:
+    """Write a signed message of claims that were written and checked by their type's own rules.
+
+    Raises:
+        MalformedMessage: they make too long a message.
+    """
     header = write_message(JwsHeader(typ=typ, kid=key.thumbprint()))
     signing_input = f"{b64u(header)}.{b64u(payload)}".encode("ascii")
     compact = f"{signing_input.decode('ascii')}.{b64u(sign(signing_input))}"

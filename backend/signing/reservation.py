@@ -12,7 +12,7 @@ Nothing here decides whether the signer agreed: the door does, from evidence.
 """
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final, final
 from uuid import UUID, uuid4
@@ -22,7 +22,7 @@ from sqlalchemy import ColumnElement, Row, exists, insert, literal, select, upda
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from backend.algorithms import KeyAlgorithm, SignatureScheme
+from backend.algorithms import REQUEST_SCHEMES, KeyAlgorithm, SignatureScheme
 from backend.errors import HashNotAuthorized, NotApproved, TransactionOver
 from backend.model.tables import AuthorisedHash, Receipt, Signature, Transaction, TransactionState
 from backend.protocol.ask import HashName
@@ -54,6 +54,8 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     hash_alg: HashName
     scheme: SignatureScheme | None
     """``None``: as the key signs requests for certificates."""
+    messages: Mapping[bytes, bytes]
+    """EdDSA: what was hashed, by hash; else empty."""
 
 
 @final
@@ -68,6 +70,8 @@ class Lease(msgspec.Struct, frozen=True, kw_only=True):
     """What is leased."""
     positions: tuple[int, ...]
     """Where that stands in the list."""
+    messages: tuple[bytes, ...]
+    """EdDSA: what was hashed; else empty."""
 
 
 @final
@@ -105,10 +109,11 @@ def reserve(session: Session, wanted: Wanted, *, now: datetime) -> Reservation |
     hashes = wanted.hashes or tuple(listed)
     if not listed or not listed.keys() >= set(hashes):
         raise HashNotAuthorized("a hash that was not approved")
-    scheme = wanted.scheme or _request_scheme(found.algorithm)
+    scheme = wanted.scheme or REQUEST_SCHEMES[KeyAlgorithm(found.algorithm)]
     made = ((one, listed[one].signature) for one in hashes)
     signed = {one: signature for one, signature in made if signature is not None}
-    check_repeated(signed, spki=found.spki, scheme=scheme, hash_alg=wanted.hash_alg)
+    made_for = {(wanted.messages.get(one, one)): signature for one, signature in signed.items()}
+    check_repeated(made_for, spki=found.spki, scheme=scheme, hash_alg=wanted.hash_alg)
     unsigned = [listed[one] for one in hashes if one not in signed]
     if any(_is_leased(entry, now) for entry in unsigned):
         session.commit()
@@ -124,6 +129,7 @@ def reserve(session: Session, wanted: Wanted, *, now: datetime) -> Reservation |
             scheme=scheme,
             hashes=tuple(entry.hash for entry in unsigned),
             positions=positions,
+            messages=tuple(wanted.messages[e.hash] for e in unsigned if e.hash in wanted.messages),
         )
     session.commit()
     return Reservation(hashes=hashes, signed_before=signed, lease=lease)
@@ -220,12 +226,6 @@ def _evidence(found: Row[*tuple[Any, ...]], listed: Iterable[Entry]) -> Evidence
         approval=found.approval,
         sealed=found.sealed,
     )
-
-
-def _request_scheme(algorithm: str) -> SignatureScheme:
-    if algorithm == KeyAlgorithm.P256:
-        return SignatureScheme.ECDSA
-    return SignatureScheme.RSA_PKCS1
 
 
 def _add_receipt(session: Session, transaction: UUID, receipt: str) -> UUID | None:
