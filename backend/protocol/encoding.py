@@ -32,6 +32,8 @@ Message = TypeVar("Message", bound=msgspec.Struct)
 class Octets(bytes):
     """At most 16 KiB, base64url in JSON."""
 
+    __slots__ = ()
+
     def __new__(cls, value: bytes) -> Self:
         """Take bytes; a number is refused, of which ``bytes`` would make so many zeros.
 
@@ -46,6 +48,8 @@ class Octets(bytes):
 @final
 class Octets32(bytes):
     """A hash, thumbprint or coordinate: exactly 32 bytes, base64url in JSON."""
+
+    __slots__ = ()
 
     def __new__(cls, value: bytes) -> Self:
         """Take bytes.

@@ -167,8 +167,11 @@ def sign_payload(payload: bytes, *, typ: str, key: PublicJwk, sign: Sign, longes
     """
     header = write_message(JwsHeader(typ=typ, kid=key.thumbprint()))
     signing_input = f"{b64u(header)}.{b64u(payload)}".encode("ascii")
-    compact = f"{signing_input.decode('ascii')}.{b64u(sign(signing_input))}"
-    unverified_header(compact, expected_typ=typ, longest=longest)
+    signature = b64u(sign(signing_input))
+    compact = f"{signing_input.decode('ascii')}.{signature}"
+    ascii_bytes(compact, longest=longest)
+    # The payload is ours, and may be long: only what stands around it is read once more.
+    unverified_header(f"{b64u(header)}..{signature}", expected_typ=typ)
     return compact
 
 

@@ -17,7 +17,7 @@ Number = Annotated[int, msgspec.Meta(ge=1, le=2**53 - 1)]
 
 
 @final
-class SignedItem(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class SignedItem(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, gc=False):
     """One item and the hash that the key signed for it."""
 
     item: Octets32

@@ -43,7 +43,12 @@ def check_digest(digest: bytes) -> None:
 
 @final
 class Item(
-    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True
+    msgspec.Struct,
+    frozen=True,
+    kw_only=True,
+    forbid_unknown_fields=True,
+    omit_defaults=True,
+    gc=False,
 ):
     """One entry of the list.
 

@@ -12,7 +12,9 @@ from backend.protocol.ask import AskingParty, AskKind, HashName
 
 
 @final
-class RequestedItem(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class RequestedItem(
+    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, gc=False
+):
     """A hash for which a signature is wanted."""
 
     label: Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
