@@ -165,14 +165,12 @@ def sign_payload(payload: bytes, *, typ: str, key: PublicJwk, sign: Sign, longes
     Raises:
         MalformedMessage: they make too long a message.
     """
-    header = write_message(JwsHeader(typ=typ, kid=key.thumbprint()))
-    signing_input = f"{b64u(header)}.{b64u(payload)}".encode("ascii")
-    signature = b64u(sign(signing_input))
-    compact = f"{signing_input.decode('ascii')}.{signature}"
-    ascii_bytes(compact, longest=longest)
-    # The payload is ours, and may be long: only what stands around it is read once more.
-    unverified_header(f"{b64u(header)}..{signature}", expected_typ=typ)
-    return compact
+    header = b64u(write_message(JwsHeader(typ=typ, kid=key.thumbprint())))
+    signing_input = f"{header}.{b64u(payload)}"
+    signature = b64u(sign(signing_input.encode("ascii")))
+    # A long payload was read already: only what stands around it is read once more.
+    unverified_header(f"{header}..{signature}", expected_typ=typ)
+    return ascii_bytes(f"{signing_input}.{signature}", longest=longest).decode("ascii")
 
 
 def unverified_header(

@@ -22,7 +22,7 @@ from sqlalchemy import ColumnElement, Row, exists, insert, literal, select, upda
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from backend.algorithms import REQUEST_SCHEMES, KeyAlgorithm, SignatureScheme
+from backend.algorithms import REQUEST_SCHEMES, SignatureScheme
 from backend.errors import HashNotAuthorized, NotApproved, TransactionOver
 from backend.model.tables import AuthorisedHash, Receipt, Signature, Transaction, TransactionState
 from backend.protocol.ask import HashName
@@ -109,7 +109,8 @@ def reserve(session: Session, wanted: Wanted, *, now: datetime) -> Reservation |
     hashes = wanted.hashes or tuple(listed)
     if not listed or not listed.keys() >= set(hashes):
         raise HashNotAuthorized("a hash that was not approved")
-    scheme = wanted.scheme or REQUEST_SCHEMES[KeyAlgorithm(found.algorithm)]
+    # A row that names no algorithm of ours gets a scheme too: the door refuses it.
+    scheme = wanted.scheme or REQUEST_SCHEMES.get(found.algorithm, SignatureScheme.ECDSA)
     made = ((one, listed[one].signature) for one in hashes)
     signed = {one: signature for one, signature in made if signature is not None}
     made_for = {(wanted.messages.get(one, one)): signature for one, signature in signed.items()}

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, cast
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ec import ECDSA, EllipticCurvePublicKey
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
+from cryptography.hazmat.primitives.asymmetric.utils import Prehashed, encode_dss_signature
 from cryptography.hazmat.primitives.hashes import SHA512
 from cryptography.hazmat.primitives.serialization import load_der_public_key
+from hypothesis import given
+from hypothesis import strategies as st
 from pkcs11 import Attribute, Mechanism, MechanismInvalid, Slot
 
 from backend.algorithms import (
@@ -20,6 +22,7 @@ from backend.algorithms import (
 )
 from backend.errors import RequestRefused
 from backend.hsm.pkcs11 import Pkcs11OpenedKey
+from backend.hsm.pkcs11_keys import ecdsa_sig_value
 from backend.hsm.pkcs11_signers_keys import generate_signers_key, has_rsa
 from backend.hsm.protocol import OpenedKey
 from tests.world.hsms import Place, software_place
@@ -117,6 +120,14 @@ def test_a_token_signs_messages_by_ed25519_with_a_key_that_it_could_keep(
 
 
 # --- ECDSA ----------------------------------------------------------------------------------
+
+
+@given(st.sampled_from((32, 48)), st.data())
+def test_a_signature_is_der_as_another_library_writes_it(size: int, data: st.DataObject) -> None:
+    """RFC 3279, 2.2.3; also where r or s is short, nought, or has its highest bit set."""
+    number = st.integers(0, 2 ** (8 * size) - 1) | st.sampled_from((0, 1, 127, 128, 255, 256))
+    r, s = data.draw(number), data.draw(number)
+    assert ecdsa_sig_value(r.to_bytes(size) + s.to_bytes(size)) == encode_dss_signature(r, s)
 
 
 def test_a_longer_hash_is_cut_to_the_curve_s_size(place: Place) -> None:
