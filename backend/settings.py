@@ -93,7 +93,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """How long a v1 ``credentials/authorize`` blocks for the phone."""
     long_poll_seconds: Annotated[int, msgspec.Meta(ge=1, le=60)] = 25
     envelope_hours: Annotated[int, msgspec.Meta(ge=1, le=168)] = 72
-    multisign: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = 100
+    multisign: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = 10_000
     """Most hashes that one approval may cover, of cells made from now on."""
 
     @property

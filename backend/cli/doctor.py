@@ -20,6 +20,7 @@ from sqlalchemy import Engine, func, select
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
+from backend.algorithms import KeyAlgorithm
 from backend.cli.context import answer, json_option, settings_from_environment
 from backend.delivery.endpoints import parse_push_hosts
 from backend.delivery.web_push import vapid_identity
@@ -95,6 +96,13 @@ def _sam(settings: Settings) -> str:
         raise NotWell("keys of hours that are over are still there: restart the SAM")
     where = settings.sam_socket or "this process"
     return f"in {where}; " + ", ".join(f"{name} {value}" for name, value in health.hsm.items())
+
+
+def _cells(settings: Settings) -> str:
+    offered = connect(settings).health().algorithms
+    missing = [algorithm for algorithm in KeyAlgorithm if algorithm not in offered]
+    keeps = f"the HSM keeps keys of {', '.join(offered)}"
+    return f"{keeps}; it cannot keep {', '.join(missing)}" if missing else keeps
 
 
 def _public_keys(settings: Settings) -> str:
@@ -200,6 +208,7 @@ def _engine(settings: Settings) -> Iterator[Engine]:
 CHECKS: Final[Mapping[str, Check]] = {
     "settings": lambda settings: f"{settings.environment}, for {settings.ca_name}",
     "SAM and HSM": _sam,
+    "cells": _cells,
     "public keys": _public_keys,
     "root certificate": _root,
     "worker's keys": _worker_keys,

@@ -74,12 +74,14 @@ def init(
         "hsm": settings.hsm,
         "public_keys": str(settings.public_keys_path),
         "root_certificate": str(settings.root_certificate_path),
+        "algorithms": sorted(opened.offered()),
         "backup": BACKUP,
     }
     text = [
         "The service keys are made." if made else "The service keys were made already.",
         f"Public keys: {settings.public_keys_path}",
         f"Root certificate: {settings.root_certificate_path}",
+        f"Cells can have keys of {', '.join(sorted(opened.offered()))}.",
         BACKUP,
     ]
     answer(facts, "\n".join(text), as_json=as_json)
@@ -90,7 +92,11 @@ def init(
 def status(*, as_json: bool) -> None:
     """Say what the HSM is, after it has wrapped, opened and signed; exit code 1 if it cannot."""
     opened = open_hsm(settings_from_environment())
-    facts = {**opened.health(), "hour_keys": str(len(opened.hours()))}
+    facts = {
+        **opened.health(),
+        "hour_keys": str(len(opened.hours())),
+        "algorithms": ", ".join(sorted(opened.offered())),
+    }
     answer(facts, "\n".join(f"{name}: {fact}" for name, fact in facts.items()), as_json=as_json)
 
 

@@ -51,6 +51,7 @@ def signer() -> None:
     type=click.Choice([algorithm.value for algorithm in KeyAlgorithm]),
     default=KeyAlgorithm.P256.value,
     show_default=True,
+    help="Of the key. Not every HSM keeps all: `cellkey doctor` says which.",
 )
 @click.option("--lang", type=click.Choice(["ru", "en"]), default="ru", show_default=True)
 @click.option("--zone", help="The signer's time zone, as Asia/Omsk; else the installation's.")

@@ -1,8 +1,8 @@
 """Algorithms by OID, as CSC names them, and what our keys make of them.
 
 Hash-specific OIDs stand first in ``key.algo``: pyHanko and Documenso choose by them. The bare RSA
-OID is last; with it, and with PSS without parameters, ``hashAlgorithmOID`` names the hash (CSC API
-2.0, 11.10).
+OID is last; with it, with PSS without parameters and with Ed25519, ``hashAlgorithmOID`` names the
+hash (CSC API 2.0, 11.10). Ed25519 signs messages, not hashes: docs/decisions/0010.
 """
 
 import base64
@@ -10,7 +10,14 @@ from collections.abc import Iterator
 from itertools import product
 from typing import Final, NamedTuple
 
-from backend.algorithms import DIGEST_BYTES, HashAlgorithm, KeyAlgorithm, SignatureScheme
+from backend.algorithms import (
+    DIGEST_BYTES,
+    HASHES,
+    SCHEMES,
+    HashAlgorithm,
+    KeyAlgorithm,
+    SignatureScheme,
+)
 from backend.errors import RequestRefused
 from backend.protocol.ask import HashName
 
@@ -27,6 +34,7 @@ HASH_NAMES: Final[dict[HashAlgorithm, HashName]] = {
 HASH_BY_LENGTH: Final = {length: name for name, length in DIGEST_BYTES.items()}
 RSA: Final = "1.2.840.113549.1.1.1"
 PSS: Final = "1.2.840.113549.1.1.10"
+ED25519: Final = "1.3.101.112"
 
 
 class _Meaning(NamedTuple):
@@ -38,14 +46,15 @@ class _Meaning(NamedTuple):
 
 SIGN_OIDS: Final[dict[str, _Meaning]] = {
     "1.2.840.10045.4.3.2": _Meaning(SignatureScheme.ECDSA, HashAlgorithm.SHA256),
+    "1.2.840.10045.4.3.3": _Meaning(SignatureScheme.ECDSA, HashAlgorithm.SHA384),
+    "1.2.840.10045.4.3.4": _Meaning(SignatureScheme.ECDSA, HashAlgorithm.SHA512),
     "1.2.840.113549.1.1.11": _Meaning(SignatureScheme.RSA_PKCS1, HashAlgorithm.SHA256),
     "1.2.840.113549.1.1.12": _Meaning(SignatureScheme.RSA_PKCS1, HashAlgorithm.SHA384),
     "1.2.840.113549.1.1.13": _Meaning(SignatureScheme.RSA_PKCS1, HashAlgorithm.SHA512),
     PSS: _Meaning(SignatureScheme.RSA_PSS, None),
     RSA: _Meaning(SignatureScheme.RSA_PKCS1, None),
+    ED25519: _Meaning(SignatureScheme.EDDSA, None),
 }
-_EC_KEY: Final = ("1.2.840.10045.4.3.2",)
-_RSA_KEY: Final = tuple(oid for oid in SIGN_OIDS if oid not in _EC_KEY)
 
 
 class Signing(NamedTuple):
@@ -57,7 +66,11 @@ class Signing(NamedTuple):
 
 def key_oids(algorithm: KeyAlgorithm) -> tuple[str, ...]:
     """What a key can do, for ``key.algo``."""
-    return _EC_KEY if algorithm is KeyAlgorithm.P256 else _RSA_KEY
+    return tuple(
+        oid
+        for oid, (scheme, named) in SIGN_OIDS.items()
+        if scheme in SCHEMES[algorithm] and (named is None or named in HASHES[algorithm])
+    )
 
 
 def hash_of_oid(oid: str | None, *, parameter: str) -> HashAlgorithm:
@@ -125,16 +138,18 @@ def _pss_parameters() -> Iterator[tuple[bytes, HashAlgorithm]]:
     """Write every form of the parameters that our keys sign with (RFC 8017, A.2.3), in DER.
 
     MGF1 of the same hash, a salt of its length; the hash's own parameters NULL or absent (RFC 4055,
-    2.1). So bytes from outside are looked up and never parsed.
+    2.1); the trailer field absent, or written out, which DER forbids and some writers do. So bytes
+    from outside are looked up and never parsed.
     """
     mgf1, null = bytes.fromhex("06092a864886f70d010108"), b"\x05\x00"
+    trailer = bytes.fromhex("a303020101")
     for last, hash_algorithm in enumerate(HASH_OIDS.values(), start=1):
         oid = bytes.fromhex("06096086480165030402") + bytes([last])
         salt = _tlv(0x02, bytes([DIGEST_BYTES[hash_algorithm]]))
-        for of_hash, of_mask in product((null, b""), repeat=2):
+        for of_hash, of_mask, last_field in product((null, b""), (null, b""), (b"", trailer)):
             hashed = _tlv(0xA0, _tlv(0x30, oid + of_hash))
             mask = _tlv(0xA1, _tlv(0x30, mgf1 + _tlv(0x30, oid + of_mask)))
-            yield _tlv(0x30, hashed + mask + _tlv(0xA2, salt)), hash_algorithm
+            yield _tlv(0x30, hashed + mask + _tlv(0xA2, salt) + last_field), hash_algorithm
 
 
 def _tlv(tag: int, content: bytes) -> bytes:

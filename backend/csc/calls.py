@@ -78,6 +78,8 @@ class SignCall(msgspec.Struct, frozen=True, kw_only=True):
     sign_oid: str
     hash_oid: str | None
     parameters: str | None
+    messages: tuple[bytes, ...] | None
+    """Extension: what was hashed, where the key signs messages (Ed25519)."""
 
 
 def caller(uses: CscUses) -> CallingParty:
@@ -187,6 +189,7 @@ def collect(
         hashes=call.hashes,
         hash_alg=HASH_NAMES[signing.hash_algorithm],
         scheme=signing.scheme,
+        messages=call.messages,
     )
     try:
         return uses.release(uses.session(), collection)

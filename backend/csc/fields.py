@@ -9,17 +9,22 @@ from typing import Any, ClassVar, Final, final
 
 from marshmallow import ValidationError, fields, missing, validate
 
+from backend.algorithms import LONGEST_SIGNED_MESSAGE
+
 WRONG_TYPE: Final = "missing, or of another type"
 EMPTY: Final = "Empty hash array"
 NOT_BASE64: Final = "Invalid Base64 hash string parameter"
 TOO_MANY: Final = "Numbers of signatures is too high"
-OWN_WORDS: Final = frozenset({EMPTY, NOT_BASE64, TOO_MANY})
+NOT_A_MESSAGE: Final = "messages: base64 of at most 16 KiB each"
+OWN_WORDS: Final = frozenset({EMPTY, NOT_BASE64, NOT_A_MESSAGE, TOO_MANY})
 """Errors that the specification words itself; all the others name the member."""
 
 MOST_HASHES: Final = 10_000
 LONGEST_HASH: Final = 100
 """Characters: 64 bytes in base64 have 88."""
 LONGEST_TEXT: Final = 200
+LONGEST_MESSAGE_TEXT: Final = 4 * -(-LONGEST_SIGNED_MESSAGE // 3)
+"""Characters of a message in base64."""
 
 _MESSAGES: Final[dict[str, str | list[Any] | dict[Any, Any]]] = {
     "required": WRONG_TYPE,
@@ -142,15 +147,41 @@ class Hashes(fields.Field[tuple[bytes, ...]]):
             raise ValidationError(EMPTY)
         if len(value) > MOST_HASHES:
             raise ValidationError(TOO_MANY)
-        return tuple(_digest(member) for member in value)
+        return tuple(_octets(member, longest=LONGEST_HASH, words=NOT_BASE64) for member in value)
 
 
-def _digest(unverified: object) -> bytes:
-    if not isinstance(unverified, str) or len(unverified) > LONGEST_HASH:
-        raise ValidationError(NOT_BASE64)
+@final
+class Messages(fields.Field[tuple[bytes, ...]]):
+    """Base64 of what was hashed, in the same forms as hashes."""
+
+    kind: ClassVar[str] = "array"
+
+    def __init__(self) -> None:
+        """Absent is allowed."""
+        super().__init__(load_default=None)
+
+    def _deserialize(
+        self,
+        value: object,
+        attr: str | None,  # noqa: ARG002  # marshmallow's signature
+        data: object,  # noqa: ARG002  # marshmallow's signature
+        **kwargs: Any,  # noqa: ANN401, ARG002  # marshmallow's signature
+    ) -> tuple[bytes, ...]:
+        if not isinstance(value, list):
+            raise ValidationError(WRONG_TYPE)
+        if len(value) > MOST_HASHES:
+            raise ValidationError(TOO_MANY)
+        return tuple(
+            _octets(member, longest=LONGEST_MESSAGE_TEXT, words=NOT_A_MESSAGE) for member in value
+        )
+
+
+def _octets(unverified: object, *, longest: int, words: str) -> bytes:
+    if not isinstance(unverified, str) or len(unverified) > longest:
+        raise ValidationError(words)
     text = unverified.replace("-", "+").replace("_", "/")
     padding = "" if "=" in text else "=" * (-len(text) % 4)
     try:
         return base64.b64decode(text + padding, validate=True)
     except ValueError as error:
-        raise ValidationError(NOT_BASE64) from error
+        raise ValidationError(words) from error

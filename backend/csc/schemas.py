@@ -22,6 +22,7 @@ from backend.csc.fields import (
     Choice,
     Flag,
     Hashes,
+    Messages,
     Number,
     Record,
     Text,
@@ -137,11 +138,12 @@ class CheckBody(CscBody):
 
 
 class _SignBody(CscBody):
-    """Both editions."""
+    """Both editions, with our extension member ``messages``."""
 
     longest = LONGEST_BODY_WITH_HASHES
 
     credential_id = Text("credentialID", required=True)
+    messages = Messages()
     csc_sad = Text("SAD", required=True)
     sign_oid = Text("signAlgo", required=True)
     parameters = Text("signAlgoParams", longest=LONGEST_PARAMETERS)

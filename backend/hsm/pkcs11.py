@@ -6,7 +6,7 @@ logs in for itself. :mod:`backend.hsm.pkcs11_templates` says what keys may do,
 """
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
@@ -16,12 +16,14 @@ from pkcs11 import MGF, Attribute, KeyType, Mechanism, MechanismFlag, ObjectClas
 from backend.algorithms import DIGEST_BYTES, HashAlgorithm, KeyAlgorithm, SignatureScheme
 from backend.errors import CellUnopened, HourKeyMissing, HsmUnavailable
 from backend.hsm import pkcs11_keys as keys
+from backend.hsm import pkcs11_signers_keys as signers_keys
 from backend.hsm import pkcs11_templates as templates
 from backend.hsm.pkcs11_binding import load_module
 from backend.hsm.pkcs11_confinement import check_token
+from backend.hsm.pkcs11_curves import CURVES
 from backend.hsm.pkcs11_sessions import TokenSession, TokenSessions
 from backend.hsm.protocol import SigningServiceKey, WrappedKey
-from backend.hsm.schemes import check_digest, check_signable, digest_info
+from backend.hsm.schemes import check_digests, check_signable, digest_info
 
 PAUSES_SECONDS: Final = (0.05, 0.2, 0.8)
 """Pauses of the ladder, before the module is initialised again."""
@@ -44,21 +46,21 @@ class Pkcs11OpenedKey:
         self._algorithm = algorithm
         self._key: keys.SigningKey | None = key
 
-    def sign(
-        self, digest: bytes, *, scheme: SignatureScheme, hash_algorithm: HashAlgorithm
-    ) -> bytes:
-        """Sign a digest.
+    def sign_all(
+        self, to_sign: Sequence[bytes], *, scheme: SignatureScheme, hash_algorithm: HashAlgorithm
+    ) -> tuple[bytes, ...]:
+        """Sign digests, by EdDSA messages.
 
         Raises:
-            RequestRefused: a key of this algorithm does not sign this digest by this scheme.
+            RequestRefused: a key of this algorithm does not sign one of these by this scheme.
             CellUnopened: the ``with`` block is over.
             HsmUnavailable: the token failed meanwhile.
         """
-        check_signable(self._algorithm, digest, scheme=scheme, hash_algorithm=hash_algorithm)
+        check_signable(self._algorithm, to_sign, scheme=scheme, hash_algorithm=hash_algorithm)
         if self._key is None:
             raise CellUnopened("the key is closed")
         try:
-            return _sign(self._key, digest, scheme, hash_algorithm)
+            return tuple(_signatures(self._algorithm, self._key, to_sign, scheme, hash_algorithm))
         except PKCS11Error as error:
             raise HsmUnavailable(f"the HSM did not sign ({type(error).__name__})") from error
 
@@ -89,11 +91,18 @@ class Pkcs11Hsm:
         self._rest_seconds = rest_seconds
         self._by_process: dict[int, TokenSessions] = {}
         self._public_keys: dict[SigningServiceKey, bytes] = {}
+        self._offered: frozenset[KeyAlgorithm] | None = None
+
+    def offered(self) -> frozenset[KeyAlgorithm]:
+        """What the token was seen to do, the first time that somebody asked."""
+        if self._offered is None:
+            self._offered = self._sessions().run(signers_keys.offered)
+        return self._offered
 
     def generate(self, algorithm: KeyAlgorithm) -> WrappedKey:
         """Make a signer's key pair, wrap it under the newest KW, and leave nothing of it inside."""
         return self._sessions().run(
-            lambda session: keys.make_wrapped(
+            lambda session: signers_keys.make_wrapped(
                 session, algorithm, kw=keys.newest_wrapping_key(session)
             )
         )
@@ -106,7 +115,7 @@ class Pkcs11Hsm:
             CellUnopened: ``blob`` is not a key of this algorithm wrapped under ``kw``.
         """
         with self._sessions().working(
-            lambda session: keys.unwrap(session, algorithm, blob=blob, kw=kw)
+            lambda session: signers_keys.unwrap(session, algorithm, blob=blob, kw=kw)
         ) as key:
             opened = Pkcs11OpenedKey(algorithm, key)
             try:
@@ -117,9 +126,9 @@ class Pkcs11Hsm:
 
     def sign(self, key: SigningServiceKey, digest: bytes) -> bytes:
         """Sign a SHA-256 digest with a service key."""
-        check_digest(digest, HashAlgorithm.SHA256)
+        check_digests((digest,), HashAlgorithm.SHA256)
         return self._sessions().run(
-            lambda session: keys.sign_digest(keys.service_key(session, key), digest)
+            lambda session: keys.sign_digests(keys.service_key(session, key), (digest,))[0]
         )
 
     def public_key(self, key: SigningServiceKey) -> bytes:
@@ -179,7 +188,7 @@ class Pkcs11Hsm:
 
     def _health(self, session: TokenSession) -> Mapping[str, str]:
         kw = keys.newest_wrapping_key(session)
-        keys.prove_wrapping(session, kw)
+        signers_keys.prove_wrapping(session, kw)
         keys.service_public_key(session, SigningServiceKey.RECORDS)
         major, minor = session.session.token.firmware_version
         return {
@@ -208,19 +217,26 @@ class Pkcs11Hsm:
         self._public_keys = check_token(session)
 
 
-def _sign(
-    key: keys.SigningKey, digest: bytes, scheme: SignatureScheme, hash_algorithm: HashAlgorithm
-) -> bytes:
+def _signatures(
+    algorithm: KeyAlgorithm,
+    key: keys.SigningKey,
+    to_sign: Sequence[bytes],
+    scheme: SignatureScheme,
+    hash_algorithm: HashAlgorithm,
+) -> list[bytes]:
     if scheme is SignatureScheme.ECDSA:
-        return keys.sign_digest(key, digest)
+        return keys.sign_digests(key, to_sign, CURVES[algorithm])
+    if scheme is SignatureScheme.EDDSA:
+        return [key.sign(message, mechanism=Mechanism.EDDSA) for message in to_sign]
     if scheme is SignatureScheme.RSA_PKCS1:
-        return key.sign(digest_info(digest, hash_algorithm), mechanism=Mechanism.RSA_PKCS)
+        infos = [digest_info(digest, hash_algorithm) for digest in to_sign]
+        return [key.sign(info, mechanism=Mechanism.RSA_PKCS) for info in infos]
     hash_mechanism, mgf = _HASH_MECHANISMS[hash_algorithm]
-    return key.sign(
-        digest,
-        mechanism=Mechanism.RSA_PKCS_PSS,
-        mechanism_param=(hash_mechanism, mgf, DIGEST_BYTES[hash_algorithm]),
-    )
+    pss = (hash_mechanism, mgf, DIGEST_BYTES[hash_algorithm])
+    return [
+        key.sign(digest, mechanism=Mechanism.RSA_PKCS_PSS, mechanism_param=pss)
+        for digest in to_sign
+    ]
 
 
 def _make_hour_key(session: TokenSession, hour: int) -> None:

@@ -17,6 +17,7 @@ from pkcs11 import Attribute, KeyType, MechanismFlag, PKCS11Error
 from backend.algorithms import KeyAlgorithm
 from backend.errors import HsmNotReady
 from backend.hsm import pkcs11_keys as keys
+from backend.hsm import pkcs11_signers_keys as signers_keys
 from backend.hsm import pkcs11_templates as templates
 from backend.hsm.pkcs11_sessions import TokenSession
 from backend.hsm.protocol import SigningServiceKey
@@ -32,18 +33,18 @@ def check_token(session: TokenSession) -> dict[SigningServiceKey, bytes]:
     keys.prove_presence(session)
     keys.newest_wrapping_key(session)
     for kw in keys.wrapping_keys(session.session):
-        keys.prove_wrapping(session, kw)
+        signers_keys.prove_wrapping(session, kw)
         _refuse_reading(session, kw)
     _refuse_foreign_wrapping(session)
     return {key: keys.service_public_key(session, key) for key in SigningServiceKey}
 
 
 def _refuse_reading(session: TokenSession, kw: str) -> None:
-    blob = keys.make_wrapped(session, KeyAlgorithm.P256, kw=kw).blob
+    blob = signers_keys.make_wrapped(session, KeyAlgorithm.P256, kw=kw).blob
     readable = {**templates.UNWRAPPING, Attribute.SENSITIVE: False, Attribute.EXTRACTABLE: True}
     wrapping = keys.wrapping_key(session, kw)
     try:
-        key = keys.unwrap_as(wrapping, KeyAlgorithm.P256, blob=blob, template=readable)
+        key = signers_keys.unwrap_as(wrapping, KeyAlgorithm.P256, blob=blob, template=readable)
     except PKCS11Error:
         return
     key.destroy()
@@ -55,9 +56,9 @@ def _refuse_foreign_wrapping(session: TokenSession) -> None:
         "keys.WrappingKey",
         session.session.generate_key(KeyType.AES, 256, capabilities=MechanismFlag.WRAP),
     )
-    public, private = keys.generate_signers_key(session.session, KeyAlgorithm.P256)
+    public, private = signers_keys.generate_signers_key(session.session, KeyAlgorithm.P256)
     try:
-        foreign.wrap_key(private, mechanism=keys.WRAP)
+        foreign.wrap_key(private, mechanism=signers_keys.WRAP)
     except PKCS11Error:
         return
     finally:

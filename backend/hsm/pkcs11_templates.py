@@ -22,6 +22,12 @@ Template = dict[Attribute, Any]
 P256: Final = encode_named_curve_parameters("secp256r1")
 """CKA_EC_PARAMS of P-256."""
 
+P384: Final = encode_named_curve_parameters("secp384r1")
+"""CKA_EC_PARAMS of P-384."""
+
+ED25519_FORMS: Final = (bytes.fromhex("130c656477617264733235353139"), bytes.fromhex("06032b6570"))
+"""CKA_EC_PARAMS of Ed25519: the name of PKCS #11 3.0, the OID of 3.1; tokens know one of them."""
+
 UNWRAPPED: Final[Template] = {
     Attribute.CLASS: ObjectClass.PRIVATE_KEY,
     Attribute.TOKEN: False,

@@ -9,7 +9,7 @@ CA's) are made once by ``cellkey hsm init`` and never leave; hour keys (KE) are 
 destroyed when their hour is over.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from enum import StrEnum
 from typing import Protocol, final
@@ -42,12 +42,15 @@ class WrappedKey(msgspec.Struct, frozen=True, kw_only=True):
 class OpenedKey(Protocol):
     """A signer's private key inside the HSM, until the ``with`` block ends."""
 
-    def sign(
-        self, digest: bytes, *, scheme: SignatureScheme, hash_algorithm: HashAlgorithm
-    ) -> bytes:
-        """Sign a digest of ``hash_algorithm``'s length.
+    def sign_all(
+        self, to_sign: Sequence[bytes], *, scheme: SignatureScheme, hash_algorithm: HashAlgorithm
+    ) -> tuple[bytes, ...]:
+        """Sign digests of ``hash_algorithm``'s length; by EdDSA whole messages (RFC 8032, 5.1).
 
-        ECDSA gives a DER ECDSA-Sig-Value (RFC 3279), RSA the raw signature.
+        ECDSA gives a DER ECDSA-Sig-Value (RFC 3279), RSA and EdDSA the raw signature.
+
+        Raises:
+            backend.errors.RequestRefused: one of them is not to be signed so; none was.
         """
 
 
@@ -60,6 +63,9 @@ class Hsm(Protocol):
 
     name: str
     """``software`` or ``pkcs11``."""
+
+    def offered(self) -> frozenset[KeyAlgorithm]:
+        """The algorithms whose keys it makes, wraps, opens and signs with."""
 
     def generate(self, algorithm: KeyAlgorithm) -> WrappedKey:
         """Make a signer's key pair, wrap it, and leave nothing of it inside."""

@@ -9,22 +9,22 @@ is opened, and refuses where settings say production.
 import hmac
 import secrets
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import MappingProxyType
 
 from cryptography.hazmat.backends.openssl import backend as openssl
 from cryptography.hazmat.primitives import hashes, keywrap, serialization
-from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from backend.algorithms import HashAlgorithm, KeyAlgorithm, SignatureScheme
 from backend.errors import CellUnopened, SettingsInvalid
 from backend.hsm.protocol import SigningServiceKey, WrappedKey
-from backend.hsm.schemes import MAX_BLOB_BYTES, RSA_BITS, check_digest, check_signable
-from backend.hsm.vault import Vault, is_p256
+from backend.hsm.schemes import MAX_BLOB_BYTES, RSA_BITS, check_digests, check_signable
+from backend.hsm.vault import Vault
 from backend.settings import Environment
 
 WARNING = (
@@ -40,6 +40,12 @@ _HASHES: Mapping[HashAlgorithm, hashes.HashAlgorithm] = MappingProxyType(
     }
 )
 
+_CURVES: Mapping[KeyAlgorithm, type[ec.EllipticCurve]] = MappingProxyType(
+    {KeyAlgorithm.P256: ec.SECP256R1, KeyAlgorithm.P384: ec.SECP384R1}
+)
+_PrivateKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey | ed25519.Ed25519PrivateKey
+_PublicKey = ec.EllipticCurvePublicKey | rsa.RSAPublicKey | ed25519.Ed25519PublicKey
+
 
 class SoftwareCellsWarning(UserWarning):
     """Keys are kept in files, not in an HSM."""
@@ -48,32 +54,25 @@ class SoftwareCellsWarning(UserWarning):
 class SoftwareOpenedKey:
     """A signer's private key in memory, until the ``with`` block ends."""
 
-    def __init__(
-        self, algorithm: KeyAlgorithm, key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
-    ) -> None:
+    def __init__(self, algorithm: KeyAlgorithm, key: _PrivateKey) -> None:
         """Hold the key."""
         self._algorithm = algorithm
-        self._key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey | None = key
+        self._key: _PrivateKey | None = key
 
-    def sign(
-        self, digest: bytes, *, scheme: SignatureScheme, hash_algorithm: HashAlgorithm
-    ) -> bytes:
-        """Sign a digest.
+    def sign_all(
+        self, to_sign: Sequence[bytes], *, scheme: SignatureScheme, hash_algorithm: HashAlgorithm
+    ) -> tuple[bytes, ...]:
+        """Sign digests, by EdDSA messages.
 
         Raises:
-            RequestRefused: a key of this algorithm does not sign this digest by this scheme.
+            RequestRefused: a key of this algorithm does not sign one of these by this scheme.
             CellUnopened: the ``with`` block is over.
         """
-        check_signable(self._algorithm, digest, scheme=scheme, hash_algorithm=hash_algorithm)
+        check_signable(self._algorithm, to_sign, scheme=scheme, hash_algorithm=hash_algorithm)
         if self._key is None:
             raise CellUnopened("the key is closed")
-        prehashed = Prehashed(_HASHES[hash_algorithm])
-        if isinstance(self._key, ec.EllipticCurvePrivateKey):
-            return self._key.sign(digest, ec.ECDSA(prehashed))
-        if scheme is SignatureScheme.RSA_PKCS1:
-            return self._key.sign(digest, padding.PKCS1v15(), prehashed)
-        mgf1 = padding.MGF1(_HASHES[hash_algorithm])
-        return self._key.sign(digest, padding.PSS(mgf1, padding.PSS.DIGEST_LENGTH), prehashed)
+        key = self._key
+        return tuple([_sign(key, one, scheme, _HASHES[hash_algorithm]) for one in to_sign])
 
     def close(self) -> None:
         """Forget the key."""
@@ -110,13 +109,13 @@ class SoftwareHsm:
         """
         Vault.make(path)
 
+    def offered(self) -> frozenset[KeyAlgorithm]:
+        """All of them."""
+        return frozenset(KeyAlgorithm)
+
     def generate(self, algorithm: KeyAlgorithm) -> WrappedKey:
         """Make a signer's key pair and wrap it under the newest KW."""
-        key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
-        if algorithm is KeyAlgorithm.P256:
-            key = ec.generate_private_key(ec.SECP256R1())
-        else:
-            key = rsa.generate_private_key(public_exponent=65537, key_size=RSA_BITS[algorithm])
+        key = _generate(algorithm)
         pkcs8 = key.private_bytes(
             Encoding.DER, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
         )
@@ -141,7 +140,7 @@ class SoftwareHsm:
 
     def sign(self, key: SigningServiceKey, digest: bytes) -> bytes:
         """Sign a SHA-256 digest with a service key."""
-        check_digest(digest, HashAlgorithm.SHA256)
+        check_digests((digest,), HashAlgorithm.SHA256)
         return self._service_keys[key].sign(digest, ec.ECDSA(Prehashed(hashes.SHA256())))
 
     def public_key(self, key: SigningServiceKey) -> bytes:
@@ -190,9 +189,7 @@ class SoftwareHsm:
             "wrapping_key": self._vault.newest_wrapping_key(),
         }
 
-    def _unwrap(
-        self, algorithm: KeyAlgorithm, *, blob: bytes, kw: str
-    ) -> ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey:
+    def _unwrap(self, algorithm: KeyAlgorithm, *, blob: bytes, kw: str) -> _PrivateKey:
         if len(blob) > MAX_BLOB_BYTES:
             raise CellUnopened("the blob is too long for a wrapped key")
         try:
@@ -204,12 +201,40 @@ class SoftwareHsm:
             )
         except (keywrap.InvalidUnwrap, ValueError) as error:
             raise CellUnopened(f"the blob is not a key wrapped under {kw}") from error
-        if isinstance(key, rsa.RSAPrivateKey) and key.key_size == RSA_BITS.get(algorithm):
-            return key
-        if algorithm is KeyAlgorithm.P256 and is_p256(key):
+        if isinstance(key, _PrivateKey) and _algorithm_of(key) is algorithm:
             return key
         raise CellUnopened(f"the blob is not a {algorithm} key")
 
 
-def _spki(key: ec.EllipticCurvePublicKey | rsa.RSAPublicKey) -> bytes:
+def _sign(
+    key: _PrivateKey, to_sign: bytes, scheme: SignatureScheme, hashed: hashes.HashAlgorithm
+) -> bytes:
+    if isinstance(key, ed25519.Ed25519PrivateKey):
+        return key.sign(to_sign)
+    if isinstance(key, ec.EllipticCurvePrivateKey):
+        return key.sign(to_sign, ec.ECDSA(Prehashed(hashed)))
+    if scheme is SignatureScheme.RSA_PKCS1:
+        return key.sign(to_sign, padding.PKCS1v15(), Prehashed(hashed))
+    pss = padding.PSS(padding.MGF1(hashed), padding.PSS.DIGEST_LENGTH)
+    return key.sign(to_sign, pss, Prehashed(hashed))
+
+
+def _generate(algorithm: KeyAlgorithm) -> _PrivateKey:
+    if algorithm in _CURVES:
+        return ec.generate_private_key(_CURVES[algorithm]())
+    if algorithm in RSA_BITS:
+        return rsa.generate_private_key(public_exponent=65537, key_size=RSA_BITS[algorithm])
+    return ed25519.Ed25519PrivateKey.generate()
+
+
+def _algorithm_of(key: _PrivateKey) -> KeyAlgorithm | None:
+    """The algorithm of a key; ``None``: none that is offered."""
+    if isinstance(key, ed25519.Ed25519PrivateKey):
+        return KeyAlgorithm.ED25519
+    if isinstance(key, rsa.RSAPrivateKey):
+        return next((one for one, bits in RSA_BITS.items() if bits == key.key_size), None)
+    return next((one for one, curve in _CURVES.items() if isinstance(key.curve, curve)), None)
+
+
+def _spki(key: _PublicKey) -> bytes:
     return key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)

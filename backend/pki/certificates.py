@@ -3,14 +3,20 @@
 from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
-from typing import final
+from typing import Final, final
 
 import msgspec
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from backend.errors import SettingsInvalid
+
+_CURVE_OIDS: Final = {
+    "secp256r1": ec.EllipticCurveOID.SECP256R1.dotted_string,
+    "secp384r1": ec.EllipticCurveOID.SECP384R1.dotted_string,
+}
+_ED25519_BITS: Final = 256
 
 
 @final
@@ -27,7 +33,7 @@ class CertificateFacts(msgspec.Struct, frozen=True, kw_only=True):
     valid_to: datetime
     key_bits: int
     curve: str | None
-    """OID, of an EC key."""
+    """OID, of an ECDSA key."""
 
 
 @lru_cache(maxsize=1024)
@@ -63,8 +69,10 @@ def read_root(path: Path) -> bytes:
 
 def _key_facts(certificate: x509.Certificate) -> tuple[int, str | None]:
     key = certificate.public_key()
-    if isinstance(key, ec.EllipticCurvePublicKey) and isinstance(key.curve, ec.SECP256R1):
-        return key.key_size, ec.EllipticCurveOID.SECP256R1.dotted_string
+    if isinstance(key, ec.EllipticCurvePublicKey) and key.curve.name in _CURVE_OIDS:
+        return key.key_size, _CURVE_OIDS[key.curve.name]
+    if isinstance(key, ed25519.Ed25519PublicKey):
+        return _ED25519_BITS, None
     if isinstance(key, rsa.RSAPublicKey):
         return key.key_size, None
     raise TypeError(f"a certificate for a {type(key).__name__}")

@@ -5,7 +5,6 @@ base64url without padding and without stray bits, JSON without duplicate members
 surrogates or deep nesting, no member that is only implied. Whoever calls has bounded the length.
 """
 
-import base64
 import binascii
 import hashlib
 import json
@@ -33,6 +32,8 @@ Message = TypeVar("Message", bound=msgspec.Struct)
 class Octets(bytes):
     """At most 16 KiB, base64url in JSON."""
 
+    __slots__ = ()
+
     def __new__(cls, value: bytes) -> Self:
         """Take bytes; a number is refused, of which ``bytes`` would make so many zeros.
 
@@ -47,6 +48,8 @@ class Octets(bytes):
 @final
 class Octets32(bytes):
     """A hash, thumbprint or coordinate: exactly 32 bytes, base64url in JSON."""
+
+    __slots__ = ()
 
     def __new__(cls, value: bytes) -> Self:
         """Take bytes.
@@ -66,7 +69,8 @@ def sha256(message: bytes) -> Octets32:
 
 def b64u(value: bytes) -> str:
     """Write base64url without padding (RFC 7515, 2)."""
-    return base64.urlsafe_b64encode(value).rstrip(b"=").decode("ascii")
+    text = binascii.b2a_base64(value, newline=False).rstrip(b"=").decode("ascii")
+    return text.replace("+", "-").replace("/", "_")
 
 
 def unb64u(unverified: str) -> bytes:
@@ -75,11 +79,10 @@ def unb64u(unverified: str) -> bytes:
     Raises:
         MalformedMessage: it is not the canonical form of any bytes.
     """
+    standard = unverified.replace("-", "+").replace("_", "/")
     try:
-        value = base64.b64decode(
-            unverified + "=" * (-len(unverified) % 4), altchars=b"-_", validate=True
-        )
-    except (ValueError, binascii.Error) as error:
+        value = binascii.a2b_base64(standard + "=" * (-len(standard) % 4), strict_mode=True)
+    except ValueError as error:
         raise MalformedMessage("not base64url") from error
     if b64u(value) != unverified:
         raise MalformedMessage("not canonical base64url")

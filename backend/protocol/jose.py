@@ -156,11 +156,21 @@ def sign_jws(
     """
     payload = write_message(claims)
     read_message(payload, type(claims))
-    header = write_message(JwsHeader(typ=typ, kid=key.thumbprint()))
-    signing_input = f"{b64u(header)}.{b64u(payload)}".encode("ascii")
-    compact = f"{signing_input.decode('ascii')}.{b64u(sign(signing_input))}"
-    unverified_header(compact, expected_typ=typ, longest=longest)
-    return compact
+    return sign_payload(payload, typ=typ, key=key, sign=sign, longest=longest)
+
+
+def sign_payload(payload: bytes, *, typ: str, key: PublicJwk, sign: Sign, longest: int) -> str:
+    """Write a signed message of claims that were written and checked by their type's own rules.
+
+    Raises:
+        MalformedMessage: they make too long a message.
+    """
+    header = b64u(write_message(JwsHeader(typ=typ, kid=key.thumbprint())))
+    signing_input = f"{header}.{b64u(payload)}"
+    signature = b64u(sign(signing_input.encode("ascii")))
+    # A long payload was read already: only what stands around it is read once more.
+    unverified_header(f"{header}..{signature}", expected_typ=typ)
+    return ascii_bytes(f"{signing_input}.{signature}", longest=longest).decode("ascii")
 
 
 def unverified_header(

@@ -5,16 +5,19 @@ from uuid import UUID
 
 import msgspec
 
+from backend.errors import MalformedMessage
 from backend.protocol.ask import UnixSeconds
-from backend.protocol.encoding import Octets, Octets32
-from backend.protocol.jose import LONGEST_RECEIPT, PublicJwk, Sign, sign_jws, verify_jws
+from backend.protocol.encoding import Octets, Octets32, b64u
+from backend.protocol.jose import LONGEST_RECEIPT, PublicJwk, Sign, sign_payload, verify_jws
 from backend.protocol.tree import LONGEST_LIST, check_digest
 
 TYP: Final = "cell-receipt+jwt"
 
+Number = Annotated[int, msgspec.Meta(ge=1, le=2**53 - 1)]
+
 
 @final
-class SignedItem(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class SignedItem(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, gc=False):
     """One item and the hash that the key signed for it."""
 
     item: Octets32
@@ -31,11 +34,31 @@ class ReceiptClaims(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     """The claims of a receipt. A number that is missing in a boot is a receipt that was lost."""
 
     boot: UUID
-    number: Annotated[int, msgspec.Meta(ge=1, le=2**53 - 1)]
+    number: Number
     iat: UnixSeconds
     tx_hash: Octets32
     approval: Octets32
     signed: Annotated[tuple[SignedItem, ...], msgspec.Meta(min_length=1, max_length=LONGEST_LIST)]
+
+
+@final
+class _WrittenItem(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """A signed item, its binary values written."""
+
+    item: str
+    hash: str
+
+
+@final
+class _WrittenReceipt(msgspec.Struct, frozen=True, kw_only=True):
+    """A receipt, its binary values written: 10 000 items are encoded in one go."""
+
+    boot: UUID
+    number: Number
+    iat: UnixSeconds
+    tx_hash: str
+    approval: str
+    signed: Annotated[tuple[_WrittenItem, ...], msgspec.Meta(min_length=1, max_length=LONGEST_LIST)]
 
 
 def sign_receipt(claims: ReceiptClaims, *, key: PublicJwk, sign: Sign) -> str:
@@ -44,7 +67,30 @@ def sign_receipt(claims: ReceiptClaims, *, key: PublicJwk, sign: Sign) -> str:
     Raises:
         MalformedMessage: it breaks a rule; nothing was signed.
     """
-    return sign_jws(claims, typ=TYP, key=key, sign=sign, longest=LONGEST_RECEIPT)
+    payload = _write(claims)
+    return sign_payload(payload, typ=TYP, key=key, sign=sign, longest=LONGEST_RECEIPT)
+
+
+def _write(claims: ReceiptClaims) -> bytes:
+    """Write what :func:`~backend.protocol.encoding.write_message` would, member by member.
+
+    Raises:
+        MalformedMessage: numbers or counts are none of a receipt.
+    """
+    written = _WrittenReceipt(
+        boot=claims.boot,
+        number=claims.number,
+        iat=claims.iat,
+        tx_hash=b64u(claims.tx_hash),
+        approval=b64u(claims.approval),
+        signed=tuple([_WrittenItem(item=b64u(e.item), hash=b64u(e.hash)) for e in claims.signed]),
+    )
+    payload = msgspec.json.encode(written)
+    try:
+        msgspec.json.decode(payload, type=_WrittenReceipt)
+    except msgspec.ValidationError as error:
+        raise MalformedMessage(f"not a receipt: {error}") from error
+    return payload
 
 
 def verify_receipt(unverified_receipt: str, *, expected_ka: PublicJwk) -> ReceiptClaims:

@@ -13,6 +13,7 @@ def activate(
     approval: VerifiedApproval,
     requested: Sequence[int],
     *,
+    messages: Sequence[bytes] | None,
     secret: bytes,
     blob: bytes,
     scheme: SignatureScheme,
@@ -23,6 +24,7 @@ def activate(
     Args:
         approval: the proof; it is redeemed here, so it gives signatures once.
         requested: positions in the approved list.
+        messages: where messages are signed and not their digests: one for each position.
         secret: the cell's secret, as the phone sealed it.
         blob: the cell.
         scheme: how to sign.
@@ -31,21 +33,19 @@ def activate(
     Raises:
         CellUnopened: the secret does not open this cell, or the blob is not its key.
     """
-    record, hash_algorithm, digests = approval.redeem(requested)
+    record, hash_algorithm, to_sign = approval.redeem(requested, messages=messages)
     wrapped = open_outer(blob, secret=secret, record=record)
-    return _sign(record, wrapped, digests, scheme=scheme, hash_algorithm=hash_algorithm, hsm=hsm)
+    return _sign(record, wrapped, to_sign, scheme=scheme, hash_algorithm=hash_algorithm, hsm=hsm)
 
 
 def _sign(
     record: CellRecord,
     wrapped: bytes,
-    digests: Sequence[bytes],
+    to_sign: Sequence[bytes],
     *,
     scheme: SignatureScheme,
     hash_algorithm: HashAlgorithm,
     hsm: Hsm,
 ) -> tuple[bytes, ...]:
     with hsm.opened(algorithm=record.alg, blob=wrapped, kw=record.kw) as key:
-        return tuple(
-            key.sign(digest, scheme=scheme, hash_algorithm=hash_algorithm) for digest in digests
-        )
+        return key.sign_all(to_sign, scheme=scheme, hash_algorithm=hash_algorithm)

@@ -8,7 +8,7 @@ Python cannot stop hostile code inside the process from forging one; what it sto
 from collections.abc import Sequence
 from typing import Final, NoReturn, final
 
-from backend.algorithms import DIGEST_BYTES, HashAlgorithm
+from backend.algorithms import DIGEST_BYTES, HashAlgorithm, digest_of
 from backend.errors import DoorRefused, MalformedMessage, NotFound
 from backend.protocol.approval import (
     ApprovalClaims,
@@ -18,8 +18,9 @@ from backend.protocol.approval import (
     read_approval,
 )
 from backend.protocol.ask import VerifiedAsk
+from backend.protocol.encoding import Octets32
 from backend.protocol.record import CellRecord, RecordDevice
-from backend.protocol.tree import Item, verify_list
+from backend.protocol.tree import Item, VerifiedList, verify_list
 
 _BUILT_HERE: Final = object()
 
@@ -28,7 +29,7 @@ _BUILT_HERE: Final = object()
 class VerifiedApproval:
     """A signer's yes to exactly these items, by a phone of exactly this record."""
 
-    __slots__ = ("_items", "_redeemed", "ask", "claims", "device", "record")
+    __slots__ = ("_listed", "_redeemed", "ask", "claims", "device", "record")
 
     def __init__(
         self,
@@ -38,7 +39,7 @@ class VerifiedApproval:
         record: CellRecord,
         device: RecordDevice,
         claims: ApprovalClaims,
-        items: tuple[Item, ...],
+        listed: VerifiedList,
     ) -> None:
         """Refuse to be built anywhere else."""
         if proof is not _BUILT_HERE:
@@ -47,7 +48,7 @@ class VerifiedApproval:
         self.record = record
         self.device = device
         self.claims = claims
-        self._items = items
+        self._listed = listed
         self._redeemed = False
 
     def __copy__(self) -> NoReturn:
@@ -65,28 +66,43 @@ class VerifiedApproval:
     @property
     def items(self) -> tuple[Item, ...]:
         """What was approved."""
-        return self._items
+        return self._listed.items
+
+    @property
+    def leaves(self) -> tuple[Octets32, ...]:
+        """Leaf hashes of what was approved."""
+        return self._listed.leaves
 
     def redeem(
-        self, requested: Sequence[int]
+        self, requested: Sequence[int], *, messages: Sequence[bytes] | None
     ) -> tuple[CellRecord, HashAlgorithm, tuple[bytes, ...]]:
-        """Give the cell and the digests to sign, once.
+        """Give the cell and what to sign, once.
+
+        Args:
+            requested: positions in the approved list.
+            messages: where messages are signed and not their digests: one for each position.
 
         Raises:
-            DoorRefused: it was redeemed before, or an item was not approved (rule 5).
+            DoorRefused: it was redeemed before, an item was not approved, or a message is not the
+                one whose digest was (rule 5).
         """
         if self._redeemed:
             raise DoorRefused(5, "the approval was redeemed before")
         self._redeemed = True
-        if len(set(requested)) != len(requested):
+        items, places = self.items, set(requested)
+        if len(places) != len(requested):
             raise DoorRefused(5, "an item is requested twice")
-        if any(not 0 <= position < len(self._items) for position in requested):
+        if not places <= set(range(len(items))):
             raise DoorRefused(5, "an item that was not approved")
         hash_algorithm = HashAlgorithm(str(self.ask.claims.hash_alg))
-        digests = tuple(bytes(self._items[position].hash) for position in requested)
-        if any(len(digest) != DIGEST_BYTES[hash_algorithm] for digest in digests):
+        digests = tuple([bytes(items[position].hash) for position in requested])
+        if {len(digest) for digest in digests} - {DIGEST_BYTES[hash_algorithm]}:
             raise DoorRefused(5, "a hash of another length than its algorithm gives")
-        return self.record, hash_algorithm, digests
+        if messages is None:
+            return self.record, hash_algorithm, digests
+        if tuple(digest_of(message, hash_algorithm) for message in messages) != digests:
+            raise DoorRefused(5, "a message whose hash was not approved")
+        return self.record, hash_algorithm, tuple(messages)
 
 
 def verify_approval(
@@ -126,9 +142,9 @@ def verify_approval(
     if documents is None:
         raise DoorRefused(5, "an ask without documents")
     try:
-        items = verify_list(unverified_items, expected=documents)
+        listed = verify_list(unverified_items, expected=documents)
     except MalformedMessage as error:
         raise DoorRefused(5, str(error)) from error
     return VerifiedApproval(
-        _BUILT_HERE, ask=ask, record=record, device=device, claims=claims, items=items
+        _BUILT_HERE, ask=ask, record=record, device=device, claims=claims, listed=listed
     )

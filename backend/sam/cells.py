@@ -180,7 +180,11 @@ class Cells(Protocol):
     """Every method may raise :class:`backend.errors.SamUnavailable` and ``HsmUnavailable``."""
 
     def make_cell(self, request: MakeCell) -> MadeCell:
-        """Make a key pair and the record that says so; the cell's secret is only in the locks."""
+        """Make a key pair and the record that says so; the cell's secret is only in the locks.
+
+        Raises:
+            backend.errors.RequestRefused: the HSM cannot keep keys of that algorithm in cells.
+        """
 
     def pairing_code(self, request: SendPairingCode) -> SealedSms:
         """Render the pairing code's SMS.

@@ -6,13 +6,14 @@ name, not another key, not a contract's hash.
 """
 
 import hashlib
+from collections.abc import Sequence
 from typing import Final
 
 from asn1crypto.csr import CertificationRequest, CertificationRequestInfo
 from asn1crypto.keys import PublicKeyInfo
 from asn1crypto.x509 import Name
 
-from backend.algorithms import KeyAlgorithm, SignatureScheme
+from backend.algorithms import REQUEST_SCHEMES, SignatureScheme
 from backend.errors import MalformedMessage
 from backend.protocol.ask import AskClaims
 from backend.protocol.encoding import Octets, sha256, unb64u
@@ -21,12 +22,12 @@ from backend.protocol.tree import Item
 
 LONGEST_NAME: Final = 2048
 LABEL: Final = "PKCS #10"
-REQUEST_SCHEME: Final[dict[KeyAlgorithm, SignatureScheme]] = {
-    KeyAlgorithm.P256: SignatureScheme.ECDSA,
-    KeyAlgorithm.RSA_2048: SignatureScheme.RSA_PKCS1,
-    KeyAlgorithm.RSA_3072: SignatureScheme.RSA_PKCS1,
+SIGNATURE_NAMES: Final[dict[SignatureScheme, str]] = {
+    SignatureScheme.ECDSA: "sha256_ecdsa",
+    SignatureScheme.RSA_PKCS1: "sha256_rsa",
+    SignatureScheme.EDDSA: "ed25519",
 }
-"""How a request is signed; the certificate does not bind its key to it."""
+"""How a request names the scheme by which it is signed."""
 
 
 def registered_subject(fields: dict[str, object], record: CellRecord) -> bytes:
@@ -67,23 +68,23 @@ def request_item(fields: dict[str, object], record: CellRecord) -> Item:
     return Item(label=LABEL, type="csr", hash=Octets(hashlib.sha256(info).digest()))
 
 
-def check_item(item: Item, *, claims: AskClaims, record: CellRecord) -> None:
-    """Check that an item may stand in an ask of this kind.
+def check_items(items: Sequence[Item], *, claims: AskClaims, record: CellRecord) -> None:
+    """Check that items may stand in an ask of this kind.
 
     Raises:
-        MalformedMessage: its type is another's, or it is not the request of this cell.
+        MalformedMessage: a type is another's, or it is not the request of this cell.
     """
     if claims.kind == "sign":
-        if item.type != "dtbsr":
-            raise MalformedMessage(f"an item of type {item.type} in an ask to sign")
-    elif item != request_item(claims.fields, record):
+        others = {item.type for item in items} - {"dtbsr"}
+        if others:
+            raise MalformedMessage(f"an item of type {others.pop()} in an ask to sign")
+    elif tuple(items) != (request_item(claims.fields, record),):
         raise MalformedMessage("not the certificate request of this cell")
 
 
 def signed_request(subject: bytes, *, record: CellRecord, signature: bytes) -> bytes:
     """The whole request (PKCS #10), DER."""
-    ecdsa = record.alg is KeyAlgorithm.P256
-    algorithm = {"algorithm": "sha256_ecdsa"} if ecdsa else {"algorithm": "sha256_rsa"}
+    algorithm = {"algorithm": SIGNATURE_NAMES[REQUEST_SCHEMES[record.alg]]}
     request = CertificationRequest(
         {
             "certification_request_info": CertificationRequestInfo.load(

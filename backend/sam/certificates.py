@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from backend.errors import DoorRefused, HsmNotReady, MalformedMessage
 from backend.protocol.encoding import sha256
 from backend.sam.approvals import VerifiedApproval
-from backend.sam.certificate_request import check_item, registered_subject, signed_request
+from backend.sam.certificate_request import check_items, registered_subject, signed_request
 
 VALIDITY: Final = timedelta(days=456)
 """Fifteen months."""
@@ -97,8 +97,7 @@ def _approved_request(
     """Build the approved request again, with the signature that it got."""
     claims, record = approval.ask.claims, approval.record
     try:
-        for item in approval.items:
-            check_item(item, claims=claims, record=record)
+        check_items(approval.items, claims=claims, record=record)
         subject = registered_subject(claims.fields, record)
     except MalformedMessage as error:
         raise DoorRefused(5, str(error)) from error

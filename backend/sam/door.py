@@ -12,7 +12,8 @@ was kept. The door opens when
 4. it names this ask and says ``approve``; user verification is proved as the device's ``uv`` in the
    record demands;
 5. every requested item is in the ask's tree, with an algorithm that the key and ``hash_alg`` allow,
-   for the relying party named in the ask;
+   for the relying party named in the ask; where the key signs messages and not their hashes, each
+   is the message of its item's hash, and a certificate request's is built here;
 6. ``sealed`` has the approval's hash and ``epk``, opens with this transaction's key, ``apu`` and
    ``apv`` match: that gives the cell's secret;
 7. the secret opens this cell, whose public key is the record's. Sign, destroy the opened key.
@@ -23,7 +24,7 @@ redeems. There is no other rule, no setting that turns one off, and no second do
 
 from typing import final
 
-from backend.algorithms import HASHES, SCHEMES, HashAlgorithm, KeyAlgorithm, SignatureScheme
+from backend.algorithms import HashAlgorithm, KeyAlgorithm, SignatureScheme, goes_together
 from backend.errors import (
     CellUnopened,
     DoorRefused,
@@ -37,7 +38,7 @@ from backend.protocol.record import CellRecord
 from backend.protocol.sealed import check_sealed, open_sealed
 from backend.sam.activate import activate
 from backend.sam.approvals import VerifiedApproval, verify_approval
-from backend.sam.certificate_request import check_item
+from backend.sam.certificate_request import check_items, registered_subject, request_info
 from backend.sam.hours import TransactionKeys
 from backend.sam.records import ServiceVoice
 from backend.sam.releases import Release
@@ -80,7 +81,7 @@ class Door:
         approval = verify_approval(unverified.approval, unverified.items, ask=ask, record=record)
 
         # (5) What is wanted is on the list, by a fit algorithm, for who asked.
-        _check_wanted(unverified, approval)
+        messages = _check_wanted(unverified, approval)
 
         # (6) The phone's seal gives the cell's secret.
         secret = self._unsealed(unverified.sealed, approval)
@@ -90,6 +91,7 @@ class Door:
             signatures = activate(
                 approval,
                 unverified.requested,
+                messages=messages,
                 secret=secret,
                 blob=unverified.blob,
                 scheme=unverified.scheme,
@@ -157,17 +159,33 @@ class Door:
             raise DoorRefused(6, str(error)) from error
 
 
-def _check_wanted(unverified: Release, approval: VerifiedApproval) -> None:
-    """Rule 5, but for the positions, which the approval checks when it is redeemed."""
+def _check_wanted(unverified: Release, approval: VerifiedApproval) -> tuple[bytes, ...] | None:
+    """Rule 5, but for positions and messages, which the approval checks when it is redeemed.
+
+    Returns:
+        What is to be signed where that is not the digests; the messages are unverified.
+    """
     claims = approval.ask.claims
     if unverified.rp != claims.rp.id:
         raise DoorRefused(5, "another relying party than the ask names")
     try:
         check_algorithm(approval.record.alg, scheme=unverified.scheme, hash_alg=claims.hash_alg)
-        for item in approval.items:
-            check_item(item, claims=claims, record=approval.record)
+        check_items(approval.items, claims=claims, record=approval.record)
+        return _messages(unverified, approval)
     except MalformedMessage as error:
         raise DoorRefused(5, str(error)) from error
+
+
+def _messages(unverified: Release, approval: VerifiedApproval) -> tuple[bytes, ...] | None:
+    claims, record = approval.ask.claims, approval.record
+    brings_messages = unverified.scheme is SignatureScheme.EDDSA and claims.kind == "sign"
+    if unverified.messages and not brings_messages:
+        raise MalformedMessage("messages where none are wanted")
+    if brings_messages:
+        return unverified.messages
+    if unverified.scheme is SignatureScheme.EDDSA:
+        return (request_info(registered_subject(claims.fields, record), record.spki),)
+    return None
 
 
 def check_algorithm(
@@ -179,5 +197,5 @@ def check_algorithm(
         MalformedMessage: it may not.
     """
     hash_algorithm = HashAlgorithm(str(hash_alg))
-    if scheme not in SCHEMES[algorithm] or hash_algorithm not in HASHES[algorithm]:
+    if not goes_together(algorithm, scheme, hash_algorithm):
         raise MalformedMessage(f"{algorithm} does not sign {hash_algorithm} by {scheme}")

@@ -11,6 +11,7 @@ from uuid import UUID, uuid4
 
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from backend.algorithms import KeyAlgorithm
 from backend.errors import EnrolmentRefused, MalformedMessage, RecordRefused, RequestRefused
 from backend.hsm.authority_key import AuthorityKey
 from backend.hsm.protocol import Hsm
@@ -22,7 +23,6 @@ from backend.protocol.password_proof import PasswordProofClaims
 from backend.protocol.receipt import ReceiptClaims, SignedItem
 from backend.protocol.record import CellRecord
 from backend.protocol.sms import Sms, seal_sms
-from backend.protocol.tree import leaf_hash
 from backend.sam.approvals import VerifiedApproval
 from backend.sam.asks import Asks
 from backend.sam.cells import (
@@ -88,6 +88,7 @@ class Sam:
         self._issuer = issuer
         self._worker_key = worker_key
         self._clock = clock
+        self._offered = hsm.offered()
         self._voice = ServiceVoice(hsm)
         self._keys = TransactionKeys(hsm)
         self._codes = PairingCodes(hsm)
@@ -119,12 +120,9 @@ class Sam:
         with self._numbering:
             self._receipts += 1
             number = self._receipts
+        leaves, items = approval.leaves, approval.items
         signed = tuple(
-            SignedItem(
-                item=leaf_hash(request.items[position]),
-                hash=Octets(approval.items[position].hash),
-            )
-            for position in request.requested
+            [SignedItem(item=leaves[place], hash=items[place].hash) for place in request.requested]
         )
         return self._voice.receipt(
             ReceiptClaims(
@@ -141,6 +139,7 @@ class Sam:
 
     def make_cell(self, request: MakeCell) -> MadeCell:
         """See ``Cells``."""
+        self._check_offered(request.algorithm)
         cell, secret = uuid4(), self._hsm.random(SECRET_BYTES)
         wrapped = self._hsm.generate(request.algorithm)
         record = CellRecord(
@@ -173,6 +172,14 @@ class Sam:
             ),
             password=self._password_seal(request.password_hash, secret=secret, record=record),
         )
+
+    def _check_offered(self, algorithm: KeyAlgorithm) -> None:
+        if algorithm not in self._offered:
+            keeps = ", ".join(self._algorithms())
+            raise RequestRefused(f"the HSM cannot keep {algorithm} keys in cells; it keeps {keeps}")
+
+    def _algorithms(self) -> tuple[KeyAlgorithm, ...]:
+        return tuple(algorithm for algorithm in KeyAlgorithm if algorithm in self._offered)
 
     def _password_seal(
         self, password_hash: bytes | None, *, secret: bytes, record: CellRecord
@@ -285,6 +292,7 @@ class Sam:
             ka=self._voice.ka,
             root=self._authority.root,
             hours=self._keys.hours(),
+            algorithms=self._algorithms(),
         )
 
     def destroy_finished_hours(self) -> None:

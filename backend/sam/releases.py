@@ -7,7 +7,9 @@ from typing import Annotated, Protocol, final
 
 import msgspec
 
-from backend.algorithms import SignatureScheme
+from backend.algorithms import LONGEST_SIGNED_MESSAGE, SignatureScheme
+
+SignedMessage = Annotated[bytes, msgspec.Meta(max_length=LONGEST_SIGNED_MESSAGE)]
 
 
 @final
@@ -24,6 +26,9 @@ class Release(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     requested: Annotated[tuple[int, ...], msgspec.Meta(min_length=1, max_length=10_000)]
     """Positions in the list."""
     scheme: SignatureScheme
+    messages: Annotated[tuple[SignedMessage, ...], msgspec.Meta(max_length=10_000)]
+    """EdDSA: what was hashed, for each position requested. Empty for every other scheme, and for a
+    certificate request, which the SAM builds itself."""
     rp: str
     """Id of who collects the signatures."""
 
@@ -33,7 +38,7 @@ class Released(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """The signatures, in the order requested, and the SAM's word of them."""
 
     signatures: tuple[bytes, ...]
-    """ECDSA: DER ECDSA-Sig-Value; RSA: raw."""
+    """ECDSA: DER ECDSA-Sig-Value; RSA and EdDSA: raw."""
     receipt: str
 
 

@@ -7,6 +7,7 @@ from typing import Annotated, Protocol, final
 
 import msgspec
 
+from backend.algorithms import KeyAlgorithm
 from backend.protocol.jose import PublicJwk
 
 
@@ -44,6 +45,8 @@ class SamHealth(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     """The authority's root certificate, DER."""
     hours: tuple[int, ...]
     """Hours whose KE is there."""
+    algorithms: tuple[KeyAlgorithm, ...]
+    """Of keys that the HSM can keep in cells, as it showed when the SAM started."""
 
 
 class ServiceKeys(Protocol):

@@ -13,7 +13,9 @@ from backend.time_zones import LONGEST_ZONE
 
 
 @final
-class RequestedItem(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class RequestedItem(
+    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, gc=False
+):
     """A hash for which a signature is wanted."""
 
     label: Annotated[str, msgspec.Meta(min_length=1, max_length=200)]

@@ -21,7 +21,7 @@ import msgspec
 from sqlalchemy import and_
 from sqlalchemy.orm import Session
 
-from backend.algorithms import KeyAlgorithm, SignatureScheme
+from backend.algorithms import HashAlgorithm, KeyAlgorithm, SignatureScheme, digest_of
 from backend.errors import (
     CellkeyError,
     DoorRefused,
@@ -81,6 +81,8 @@ class Collection(msgspec.Struct, frozen=True, kw_only=True):
     scheme: SignatureScheme
     algorithms: frozenset[KeyAlgorithm] = frozenset(KeyAlgorithm)
     """Of keys that may sign as the caller names it."""
+    messages: tuple[bytes, ...] | None = None
+    """What was hashed, one for each hash: EdDSA signs that itself."""
 
 
 def release(
@@ -115,6 +117,7 @@ def release(
         HsmUnavailable: the HSM does not work; try again.
     """
     check_hashes(collection.hashes, collection.hash_alg)
+    messages = _messages(collection)
     csc_sad = collection.csc_sad.encode(errors="replace")
     wanted = Wanted(
         which=_BY_SAD,
@@ -127,6 +130,7 @@ def release(
         hash_alg=collection.hash_alg,
         scheme=collection.scheme,
         algorithms=collection.algorithms,
+        messages=messages,
     )
     rp = collection.relying_party.client_id
     return _collect(session, releases, wanted, rp=rp, now=now, pause=pause)
@@ -152,9 +156,25 @@ def release_certificate_request(
         hashes=None,
         hash_alg="SHA-256",
         scheme=None,
+        messages={},
     )
     # Its list has one item; what a row may add to it, the door or the authority will refuse.
     return _collect(session, releases, wanted, rp=AUTHORITY, now=now, pause=pause)[0]
+
+
+def _messages(collection: Collection) -> dict[bytes, bytes]:
+    """Give the messages by their hashes. The SAM says the same; here nothing is reserved yet."""
+    if collection.scheme is not SignatureScheme.EDDSA:
+        if collection.messages is not None:
+            raise RequestRefused("messages are handed in for Ed25519 alone")
+        return {}
+    if collection.messages is None:
+        raise RequestRefused("Ed25519 signs messages, not hashes: hand them in as `messages`")
+    hash_algorithm = HashAlgorithm(collection.hash_alg)
+    hashes = tuple(digest_of(message, hash_algorithm) for message in collection.messages)
+    if hashes != collection.hashes:
+        raise RequestRefused("messages are not what the hashes were made of, in that order")
+    return dict(zip(hashes, collection.messages, strict=True))
 
 
 def _collect(
@@ -197,6 +217,7 @@ def _ask_the_door(session: Session, releases: Releases, lease: Lease, *, rp: str
         sealed=evidence.sealed,
         requested=lease.positions,
         scheme=lease.scheme,
+        messages=lease.messages,
         rp=rp,
     )
     try:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.asymmetric.padding import MGF1, PSS, PKCS1v15
 from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
 from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
@@ -36,7 +36,7 @@ def check_repeated(
     """Check that stored signatures are what is asked for now.
 
     Args:
-        signatures: by the hash that each was made for.
+        signatures: by the hash that each was made for; by EdDSA, by the message.
         spki: the cell's public key, DER.
         scheme: how the caller wants them.
         hash_alg: of the hashes.
@@ -48,8 +48,8 @@ def check_repeated(
         return
     try:
         key = load_der_public_key(spki)
-        for digest, signature in signatures.items():
-            _verify(key, signature, digest, scheme=scheme, hashed=_HASHES[hash_alg])
+        for signed, signature in signatures.items():
+            _verify(key, signature, signed, scheme=scheme, hashed=_HASHES[hash_alg])
     except (InvalidSignature, UnsupportedAlgorithm, ValueError) as error:
         raise RequestRefused("the hash was signed before, in another way than this") from error
 
@@ -57,18 +57,20 @@ def check_repeated(
 def _verify(
     key: PublicKeyTypes,
     signature: bytes,
-    digest: bytes,
+    signed: bytes,
     *,
     scheme: SignatureScheme,
     hashed: HashAlgorithm,
 ) -> None:
     match key, scheme:
         case ec.EllipticCurvePublicKey(), SignatureScheme.ECDSA:
-            key.verify(signature, digest, ec.ECDSA(Prehashed(hashed)))
+            key.verify(signature, signed, ec.ECDSA(Prehashed(hashed)))
         case rsa.RSAPublicKey(), SignatureScheme.RSA_PKCS1:
-            key.verify(signature, digest, PKCS1v15(), Prehashed(hashed))
+            key.verify(signature, signed, PKCS1v15(), Prehashed(hashed))
         case rsa.RSAPublicKey(), SignatureScheme.RSA_PSS:
             padding = PSS(mgf=MGF1(hashed), salt_length=hashed.digest_size)
-            key.verify(signature, digest, padding, Prehashed(hashed))
+            key.verify(signature, signed, padding, Prehashed(hashed))
+        case ed25519.Ed25519PublicKey(), SignatureScheme.EDDSA:
+            key.verify(signature, signed)
         case _:
             raise InvalidSignature

@@ -1,6 +1,6 @@
 """Whose turn it is to sign: a lease of the transaction, and signatures that are written once.
 
-1. Who collects leases the transaction for ``LEASE``; others wait and take over. A crash in between
+1. Who collects leases the transaction for a while; others wait and take over. A crash in between
    loses nothing: when the lease is over, the next caller goes on from the rows.
 2. A lease is taken, and signatures are written, only while the evidence is there, the signer is not
    frozen, the phone stays, and nobody ended the transaction: each is one conditional statement.
@@ -12,7 +12,7 @@ Nothing here decides whether the signer agreed: the door does, from evidence.
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final, final
 from uuid import UUID, uuid4
@@ -36,7 +36,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 from sqlalchemy.sql.dml import Insert, Update
 
-from backend.algorithms import KeyAlgorithm, SignatureScheme
+from backend.algorithms import REQUEST_SCHEMES, KeyAlgorithm, SignatureScheme
 from backend.errors import AlgorithmUnfit, HashNotAuthorized, TransactionOver
 from backend.model.steps import Bulk, Step, change, look, table_of, value
 from backend.model.tables import (
@@ -58,12 +58,17 @@ from backend.signing.evidence import (
     read_list,
     whole,
 )
+from backend.signing.hashes import MOST_HASHES
 from backend.signing.moves import move
 from backend.signing.repetition import check_repeated
 
 log = logging.getLogger(__name__)
 
 LEASE: Final = timedelta(seconds=10)
+SIGNATURE: Final = timedelta(milliseconds=1)
+SLOW_SIGNATURE: Final = timedelta(milliseconds=6)
+"""By RSA."""
+LONGEST_LEASE: Final = LEASE + MOST_HASHES * SLOW_SIGNATURE
 _T: Final = TRANSACTIONS.c
 
 
@@ -134,6 +139,8 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     hash_alg: HashName
     scheme: SignatureScheme | None
     """``None``: as the key signs requests for certificates."""
+    messages: Mapping[bytes, bytes]
+    """EdDSA: what was hashed, by hash; else empty."""
     algorithms: frozenset[KeyAlgorithm] = frozenset(KeyAlgorithm)
     """Of keys that the caller means."""
 
@@ -150,6 +157,8 @@ class Lease(msgspec.Struct, frozen=True, kw_only=True):
     """What is to be signed."""
     positions: tuple[int, ...]
     """Where that stands in the list."""
+    messages: tuple[bytes, ...]
+    """EdDSA: what was hashed; else empty."""
 
 
 @final
@@ -162,6 +171,12 @@ class Reservation(msgspec.Struct, frozen=True, kw_only=True):
     """Signatures by their hash."""
     lease: Lease | None
     """``None``: nothing is left to be signed."""
+
+
+def lease_of(wanted: Wanted) -> timedelta:
+    """How long a caller may take: a large batch by RSA-4096 is most of a minute's work."""
+    slow = wanted.scheme in {SignatureScheme.RSA_PKCS1, SignatureScheme.RSA_PSS}
+    return LEASE + len(wanted.hashes or ()) * (SLOW_SIGNATURE if slow else SIGNATURE)
 
 
 def reserve(session: Session, wanted: Wanted, *, now: datetime) -> Reservation | None:
@@ -180,7 +195,7 @@ def reserve(session: Session, wanted: Wanted, *, now: datetime) -> Reservation |
         RequestRefused: the certificate has expired, or the hash was signed in another way.
     """
     holder = uuid4()
-    times = {"now": now, "until": now + LEASE, "far": now + 2 * LEASE}
+    times = {"now": now, "until": now + lease_of(wanted), "far": now + 2 * LONGEST_LEASE}
     found = wanted.which.lease.run(session, {**wanted.parameters, **times, "holder": holder})
     if found is None:
         return _signed_before(session, wanted, now=now)
@@ -220,10 +235,11 @@ def _reservation(
     hashes = wanted.hashes or tuple(listed)
     if not listed or not listed.keys() >= set(hashes):
         raise HashNotAuthorized("a hash that was not approved")
-    scheme = wanted.scheme or _request_scheme(found.algorithm)
+    scheme = wanted.scheme or REQUEST_SCHEMES[found.algorithm]
     made = ((one, listed[one].signature) for one in hashes)
     signed = {one: signature for one, signature in made if signature is not None}
-    check_repeated(signed, spki=found.spki, scheme=scheme, hash_alg=wanted.hash_alg)
+    made_for = {(wanted.messages.get(one, one)): signature for one, signature in signed.items()}
+    check_repeated(made_for, spki=found.spki, scheme=scheme, hash_alg=wanted.hash_alg)
     unsigned = [listed[one] for one in hashes if one not in signed]
     lease = None
     if unsigned:
@@ -234,6 +250,7 @@ def _reservation(
             scheme=scheme,
             hashes=tuple(entry.hash for entry in unsigned),
             positions=tuple(entry.position for entry in unsigned),
+            messages=tuple(wanted.messages[e.hash] for e in unsigned if e.hash in wanted.messages),
         )
     return Reservation(hashes=hashes, signed_before=signed, lease=lease)
 
@@ -279,12 +296,6 @@ def give_back(session: Session, lease: Lease) -> None:
 
 def _give_back(session: Session, transaction: UUID, holder: UUID) -> None:
     change(session, _GIVE_BACK, {"transaction": transaction, "holder": holder})
-
-
-def _request_scheme(algorithm: str) -> SignatureScheme:
-    if algorithm == KeyAlgorithm.P256:
-        return SignatureScheme.ECDSA
-    return SignatureScheme.RSA_PKCS1
 
 
 def _lost(lease: Lease, reason: str) -> None:

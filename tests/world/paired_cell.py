@@ -8,13 +8,12 @@ import msgspec
 from cryptography import x509
 from cryptography.x509.oid import NameOID
 
-from backend.algorithms import KeyAlgorithm, SignatureScheme
+from backend.algorithms import REQUEST_SCHEMES, KeyAlgorithm, SignatureScheme
 from backend.protocol.ask import AskingParty, HashName
 from backend.protocol.encoding import b64u, sha256
 from backend.protocol.record import Caps, Policy
 from backend.protocol.sms import open_sms
 from backend.sam.cells import CheckPassword, Enrol, MadeCell, MakeCell, SendPairingCode
-from backend.sam.certificate_request import REQUEST_SCHEME
 from backend.sam.releases import Release
 from backend.sam.service_keys import IssueCertificate, IssuedCertificate
 from backend.sam.transactions import OpenedTransaction, OpenTransaction, RequestedItem
@@ -53,7 +52,7 @@ class PairedCell:
     @property
     def scheme(self) -> SignatureScheme:
         """How this cell's key signs by default."""
-        return REQUEST_SCHEME[self.algorithm]
+        return REQUEST_SCHEMES[self.algorithm]
 
     @property
     def secret(self) -> bytes:
@@ -167,6 +166,7 @@ class PairedCell:
             sealed=sealed,
             requested=tuple(range(len(opened.items))),
             scheme=self.scheme,
+            messages=(),
             rp=rp.id,
         )
 

@@ -278,6 +278,7 @@ def open_service(
         "ca_name": CA_NAME,
         "app_url": ORIGIN,
         "rp_id": RP_ID,
+        "multisign": 100,
     }
     settings = Settings(**(given | changed))
     clock = clock or SettableClock()

@@ -14,8 +14,10 @@ import pytest
 from click.testing import CliRunner, Result
 from sqlalchemy import insert, text
 
+from backend.algorithms import KeyAlgorithm
 from backend.cli.doctor import examine
 from backend.cli.main import main
+from backend.hsm.software import SoftwareHsm
 from backend.model.tables import OutboxMessage
 from backend.settings import Settings
 from tests.world.service import Service, hashes, open_service
@@ -173,6 +175,20 @@ def test_a_wrong_setting_is_found_under_its_name(
     stage: Service, changed: dict[str, object], check: str
 ) -> None:
     assert check in failures(msgspec.structs.replace(stage.settings, **changed))
+
+
+def test_what_the_hsm_can_keep_is_told_before_somebody_registers(
+    stage: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An HSM without Ed25519, as SoftHSM 2.6.1, is well all the same (decision 0010)."""
+    told = {one.check: one.text for one in examine(stage.settings)}["cells"]
+    keeps = frozenset(KeyAlgorithm) - {KeyAlgorithm.ED25519}
+    monkeypatch.setattr(SoftwareHsm, "offered", lambda _hsm: keeps)
+    found = {one.check: (one.ok, one.text) for one in examine(stage.settings)}["cells"]
+
+    rest = "P-256, P-384, RSA-2048, RSA-3072, RSA-4096"
+    assert told == f"the HSM keeps keys of {rest}, Ed25519"
+    assert found == (True, f"the HSM keeps keys of {rest}; it cannot keep Ed25519")
 
 
 def test_a_service_that_runs_is_asked_whether_it_is_ready(tmp_path: Path) -> None:

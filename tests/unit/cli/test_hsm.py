@@ -173,7 +173,10 @@ def test_a_token_is_initialised_with_pins_from_files(pkcs11: Cellkey, tmp_path: 
     so_pin = pin_file(tmp_path, SO_PIN)
     result = pkcs11("init", "--so-pin-file", so_pin)
     assert result.exit_code == 0, result.output
+    assert "P-384, RSA-2048" in result.stdout
+    assert "Ed25519" not in result.stdout
     assert pkcs11.facts("status")["name"] == "pkcs11"
+    assert pkcs11.facts("status")["algorithms"] == "P-256, P-384, RSA-2048, RSA-3072, RSA-4096"
     log_everybody_out()
     again = pkcs11("init", "--so-pin-file", so_pin)
     assert again.exit_code == 1

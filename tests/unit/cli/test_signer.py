@@ -10,10 +10,11 @@ import msgspec
 import pytest
 from click.testing import CliRunner, Result
 
+from backend.algorithms import KeyAlgorithm
 from backend.cli.main import main
 from backend.devices.envelope import Envelope
 from backend.hsm.open import open_hsm
-from backend.hsm.software import SoftwareCellsWarning
+from backend.hsm.software import SoftwareCellsWarning, SoftwareHsm
 from backend.settings import read_settings
 from backend.wiring import make_engine, make_session_factory, utc_now
 from tests.world.clock import SettableClock
@@ -134,6 +135,27 @@ def test_what_is_not_fit_is_said_in_one_line(cellkey: Cellkey) -> None:
     assert "no such signer" in cellkey.refusal("freeze", "nobody", *OLGA)
     assert "no such signer" in cellkey.refusal("reprint", "nobody", *OLGA)
     assert "has not begun" in cellkey.refusal("confirm", "a.ivanova", *OLGA, "--twelve", "A")
+
+
+def test_a_key_that_the_hsm_cannot_keep_registers_nobody(
+    cellkey: Cellkey, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on SoftHSM 2.6.1, which wraps no Ed25519 key (decision 0010)."""
+    keeps = frozenset(KeyAlgorithm) - {KeyAlgorithm.ED25519}
+    monkeypatch.setattr(SoftwareHsm, "offered", lambda _hsm: keeps)
+
+    said = cellkey.refusal("register", *ANNA, *OLGA, "--algorithm", "Ed25519")
+
+    assert "cannot keep Ed25519 keys" in said
+    assert "it keeps P-256, P-384, RSA-2048, RSA-3072, RSA-4096" in said
+    assert cellkey.facts("list") == []
+
+
+@pytest.mark.parametrize("algorithm", ["P-384", "Ed25519"])
+def test_a_signer_is_registered_with_a_key_of_choice(cellkey: Cellkey, algorithm: str) -> None:
+    cellkey("register", *ANNA, *OLGA, "--login", "a.ivanova", "--algorithm", algorithm)
+
+    assert f"({algorithm})" in cellkey("show", "a.ivanova")
 
 
 def test_an_envelope_that_did_not_print_is_printed_anew(cellkey: Cellkey) -> None:

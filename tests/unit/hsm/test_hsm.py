@@ -7,7 +7,7 @@ from itertools import product
 import pytest
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
 from cryptography.hazmat.primitives.serialization import load_der_public_key
 
@@ -19,8 +19,15 @@ from backend.algorithms import (
     KeyAlgorithm,
     SignatureScheme,
 )
-from backend.errors import AlreadyThere, CellUnopened, HourKeyMissing, RequestRefused
+from backend.errors import (
+    AlreadyThere,
+    CellUnopened,
+    HourKeyMissing,
+    HsmUnavailable,
+    RequestRefused,
+)
 from backend.hsm.protocol import Hsm, OpenedKey, SigningServiceKey, WrappedKey
+from backend.hsm.schemes import MAX_BLOB_BYTES
 from tests.world.hsms import Place
 
 DIGEST = hashlib.sha256(b"a contract").digest()
@@ -31,13 +38,18 @@ HASH_CLASSES = {
 }
 PUBLIC_SIZES = {
     KeyAlgorithm.P256: 256,
+    KeyAlgorithm.P384: 384,
     KeyAlgorithm.RSA_2048: 2048,
     KeyAlgorithm.RSA_3072: 3072,
+    KeyAlgorithm.RSA_4096: 4096,
 }
 
 
 def sign(key: OpenedKey, digest: bytes = DIGEST) -> bytes:
-    return key.sign(digest, scheme=SignatureScheme.ECDSA, hash_algorithm=HashAlgorithm.SHA256)
+    (signature,) = key.sign_all(
+        (digest,), scheme=SignatureScheme.ECDSA, hash_algorithm=HashAlgorithm.SHA256
+    )
+    return signature
 
 
 def cycle(hsm: Hsm, wrapped: WrappedKey) -> bytes:
@@ -55,6 +67,9 @@ def verify(
 ) -> None:
     """Verify by code that is not ours."""
     key = load_der_public_key(spki)
+    if isinstance(key, ed25519.Ed25519PublicKey):
+        key.verify(signature, digest)
+        return
     hash_class = HASH_CLASSES[hash_algorithm]
     prehashed = Prehashed(hash_class)
     if isinstance(key, ec.EllipticCurvePublicKey):
@@ -75,15 +90,22 @@ def verify(
 def test_a_signer_s_key_signs_by_every_scheme_and_hash_that_goes_with_it(
     place: Place, algorithm: KeyAlgorithm
 ) -> None:
-    """hsm.md 1: P-256, RSA-2048 and RSA-3072, PKCS#1 v1.5 and PSS."""
+    """hsm.md 1; what an HSM does not offer, it cannot do: SoftHSM 2.6.1 wraps no Ed25519 key."""
+    if algorithm not in place.hsm.offered():
+        assert (place.hsm.name, algorithm) == ("pkcs11", KeyAlgorithm.ED25519)
+        with pytest.raises(HsmUnavailable, match="KeyNotWrappable"):
+            place.hsm.generate(algorithm)
+        return
     wrapped = place.hsm.generate(algorithm)
+    assert len(wrapped.blob) <= MAX_BLOB_BYTES
     public_key = load_der_public_key(wrapped.spki)
-    assert isinstance(public_key, ec.EllipticCurvePublicKey | rsa.RSAPublicKey)
-    assert public_key.key_size == PUBLIC_SIZES[algorithm]
+    if algorithm is not KeyAlgorithm.ED25519:
+        assert isinstance(public_key, ec.EllipticCurvePublicKey | rsa.RSAPublicKey)
+        assert public_key.key_size == PUBLIC_SIZES[algorithm]
     with place.hsm.opened(algorithm=algorithm, blob=wrapped.blob, kw=wrapped.kw) as key:
         for scheme, hash_algorithm in product(SCHEMES[algorithm], HASHES[algorithm]):
             digest = bytes([7]) * DIGEST_BYTES[hash_algorithm]
-            signature = key.sign(digest, scheme=scheme, hash_algorithm=hash_algorithm)
+            (signature,) = key.sign_all((digest,), scheme=scheme, hash_algorithm=hash_algorithm)
             verify(wrapped.spki, signature, digest, scheme=scheme, hash_algorithm=hash_algorithm)
             with pytest.raises(InvalidSignature):
                 verify(
@@ -107,7 +129,7 @@ def test_a_scheme_or_hash_of_another_key_is_refused(place: Place) -> None:
         for scheme, hash_algorithm in refused:
             digest = bytes(DIGEST_BYTES[hash_algorithm])
             with pytest.raises(RequestRefused):
-                key.sign(digest, scheme=scheme, hash_algorithm=hash_algorithm)
+                key.sign_all((digest,), scheme=scheme, hash_algorithm=hash_algorithm)
 
 
 @pytest.mark.parametrize("length", [0, 20, 31, 33, 64])
@@ -120,6 +142,13 @@ def test_a_digest_of_another_length_is_refused(place: Place, length: int) -> Non
         sign(key, bytes(length))
     with pytest.raises(RequestRefused):
         place.hsm.sign(SigningServiceKey.RECORDS, bytes(length))
+
+
+def test_what_is_offered_leaves_nothing_inside(place: Place) -> None:
+    before = place.reopen().random(1) and place.contents()
+    offered = place.reopen().offered()
+    assert offered >= set(KeyAlgorithm) - {KeyAlgorithm.ED25519}
+    assert place.contents() == before
 
 
 def test_many_signers_keys_leave_nothing_inside(place: Place) -> None:
@@ -215,6 +244,9 @@ def test_a_blob_opens_under_no_other_name_of_a_wrapping_key(place: Place, kw: st
         (KeyAlgorithm.P256, KeyAlgorithm.RSA_2048),
         (KeyAlgorithm.RSA_2048, KeyAlgorithm.P256),
         (KeyAlgorithm.RSA_2048, KeyAlgorithm.RSA_3072),
+        (KeyAlgorithm.P256, KeyAlgorithm.P384),
+        (KeyAlgorithm.P384, KeyAlgorithm.P256),
+        (KeyAlgorithm.P384, KeyAlgorithm.ED25519),
     ],
 )
 def test_a_blob_opens_as_no_other_algorithm(

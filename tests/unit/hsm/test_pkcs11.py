@@ -42,7 +42,10 @@ AT_ONCE = (0.0, 0.0)
 
 
 def sign(key: Pkcs11OpenedKey) -> bytes:
-    return key.sign(DIGEST, scheme=SignatureScheme.ECDSA, hash_algorithm=HashAlgorithm.SHA256)
+    (signature,) = key.sign_all(
+        (DIGEST,), scheme=SignatureScheme.ECDSA, hash_algorithm=HashAlgorithm.SHA256
+    )
+    return signature
 
 
 def cycle(hsm: Pkcs11Hsm, wrapped: WrappedKey) -> bytes:

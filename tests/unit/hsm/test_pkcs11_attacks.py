@@ -30,7 +30,7 @@ from pkcs11.constants import DEFAULT
 
 from backend.algorithms import KeyAlgorithm
 from backend.hsm import pkcs11_templates as templates
-from backend.hsm.pkcs11_keys import generate_signers_key
+from backend.hsm.pkcs11_signers_keys import generate_signers_key
 from tests.world.softhsm import Token
 
 WRAP = Mechanism.AES_KEY_WRAP_PAD

@@ -63,7 +63,7 @@ REFUSED: tuple[dict[str, Any], ...] = (
     {"epoch": 1},
     {"prev": None},
     {"certificate": None},
-    {"alg": "P-384"},
+    {"alg": "P-521"},
     {"alg": "none"},
     {"alg": ""},
     {"origin": "escrowed"},

@@ -74,7 +74,7 @@ def test_a_leaf_is_not_a_node() -> None:
 
 
 def test_the_list_of_the_ask_is_read() -> None:
-    items = verify_list(cast.LIST, expected=GOOD)
+    items = verify_list(cast.LIST, expected=GOOD).items
     assert [item.label for item in items] == ["Contract.pdf", "Приложение 1", "C"]
     assert [item_text(item) for item in items] == list(cast.LIST)
 
@@ -110,7 +110,7 @@ def test_any_other_list_is_refused(texts: tuple[str, ...]) -> None:
 
 def verify(*items: str) -> tuple[Item, ...]:
     root = Octets32(by_hand.tree_root([item.encode() for item in items]))
-    return verify_list(items, expected=Documents(root=root, count=len(items)))
+    return verify_list(items, expected=Documents(root=root, count=len(items))).items
 
 
 def item(**changes: object) -> str:

@@ -90,7 +90,7 @@ def test_the_messages_belong_together() -> None:
     """The list to the ask, the passkey to the enrolment, the enrolment to its ask."""
     documents = cast.ask().claims.documents
     assert documents is not None
-    assert len(verify_list(FILE["list"]["items"], expected=documents)) == 3
+    assert len(verify_list(FILE["list"]["items"], expected=documents).items) == 3
     claims = read_enrolment(cast.ENROLMENT)
     check_enrols_for(claims, cast.enrol_ask())
     assert verify_passkey(claims, rp_id=RP_ID, origin=ORIGIN) == cast.device().webauthn

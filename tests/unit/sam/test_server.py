@@ -327,6 +327,7 @@ def test_a_release_of_ten_thousand_items_fits_into_a_frame() -> None:
         sealed="s" * 1000,
         requested=tuple(range(10_000)),
         scheme="ecdsa",  # type: ignore[arg-type]  # its wire form
+        messages=(),
         rp="shop",
     )
     assert len(write_call("release", release)) < LONGEST_FRAME

@@ -17,9 +17,12 @@ DIGEST = hashlib.sha256(b"document").digest()
 HASHED = Prehashed(SHA256())
 EC = ec.generate_private_key(ec.SECP256R1())
 RSA = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+ED25519 = ed25519.Ed25519PrivateKey.generate()
 
 
-def spki(key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey) -> bytes:
+def spki(
+    key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey | ed25519.Ed25519PrivateKey,
+) -> bytes:
     return key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
 
 
@@ -30,6 +33,7 @@ SIGNATURES = {
         spki(RSA),
         RSA.sign(DIGEST, PSS(mgf=MGF1(SHA256()), salt_length=32), HASHED),
     ),
+    SignatureScheme.EDDSA: (spki(ED25519), ED25519.sign(DIGEST)),
 }
 
 

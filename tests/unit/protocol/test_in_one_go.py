@@ -1,0 +1,120 @@
+"""What is read and written in one go, for batches, is what is read and written member by member."""
+
+import base64
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from backend.errors import MalformedMessage
+from backend.protocol.encoding import Octets, Octets32, b64u, read_message, unb64u, write_message
+from backend.protocol.receipt import ReceiptClaims, SignedItem, sign_receipt
+from backend.protocol.tree import Documents, Item, tree_root, verify_list
+from tests.unit.protocol import cast
+
+DIGESTS = st.sampled_from((32, 48, 64)).flatmap(lambda n: st.binary(min_size=n, max_size=n))
+ITEMS = st.builds(
+    Item,
+    label=st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=200),
+    type=st.sampled_from(("dtbsr", "sdr")),
+    hash=DIGESTS.map(Octets),
+    document=st.none() | DIGESTS.map(Octets),
+)
+PARTS = (
+    "{", "}", ",", ":", " ", '"', "\\", "0", "-", "é", "=", "+", "_", '"label":"x"', '"type":"csr"',
+    '"document":null', '"more":1', "\\ud800", "\\u0041", "1.5", "null", "[", "AAAA",
+)  # fmt: skip  # one part is like another
+
+
+def read_alone(text: str) -> Item | None:
+    """As the list's reader does."""
+    documents = Documents(root=tree_root((text,)), count=1)
+    try:
+        return verify_list((text,), expected=documents).items[0]
+    except MalformedMessage:
+        return None
+
+
+def read_strictly(text: str) -> Item | None:
+    """As every other message is read."""
+    try:
+        return read_message(text.encode(), Item)
+    except MalformedMessage:
+        return None
+
+
+@given(ITEMS)
+def test_an_item_is_read_as_it_was_written(item: Item) -> None:
+    text = write_message(item).decode()
+    assert read_alone(text) == read_strictly(text) == item
+
+
+@given(ITEMS, st.data())
+def test_an_item_that_is_changed_is_read_or_refused_as_any_other_message(
+    item: Item, data: st.DataObject
+) -> None:
+    """No form is let through that the strict reader refuses."""
+    text = write_message(item).decode()
+    start = data.draw(st.integers(0, len(text)))
+    end = data.draw(st.integers(start, min(len(text), start + 3)))
+    changed = text[:start] + data.draw(st.sampled_from(PARTS)) + text[end:]
+    assert read_alone(changed) == read_strictly(changed)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"label":"x","label":"y","type":"dtbsr","hash":"%s"}',
+        '{"label":"x","type":"dtbsr","hash":"%s","document":null}',
+        '{"label":"\\ud800","type":"dtbsr","hash":"%s"}',
+    ],
+    ids=["twice", "null", "surrogate"],
+)
+def test_what_a_lax_reader_would_let_through_is_refused(text: str) -> None:
+    assert read_alone(text % b64u(bytes(32))) is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"type":"dtbsr","label":"x","hash":"%s"}',
+        '{"label":"x","type":"dtbsr","hash":"%s"} ',
+        '{"label":"\\u0041","type":"dtbsr","hash":"%s"}',
+    ],
+    ids=["order", "space", "escape"],
+)
+def test_another_form_of_an_item_is_still_read(text: str) -> None:
+    """The tree is over the text as it is; how it is written is its maker's."""
+    assert read_alone(text % b64u(bytes(32))) is not None
+
+
+@given(st.lists(DIGESTS, min_size=1, max_size=5))
+def test_a_receipt_is_written_as_any_other_message(digests: list[bytes]) -> None:
+    claims = ReceiptClaims(
+        boot=cast.BOOT,
+        number=7,
+        iat=cast.NOW,
+        tx_hash=Octets32(cast.TX_HASH),
+        approval=Octets32(bytes(32)),
+        signed=tuple(
+            SignedItem(item=Octets32(digest[:32]), hash=Octets(digest)) for digest in digests
+        ),
+    )
+    compact = sign_receipt(claims, key=cast.public(cast.KA), sign=lambda _: bytes(64))
+    assert unb64u(compact.split(".")[1]) == write_message(claims)
+
+
+@given(st.binary(max_size=100))
+def test_base64url_is_that_of_the_library(value: bytes) -> None:
+    text = base64.urlsafe_b64encode(value).rstrip(b"=").decode()
+    assert b64u(value) == text
+    assert unb64u(text) == value
+
+
+@given(st.text(st.sampled_from("AB-_+/= \n\u00e9z9")))
+def test_text_is_base64url_only_in_its_one_form(text: str) -> None:
+    try:
+        value = unb64u(text)
+    except MalformedMessage:
+        return
+    assert base64.urlsafe_b64encode(value).rstrip(b"=").decode() == text
