@@ -91,6 +91,7 @@ class Pkcs11Hsm:
         self._rest_seconds = rest_seconds
         self._by_process: dict[int, TokenSessions] = {}
         self._public_keys: dict[SigningServiceKey, bytes] = {}
+        self._destroyed = 0
         self._offered: frozenset[KeyAlgorithm] | None = None
 
     def offered(self) -> frozenset[KeyAlgorithm]:
@@ -146,7 +147,8 @@ class Pkcs11Hsm:
         """Make KE of an hour, unless it is there already."""
         sessions = self._sessions()
         with sessions.writing:
-            sessions.run(lambda session: _make_hour_key(session, hour))
+            since = self._destroyed
+            sessions.run(lambda session: _make_hour_key(session, hour, since=since))
 
     def hour_mac(self, hour: int, message: bytes) -> bytes:
         """HMAC-SHA-512 under the hour's KE.
@@ -154,12 +156,10 @@ class Pkcs11Hsm:
         Raises:
             HourKeyMissing: it was never made, or is destroyed.
         """
-
-        def work(session: TokenSession) -> bytes | None:
-            key = keys.hour_key(session, hour)
-            return key.sign(message, mechanism=Mechanism.SHA512_HMAC) if key else None
-
-        mac = self._sessions().run(work)
+        since = self._destroyed
+        mac = self._sessions().run(
+            lambda session: keys.hour_mac(session, hour, message, since=since)
+        )
         if mac is None:
             raise HourKeyMissing(f"the key of hour {hour} is not there")
         return mac
@@ -173,6 +173,7 @@ class Pkcs11Hsm:
         sessions = self._sessions()
         with sessions.writing:
             sessions.run(lambda session: _destroy_hour_key(session, hour))
+            self._destroyed += 1
 
     def random(self, length: int) -> bytes:
         """Random bytes of the HSM's generator."""
@@ -239,8 +240,8 @@ def _signatures(
     ]
 
 
-def _make_hour_key(session: TokenSession, hour: int) -> None:
-    if keys.hour_key(session, hour):
+def _make_hour_key(session: TokenSession, hour: int, *, since: int) -> None:
+    if keys.hour_key(session, hour, since=since):
         return
     with session.session.token.open(rw=True) as writing:
         writing.generate_key(

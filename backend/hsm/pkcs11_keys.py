@@ -15,11 +15,13 @@ from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from pkcs11 import (
     Attribute,
+    KeyHandleInvalid,
     KeyType,
     Mechanism,
     MechanismFlag,
     NoSuchKey,
     ObjectClass,
+    ObjectHandleInvalid,
     Session,
 )
 
@@ -131,13 +133,31 @@ def service_key(session: TokenSession, key: SigningServiceKey) -> SigningKey:
     return cast("SigningKey", session.key(templates.FIND_SIGNING_KEY, service_key_label(key)))
 
 
-def hour_key(session: TokenSession, hour: int) -> SigningKey | None:
-    """KE of an hour, always asked of the token; ``None`` if it is not there."""
+def hour_key(session: TokenSession, hour: int, *, since: int) -> SigningKey | None:
+    """KE of an hour; ``None`` if it is not there.
+
+    To look for it takes longer than to use it, so each session looks once, and again when ``since``
+    has changed, which it does when we destroy one.
+    """
+    label = hour_key_label(hour)
     try:
-        return cast("SigningKey", session.search(templates.FIND_MAC_KEY, hour_key_label(hour)))
+        return cast("SigningKey", session.recent(templates.FIND_MAC_KEY, label, since=since))
     except NoSuchKey:
         prove_presence(session)
         return None
+
+
+def hour_mac(session: TokenSession, hour: int, message: bytes, *, since: int) -> bytes | None:
+    """HMAC-SHA-512 under KE; ``None`` if that is not there, whoever destroyed it."""
+    for _ in range(2):
+        key = hour_key(session, hour, since=since)
+        if key is None:
+            return None
+        try:
+            return key.sign(message, mechanism=Mechanism.SHA512_HMAC)
+        except (KeyHandleInvalid, ObjectHandleInvalid):
+            session.forget(hour_key_label(hour))
+    return None
 
 
 def hours(session: TokenSession) -> frozenset[int]:

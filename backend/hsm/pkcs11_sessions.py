@@ -81,6 +81,7 @@ class TokenSession:
         self.session = session
         self.login = login
         self._found: dict[str, Object] = {}
+        self._recent: dict[str, tuple[int, Object]] = {}
 
     def key(self, template: Template, label: str) -> Object:
         """A key that stays, found once in each session.
@@ -92,6 +93,21 @@ class TokenSession:
         if label not in self._found:
             self._found[label] = self.search(template, label)
         return self._found[label]
+
+    def recent(self, template: Template, label: str, *, since: int) -> Object:
+        """As :meth:`key`, of a key that may be destroyed: looked for again when ``since`` changes.
+
+        Where somebody else destroyed it, its use fails; :meth:`forget` then.
+        """
+        known = self._recent.get(label)
+        if known is None or known[0] != since:
+            known = (since, self.search(template, label))
+            self._recent[label] = known
+        return known[1]
+
+    def forget(self, label: str) -> None:
+        """Look for a key again at its next use."""
+        self._recent.pop(label, None)
 
     def search(self, template: Template, label: str) -> Object:
         """As :meth:`key`, but always asks the token."""

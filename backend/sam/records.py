@@ -6,6 +6,7 @@
 """
 
 import hashlib
+from functools import lru_cache
 from typing import Any, final
 
 import msgspec
@@ -21,6 +22,16 @@ from backend.protocol.password_proof import (
 )
 from backend.protocol.receipt import ReceiptClaims, sign_receipt
 from backend.protocol.record import CellRecord, record_hash, sign_record, verify_record
+
+
+@lru_cache(maxsize=4096)
+def _verified_record(unverified_record: str, ks: PublicJwk) -> CellRecord:
+    """Verify a record once: the same text under the same key is the same record.
+
+    Raises:
+        MalformedMessage: KS did not sign it.
+    """
+    return verify_record(unverified_record, expected_ks=ks)
 
 
 @final
@@ -72,7 +83,7 @@ class ServiceVoice:
             RecordRefused: it is none.
         """
         try:
-            return verify_record(unverified_record, expected_ks=self.ks)
+            return _verified_record(unverified_record, self.ks)
         except MalformedMessage as error:
             raise RecordRefused(f"not a record of ours: {error}") from error
 

@@ -6,7 +6,7 @@ import pytest
 from cryptography import x509
 from cryptography.x509.oid import NameOID
 
-from backend.errors import RecordRefused, RequestRefused, SummaryRefused
+from backend.errors import RecordRefused, RequestRefused, TooManySignatures, SummaryRefused
 from backend.protocol.ask import AskingParty, verify_ask
 from backend.protocol.encoding import b64u
 from backend.protocol.tree import tree_root
@@ -56,11 +56,16 @@ def test_a_record_that_is_not_ours_is_refused(cell: PairedCell) -> None:
         cell.open_signing(ONE)
 
 
-@pytest.mark.parametrize("count", [0, 11])
-def test_the_number_of_hashes_is_bounded_by_the_record(cell: PairedCell, count: int) -> None:
-    hashes = [hashlib.sha256(bytes([number])).digest() for number in range(count)]
-    with pytest.raises(RequestRefused, match="1 to 10"):
+def test_the_number_of_hashes_is_bounded_by_the_record(cell: PairedCell) -> None:
+    hashes = [hashlib.sha256(bytes([number])).digest() for number in range(11)]
+    with pytest.raises(TooManySignatures, match="at most 10"):
         cell.open_signing(*hashes)
+    assert len(cell.open_signing(*hashes[:10]).items) == 10
+
+
+def test_an_ask_to_sign_has_a_hash(cell: PairedCell) -> None:
+    with pytest.raises(RequestRefused, match="has a hash"):
+        cell.open_signing()
 
 
 def test_one_hash_does_not_stand_twice(cell: PairedCell) -> None:
