@@ -106,6 +106,28 @@ def embedded() -> Iterator[Installation]:
         yield from _running(folder, environment, [serve], database=url)
 
 
+@contextmanager
+def gunicorn_alone() -> Iterator[str]:
+    """The application for relying parties under gunicorn, for its HTTP; gives the address."""
+    with _folder() as folder:
+        environment = _environment(folder)
+        address, _ = _addresses(environment)
+        for arguments in (("hsm", "init"), ("worker", "keys"), ("db", "upgrade")):
+            _cellkey(environment, *arguments)
+        command = _gunicorn("backend.app", address, threads=16)
+        backend = Part(
+            name="backend",
+            start=lambda: _start(folder, environment, "backend", *command),
+            works=lambda _since: _is_ready(address),
+        )
+        supervisor = Supervisor([backend])
+        try:
+            supervisor.up()
+            yield address
+        finally:
+            supervisor.down()
+
+
 def _processes(
     folder: Path, environment: dict[str, str], server: Postgres, sam: SamClient
 ) -> list[Part]:
@@ -194,8 +216,8 @@ def _environment(folder: Path, **changed: str) -> dict[str, str]:
         **ours,
         "PYTHONWARNINGS": "ignore",  # software cells shout, and these logs are read
         "CELLKEY_DATA_DIR": str(folder / "data"),
-        "CELLKEY_AUTHORIZATION_SERVER_URL": f"http://127.0.0.1:{_free_port()}",
-        "CELLKEY_MOBILE_API_URL": f"http://127.0.0.1:{_free_port()}",
+        "CELLKEY_AUTHORIZATION_SERVER_URL": f"http://127.0.0.1:{free_port()}",
+        "CELLKEY_MOBILE_API_URL": f"http://127.0.0.1:{free_port()}",
         "CELLKEY_TRANSACTION_SECONDS": str(TRANSACTION_SECONDS),
         "CELLKEY_USE_SECONDS": str(USE_SECONDS),
         **changed,
@@ -228,7 +250,7 @@ def _cellkey(environment: Mapping[str, str], *arguments: str) -> Any:  # noqa: A
     return json.loads(done.stdout) if "--json" in arguments else None
 
 
-def _free_port() -> int:
+def free_port() -> int:
     """A port that nobody listens on."""
     while True:
         port = random.SystemRandom().choice(_PORTS)
