@@ -210,8 +210,12 @@ def _token(folder: Path) -> Token:
 
 
 def _environment(folder: Path, **changed: str) -> dict[str, str]:
-    """Settings, and what programs need; what is killed measures no coverage."""
-    ours = {name: value for name, value in os.environ.items() if "COVERAGE" not in name}
+    """Settings, and what programs need; what is killed measures no coverage, but may cache code."""
+    ours = {
+        name: value
+        for name, value in os.environ.items()
+        if "COVERAGE" not in name and name != "PYTHONDONTWRITEBYTECODE"
+    }
     return {
         **ours,
         "PYTHONWARNINGS": "ignore",  # software cells shout, and these logs are read

@@ -99,14 +99,15 @@ def _kill(installation: Installation, plan: Plan, *, until: float, tell: Tell) -
     chance = Random(plan.seed)  # noqa: S311  # a seed repeats a run
     supervisor = installation.supervisor
     kills: list[Kill] = []
-    while not kills or time() < until:
+    while True:
         for name in chance.sample(sorted(supervisor.parts), len(supervisor.parts)):
+            if len(kills) >= len(supervisor.parts) and time() >= until:
+                return kills
             sleep(chance.uniform(*plan.pauses_seconds))
             supervisor.restart_ended()
             kills.append(supervisor.kill(name))
             left = round(max(until - time(), 0))
             tell(f"{left:4} s left: kill -9 {name}, working again after {kills[-1].recovered}")
-    return kills
 
 
 def _ledger(installation: Installation, working: Sequence[Future[Ledger]]) -> Ledger:
