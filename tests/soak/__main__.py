@@ -124,7 +124,7 @@ def _report(outcome: Outcome, plan: Plan) -> dict[str, Any]:
         "transactions": outcome.ends,
         "kills": len(outcome.kills),
         "recovery_seconds": recovery,
-        "slowest_call_seconds": round(max(flow.slowest_call for flow in flows), 3),
+        "slowest_call_seconds": round(max((flow.slowest_call for flow in flows), default=0), 3),
         "broken": outcome.violations,
         "slow": slow,
         "every_kill": [asdict(kill) for kill in outcome.kills],

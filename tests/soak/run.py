@@ -68,6 +68,8 @@ def soak(
     engine = make_engine(installation.database)
     try:
         found = [] if _wait_for_ends(engine) else ["transactions are neither signed nor over"]
+        if not any(flow.signature for flow in ledger.flows):
+            found.append("nothing was signed, so nothing was proved")
         found += violations(engine, ledger, installation.folder / "data" / "public-keys.json")
         found += [f"{name} ended by itself" for name in installation.supervisor.ended_by_themselves]
         found += [
