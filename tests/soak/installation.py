@@ -71,7 +71,7 @@ def production() -> Iterator[Installation]:
     with _folder() as folder, tempfile.TemporaryDirectory(prefix="cellkey-soak-pg-") as database:
         cluster = Cluster(programs, Path(database))
         sam = SamClient(folder / "sam.sock")
-        server = Postgres(cluster.folder)
+        server = Postgres(cluster.folder, pid=0)  # another at each start
         environment = _environment(
             folder,
             CELLKEY_SAM_SOCKET=str(folder / "sam.sock"),
@@ -81,7 +81,7 @@ def production() -> Iterator[Installation]:
         parts = [
             Part(
                 name="postgresql",
-                start=lambda: cluster.start(durable=True),
+                start=lambda: cluster.start({}),
                 works=lambda since: _has_worked(server, None, since),
                 needed_by=("backend", "mobile_api", "worker", "clerk"),
             ),

@@ -93,7 +93,7 @@ class Cluster:
         )
 
     def start(self, options: Mapping[str, str]) -> subprocess.Popen[bytes]:
-        """Start the server; without ``FORGETFUL`` it keeps what it acknowledged, if it is killed."""
+        """Start the server; without ``FORGETFUL`` it loses nothing acknowledged, if killed."""
         chosen = [f"--{name}={value}" for name, value in {**_OPTIONS, **options}.items()]
         with (self.folder / "log").open("ab") as log:
             return subprocess.Popen(
