@@ -28,7 +28,7 @@ WHOLLY_COVERED := backend/sam/*,backend/signing/*,backend/protocol/*
 # Each process has its own PostgreSQL server and its own SoftHSM store.
 SIDE_BY_SIDE := --numprocesses auto --maxprocesses 4 --dist worksteal
 
-.PHONY: help demo serve test bench bench-worker lint coverage lock
+.PHONY: help demo serve test bench bench-worker soak lint coverage lock
 
 help: ## Say what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' Makefile
@@ -53,6 +53,9 @@ bench: $(DONE)/development ## Measure whole flows on the embedded default; figur
 
 bench-worker: $(DONE)/development $(DONE)/test-programs ## Measure pushes a second by one worker; figures in var/bench-worker.json
 	@$(BIN)/python -m tests.bench_worker
+
+soak: $(DONE)/test-programs ## Run flows for ten minutes while every process is killed; figures in var/soak.json
+	@$(BIN)/python -m tests.soak
 
 lint: $(DONE)/development ## Check form, types and the direction of imports
 	@echo "ruff"

@@ -13,11 +13,41 @@ LONGEST_WAIT_SECONDS: Final = 25
 LONGEST_VERSION: Final = 64
 LONGEST_MESSAGE: Final = 48 * 1024
 LONGEST_ENDPOINT: Final = 2048
+LONGEST_BINARY: Final = 200
 
-_compact = validate.And(
-    validate.Length(min=1, max=LONGEST_MESSAGE), validate.Regexp(r"[A-Za-z0-9_.-]+\Z")
-)
-_base64url = validate.And(validate.Length(min=1, max=200), validate.Regexp(r"[A-Za-z0-9_-]+\Z"))
+
+class Letters(fields.String):
+    """ASCII text of some letters, the whole of it."""
+
+    def __init__(self, letters: str, *, longest: int) -> None:
+        """Bound it; ``letters`` is the inside of a character class.
+
+        The document's pattern is one of ECMA 262, where ``$`` is the very end; in Python it is not.
+        """
+        super().__init__(
+            required=True,
+            validate=[
+                validate.Length(min=1, max=longest),
+                validate.Regexp(rf"[{letters}]+\Z"),
+            ],
+            metadata={"pattern": f"^[{letters}]+$"},
+        )
+
+
+class Compact(Letters):
+    """A compact JWS or JWE."""
+
+    def __init__(self) -> None:
+        """Required."""
+        super().__init__("A-Za-z0-9_.-", longest=LONGEST_MESSAGE)
+
+
+class Base64urlText(Letters):
+    """Base64url that somebody else reads."""
+
+    def __init__(self) -> None:
+        """Required."""
+        super().__init__("A-Za-z0-9_-", longest=LONGEST_BINARY)
 
 
 class Base64url(fields.Field[bytes]):
@@ -37,8 +67,8 @@ class EmptyBody(Schema):
 class EnrolmentBody(Schema):
     """A new phone's keys."""
 
-    enrolment = fields.String(required=True, validate=_compact)
-    sealed = fields.String(required=True, validate=_compact)
+    enrolment = Compact()
+    sealed = Compact()
 
 
 class ListQuery(Schema):
@@ -59,21 +89,21 @@ class ListQuery(Schema):
 class ApprovalBody(Schema):
     """The phone's yes."""
 
-    approval = fields.String(required=True, validate=_compact)
-    sealed = fields.String(required=True, validate=_compact)
+    approval = Compact()
+    sealed = Compact()
 
 
 class RefusalBody(Schema):
     """The phone's no."""
 
-    refusal = fields.String(required=True, validate=_compact)
+    refusal = Compact()
 
 
 class SubscriptionKeys(Schema):
     """Keys of a push subscription (RFC 8291)."""
 
-    p256dh = fields.String(required=True, validate=_base64url)
-    auth = fields.String(required=True, validate=_base64url)
+    p256dh = Base64urlText()
+    auth = Base64urlText()
 
 
 class SubscriptionBody(Schema):
@@ -86,7 +116,7 @@ class SubscriptionBody(Schema):
 class RecoveryLockBody(Schema):
     """The lock under the code that the phone shows once."""
 
-    lock = fields.String(required=True, validate=_base64url)
+    lock = Base64urlText()
 
 
 # --- what phones are told ---------------------------------------------------------

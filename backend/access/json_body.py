@@ -1,6 +1,8 @@
 """Bodies of requests: JSON, UTF-8, bounded, and exactly the members that a schema names."""
 
-from typing import Any, Final
+from collections.abc import Iterable
+from typing import Any, Final, final
+from wsgiref.types import InputStream, StartResponse, WSGIApplication, WSGIEnvironment
 
 from flask import Flask, Request
 from marshmallow import Schema, ValidationError
@@ -17,9 +19,46 @@ def limit_bodies(app: Flask) -> None:
     """Refuse longer bodies in all of an application.
 
     Of a body that does not say its length no more is read, and :func:`read_json` sees that it is
-    too long.
+    too long. One that breaks off, or cannot be read, is the caller's fault: 400.
     """
     app.config["MAX_CONTENT_LENGTH"] = LONGEST_BODY + 1
+    app.wsgi_app = WholeBodies(app.wsgi_app)  # type: ignore[assignment]  # mypy takes it for a method
+
+
+@final
+class WholeBodies:
+    """An application that sees bodies whole, or is told by a ``BadRequest`` that they are not."""
+
+    def __init__(self, app: WSGIApplication) -> None:
+        """Stand before an application."""
+        self._app = app
+
+    def __call__(self, environ: WSGIEnvironment, start: StartResponse) -> Iterable[bytes]:
+        """Pass a request on."""
+        length = str(environ.get("CONTENT_LENGTH") or "0")
+        body = _Body(environ["wsgi.input"], missing=int(length) if length.isdecimal() else 0)
+        return self._app(environ | {"wsgi.input": body}, start)
+
+
+@final
+class _Body:
+    """A body as the server reads it."""
+
+    def __init__(self, stream: InputStream, *, missing: int) -> None:
+        """``missing``: so many bytes must come."""
+        self._stream = stream
+        self._missing = missing
+
+    def read(self, size: int = -1) -> bytes:
+        """Read so many bytes, or all."""
+        try:
+            piece = self._stream.read(size)
+        except Exception as error:  # each server has its own for chunks that are none
+            raise BadRequest from error
+        self._missing -= len(piece)
+        if not piece and size and self._missing > 0:
+            raise BadRequest
+        return piece
 
 
 def read_json(request: Request, *, longest: int = LONGEST_BODY) -> object:

@@ -71,53 +71,67 @@ class Postgres:
             connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)'.encode())
 
 
+class Cluster:
+    """A server's folder, made by ``initdb``, and how it is started there."""
+
+    def __init__(self, programs: Path, folder: Path) -> None:
+        """Make it in an empty folder."""
+        self.folder = folder
+        self._programs = programs
+        self._user = NOBODY if os.geteuid() == 0 else None
+        if self._user is not None:
+            os.chown(folder, self._user, self._user)
+        options = ["-U", "cellkey", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync"]
+        subprocess.run(
+            [programs / "initdb", "-D", folder / "data", *options],
+            check=True,
+            capture_output=True,
+            cwd=folder,
+            user=self._user,
+            group=self._user,
+            extra_groups=None if self._user is None else [],
+        )
+
+    def start(self, options: Mapping[str, str]) -> subprocess.Popen[bytes]:
+        """Start the server; without ``FORGETFUL`` it loses nothing acknowledged, if killed."""
+        chosen = [f"--{name}={value}" for name, value in {**_OPTIONS, **options}.items()]
+        with (self.folder / "log").open("ab") as log:
+            return subprocess.Popen(
+                [
+                    self._programs / "postgres",
+                    "-D",
+                    self.folder / "data",
+                    "-k",
+                    self.folder,
+                    *chosen,
+                ],
+                stdout=log,
+                stderr=log,
+                cwd=self.folder,
+                user=self._user,
+                group=self._user,
+                extra_groups=None if self._user is None else [],
+            )
+
+
 @contextmanager
 def running_postgres(
     programs: Path, *, options: Mapping[str, str] = FORGETFUL
 ) -> Iterator[Postgres]:
     """Start a server, stop it in the end and leave nothing."""
     folder = Path(mkdtemp(prefix="cellkey-pg-"))
-    user = NOBODY if os.geteuid() == 0 else None
-    if user is not None:
-        os.chown(folder, user, user)
     try:
-        _initialise(programs, folder, user)
-        with _running_server(programs, folder, user, {**_OPTIONS, **options}) as server:
+        with _running_server(Cluster(programs, folder), options) as server:
             yield server
     finally:
         shutil.rmtree(folder)
 
 
-def _initialise(programs: Path, folder: Path, user: int | None) -> None:
-    options = ["-U", "cellkey", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync"]
-    subprocess.run(
-        [programs / "initdb", "-D", folder / "data", *options],
-        check=True,
-        capture_output=True,
-        cwd=folder,
-        user=user,
-        group=user,
-        extra_groups=None if user is None else [],
-    )
-
-
 @contextmanager
-def _running_server(
-    programs: Path, folder: Path, user: int | None, options: Mapping[str, str]
-) -> Iterator[Postgres]:
-    chosen = [f"--{name}={value}" for name, value in options.items()]
-    with (folder / "log").open("wb") as log:
-        process = subprocess.Popen(
-            [programs / "postgres", "-D", folder / "data", "-k", folder, *chosen],
-            stdout=log,
-            stderr=log,
-            cwd=folder,
-            user=user,
-            group=user,
-            extra_groups=None if user is None else [],
-        )
+def _running_server(cluster: Cluster, options: Mapping[str, str]) -> Iterator[Postgres]:
+    process = cluster.start(options)
     try:
-        server = Postgres(folder, pid=process.pid)
+        server = Postgres(cluster.folder, pid=process.pid)
         _wait_until_it_answers(server, process)
         yield server
     finally:

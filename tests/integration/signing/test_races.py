@@ -2,12 +2,13 @@
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import partial
-from threading import Barrier
+from threading import Barrier, Event, Lock
 from typing import Any
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import Engine, func, select
 
 from backend.errors import CellkeyError, TransactionOver
 from backend.model.tables import Approval, Receipt, Signature, TransactionState
@@ -15,6 +16,8 @@ from backend.sam.releases import Release, Released
 from backend.signing.cancellation import cancel
 from backend.signing.expiry import expire_overdue
 from backend.signing.release import release
+from backend.signing.reservation import LEASE
+from backend.wiring import make_engine, make_session_factory
 from tests.world.signing_world import SigningWorld, hashes
 
 
@@ -69,6 +72,64 @@ def test_a_hundred_calls_at_once_give_one_set_of_signatures(world: SigningWorld)
     assert {tuple(result.items()) for result in results} == {tuple(results[0].items())}
     assert sorted(sam.positions) == [0, 1, 2, 3, 4]
     assert (count(world, Signature), count(world, Receipt)) == (5, 1)
+    assert world.state(requested.id) == "redeemed"
+
+
+def test_a_hundred_calls_by_two_processes_give_one_set_of_signatures(
+    world: SigningWorld, engine: Engine
+) -> None:
+    """CSC-89: two pools of connections know nothing of each other, as two processes do not."""
+    requested = world.request(*hashes(5))
+    world.approve(requested.id)
+    sam, csc_sad = CountingSam(world), world.csc_sad(requested)
+    other = make_engine(engine.url.render_as_string(hide_password=False))
+    elsewhere = replace(world, sessions=make_session_factory(other))
+
+    try:
+        results = at_once(
+            *[partial(collect, world, sam, csc_sad, *hashes(5))] * 50,
+            *[partial(collect, elsewhere, sam, csc_sad, *hashes(5)[::-1])] * 50,
+        )
+    finally:
+        other.dispose()
+
+    assert [result for result in results if result != results[0]] == []
+    assert sorted(sam.positions) == [0, 1, 2, 3, 4]
+    assert (count(world, Signature), count(world, Receipt)) == (5, 1)
+
+
+class SlowSam(CountingSam):
+    """Takes longer for its first answer than a lease lasts: until somebody else has come."""
+
+    def __init__(self, world: SigningWorld) -> None:
+        super().__init__(world)
+        self._is_first = Lock()
+        self._second_came = Event()
+
+    def release(self, request: Release) -> Released:
+        if not self._is_first.acquire(blocking=False):
+            self._second_came.set()
+            return super().release(request)
+        released = super().release(request)
+        self.world.clock.advance(seconds=LEASE.total_seconds() + 1)
+        assert self._second_came.wait(60)
+        return released
+
+
+def test_a_hundred_calls_at_a_sam_that_outlives_leases_give_one_set_of_signatures(
+    world: SigningWorld,
+) -> None:
+    """Then a hash is signed more than once, but only one of its signatures ever leaves."""
+    requested = world.request(*hashes(1))
+    world.approve(requested.id)
+    sam, csc_sad = SlowSam(world), world.csc_sad(requested)
+
+    results = at_once(*[partial(collect, world, sam, csc_sad, *hashes(1))] * 100)
+
+    assert [result for result in results if result != results[0]] == []
+    assert isinstance(results[0], dict)
+    assert len(sam.positions) > 1
+    assert (count(world, Signature), count(world, Receipt)) == (1, 1)
     assert world.state(requested.id) == "redeemed"
 
 

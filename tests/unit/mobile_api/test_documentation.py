@@ -1,5 +1,6 @@
 """The OpenAPI document, and the page for people."""
 
+import json
 import re
 from typing import Any
 
@@ -71,3 +72,13 @@ def test_the_page_has_every_call_and_fetches_nothing(client: FlaskClient) -> Non
     assert "<script" not in page
     assert "http" not in re.sub(r'<a href="[^"]*">', "", page)
     assert not re.search(r"<(link|img|iframe)", page)
+
+
+def test_patterns_are_those_of_the_documents_language(document: dict[str, Any]) -> None:
+    """ECMA 262, as OpenAPI has it: ``\\Z`` would be a letter there."""
+    patterns = re.findall(r'"pattern": "([^"]*)"', json.dumps(document))
+    assert patterns
+    for pattern in patterns:
+        assert pattern.startswith("^")
+        assert pattern.endswith("$")
+        assert "\\" not in pattern
