@@ -15,13 +15,19 @@ from backend.access.browsers import admit_app, harden_answers
 from backend.access.json_body import limit_bodies
 from backend.access.problems import answer_with_problems
 from backend.settings import Settings, read_settings
-from backend.wiring import configure_logging, connect_database, health, watch_requests
-from mobile_api import devices, documentation, info, pairing, transactions
+from backend.wiring import (
+    configure_logging,
+    connect_database,
+    health,
+    trust_proxies,
+    watch_requests,
+)
+from mobile_api import devices, documentation, info, pairing, relying_parties, transactions
 from mobile_api.blueprint import Api
 from mobile_api.services import Services, keep_services, open_services
 
 CHALLENGES = {"/": 'DPoP algs="ES256"', "/pairing": "Bearer"}
-ROOMS = (info, pairing, transactions, devices)
+ROOMS = (info, pairing, transactions, relying_parties, devices)
 
 
 def create_app(services: Services) -> Flask:
@@ -30,6 +36,7 @@ def create_app(services: Services) -> Flask:
     connect_database(app, services.settings.database)
     keep_services(app, services)
     watch_requests(app)
+    trust_proxies(app, services.settings)
     limit_bodies(app)
     harden_answers(app, address=services.settings.mobile_api_url)
     admit_app(app, services.settings)

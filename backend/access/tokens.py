@@ -32,6 +32,7 @@ class CallingParty(msgspec.Struct, frozen=True, kw_only=True):
     id: UUID
     client_id: str
     name: str
+    asks_number: bool
 
 
 def new_token() -> str:
@@ -105,7 +106,12 @@ def authenticate_relying_party(
     """
     token = bearer_token(authorization)
     found = session.execute(
-        select(RelyingParty.id, RelyingParty.client_id, RelyingParty.name)
+        select(
+            RelyingParty.id,
+            RelyingParty.client_id,
+            RelyingParty.name,
+            RelyingParty.asks_number,
+        )
         .join(AccessToken, AccessToken.relying_party_id == RelyingParty.id)
         .where(
             AccessToken.token_hash == _hash(token),
@@ -118,7 +124,7 @@ def authenticate_relying_party(
     session.commit()
     if found is None:
         raise TokenInvalid("the token is unknown, expired or revoked")
-    return CallingParty(id=found.id, client_id=found.client_id, name=found.name)
+    return CallingParty(**found._asdict())
 
 
 def _hash(unverified_token: str) -> bytes:

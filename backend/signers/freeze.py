@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 BY_PHONE: Final = "phone"
 
 
-def not_frozen(signer_id: InstrumentedAttribute[UUID]) -> ColumnElement[bool]:
+def not_frozen(signer_id: InstrumentedAttribute[UUID] | ColumnElement[UUID]) -> ColumnElement[bool]:
     """Say in SQL that the signer of a row is not frozen; for the ``where`` of any statement."""
     return ~exists().where(Freeze.signer_id == signer_id, Freeze.lifted_at.is_(None))
 

@@ -12,8 +12,13 @@ from backend.model.tables import Cell, Device, Record, Signer, Transaction, Tran
 from backend.signers.freeze import not_frozen
 
 
-def read_cell(session: Session, cell: UUID) -> Row[*tuple[Any, ...]]:
+def read_cell(session: Session, cell: UUID, *also: ColumnElement[Any]) -> Row[*tuple[Any, ...]]:
     """Read a cell with its record and its signer, in one statement with the freeze.
+
+    Args:
+        session: read from.
+        cell: which.
+        also: what else is to be known of it.
 
     Raises:
         NotFound: there is no such cell.
@@ -30,6 +35,7 @@ def read_cell(session: Session, cell: UUID) -> Row[*tuple[Any, ...]]:
             Signer.subject,
             Signer.lang,
             not_frozen(Cell.signer_id).label("may_go_on"),
+            *also,
         )
         .join(Record, and_(Record.cell_id == Cell.id, Record.epoch == Cell.epoch))
         .join(Signer, Signer.id == Cell.signer_id)

@@ -7,6 +7,8 @@
 3. The relying party gets a ``handle``, of which only the hash is kept: whoever reads the database
    can neither poll for the answer nor collect the signatures.
 4. While the SAM works, no transaction of the database is open.
+5. A relying party asks within its limits (``limits.py``); how often that wakes a phone is another
+   matter (``delivery/pace.py``).
 """
 
 from datetime import UTC, datetime
@@ -20,6 +22,7 @@ from sqlalchemy import Row, insert, select
 from sqlalchemy.orm import Session
 
 from backend.delivery.outbox import enqueue_push
+from backend.delivery.pace import may_wake
 from backend.errors import AlreadyThere, NotFound, RequestRefused, SummaryRefused
 from backend.model.tables import AuthorisedHash, Cell, Transaction, TransactionState
 from backend.protocol.ask import AskingParty, HashName
@@ -35,6 +38,8 @@ from backend.settings import Settings
 from backend.signing.askable import language, needs_certificate, read_cell
 from backend.signing.authorization import csc_sad_of
 from backend.signing.hashes import check_hashes
+from backend.signing.limits import admit, asking, may_ask, refuse_or_go_on
+from backend.signing.number import new_number
 from backend.summary.text import Language
 
 HANDLE_BYTES: Final = 32
@@ -51,6 +56,8 @@ class Requester(msgspec.Struct, frozen=True, kw_only=True):
     id: UUID
     client_id: str
     name: str
+    asks_number: bool = False
+    """Whether the phone must name the number of the other screen."""
 
 
 @final
@@ -109,10 +116,17 @@ def request_signatures(
         RequestRefused: hashes, labels or the certificate's time do not fit.
         SummaryRefused: a field cannot be shown to a signer (T-06).
         RecordRefused: the cell's record does not allow it.
+        TooManyRequests: this relying party asks too often, or this signer too much at a time.
+        PartyStopped: the signer said "not me" to this relying party.
     """
     check_hashes(order.hashes, order.hash_alg)
-    cell = read_cell(session, order.credential)
+    party = order.relying_party
+    hopeful = may_ask(Cell.signer_id, party.id, settings=settings, now=now)
+    cell = read_cell(session, order.credential, hopeful.label("may_ask"))
     session.commit()
+    asked = asking(signer=cell.signer_id, relying_party=party.id, settings=settings)
+    if not cell.may_ask:
+        refuse_or_go_on(session, asked, now=now)
     if cell.certificate is None or cell.certificate_expires_at is None:
         raise NotFound("no such credential")
     if cell.certificate_expires_at <= now:
@@ -122,25 +136,36 @@ def request_signatures(
     ask = OpenTransaction(
         record=cell.record,
         kind="sign",
-        rp=AskingParty(id=order.relying_party.client_id, name=order.relying_party.name),
+        rp=AskingParty(id=party.client_id, name=party.name),
         lang=lang,
         fields=_fields(order),
         items=_items(order, lang=lang),
         hash_alg=order.hash_alg,
         exp=exp,
         use_by=exp + settings.use_seconds,
+        number_asked=party.asks_number,
     )
     opened = transactions.open_transaction(ask)
     handle = token_bytes(HANDLE_BYTES)
     row = _row(cell, ask, opened, now=now) | {
-        "relying_party_id": order.relying_party.id,
+        "relying_party_id": party.id,
         "handle_hash": sha256(handle).digest(),
         "csc_sad_hash": sha256(csc_sad_of(handle).encode()).digest(),
+        "number": new_number() if party.asks_number else None,
     }
-    session.execute(insert(Transaction).values(row))
+    admit(session, row, asked, now=now)
     _add_list(session, opened)
     expires_at = _instant(exp)
-    enqueue_push(session, transaction=opened.id, cell=cell.id, now=now, expires_at=expires_at)
+    wake = may_wake(
+        session,
+        signer=cell.signer_id,
+        relying_party=party.id,
+        transaction=opened.id,
+        at_once=settings.pushes_per_ten_minutes,
+        now=now,
+    )
+    if session.execute(wake).first() is not None:
+        enqueue_push(session, transaction=opened.id, cell=cell.id, now=now, expires_at=expires_at)
     session.commit()
     return RequestedTransaction(id=opened.id, handle=handle, expires_at=expires_at)
 
