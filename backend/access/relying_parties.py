@@ -44,7 +44,6 @@ class NewRelyingParty(msgspec.Struct, frozen=True, kw_only=True):
     client_id: str
     client_secret: str
     name: str
-    asks_number: bool
 
 
 @final
@@ -96,9 +95,7 @@ def add_relying_party(
         raise AlreadyThere("there is a relying party of that client id") from error
     session.commit()
     log.info("relying party added", extra={"client_id": chosen})
-    return NewRelyingParty(
-        client_id=chosen, client_secret=secret, name=name, asks_number=asks_number
-    )
+    return NewRelyingParty(client_id=chosen, client_secret=secret, name=name)
 
 
 def list_relying_parties(session: Session) -> Sequence[KnownRelyingParty]:

@@ -59,13 +59,14 @@ def list_command(*, as_json: bool) -> None:
 @click.argument("client_id")
 @click.option(
     "--number/--no-number",
-    required=True,
     default=None,
     help="Whether phones must name the number that our page shows.",
 )
 @json_option
-def edit(*, client_id: str, number: bool, as_json: bool) -> None:
+def edit(*, client_id: str, number: bool | None, as_json: bool) -> None:
     """Change how it asks, from its next request on."""
+    if number is None:
+        raise click.UsageError("say what to change: --number or --no-number")
     with _session() as session:
         edit_relying_party(session, client_id=client_id, asks_number=number)
     matched = "by a number" if number else "without a number"

@@ -65,13 +65,15 @@ def client_by_body(uses: OauthUses) -> Client | None:
 def _client(uses: OauthUses, unverified_id: str, unverified_secret: str) -> Client | None:
     try:
         with uses.doorman.watching(request.remote_addr, unverified_id, now=uses.clock()):
-            found = relying_party_by_secret(
-                uses.session(),
-                unverified_client_id=unverified_id,
-                unverified_secret=unverified_secret,
-            )
-            if found is None:
-                raise Unauthenticated("client id or secret is wrong")
+            return Client(_prove(uses, unverified_id, unverified_secret))
     except Unauthenticated:
         return None
-    return Client(found)
+
+
+def _prove(uses: OauthUses, unverified_id: str, unverified_secret: str) -> UUID:
+    found = relying_party_by_secret(
+        uses.session(), unverified_client_id=unverified_id, unverified_secret=unverified_secret
+    )
+    if found is None:
+        raise Unauthenticated("client id or secret is wrong")
+    return found

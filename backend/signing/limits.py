@@ -1,13 +1,13 @@
-"""Who may ask now: a free slot at the signer, a turn of the relying party, and nobody said "not me".
+"""Who may ask now: a free slot at the signer, a turn of the relying party, and no "not me".
 
-1. A relying party has so many slots at a signer, and an unanswered request keeps one. A unique index
-   says it, so that races say it too. An answer, or the end of its time, frees the slot; nothing has
-   to be counted down. Another relying party has slots of its own (T-22).
+1. A relying party has so many slots at a signer, and an unanswered request keeps one. A unique
+   index says it, so that races say it too. An answer, or the end of its time, frees the slot;
+   nothing has to be counted down. Another relying party has slots of its own (T-22).
 2. A relying party has so many turns a minute (``access/turns.py``). With slots and the time that a
    request lives they bound how much of it is unanswered in all: there is no third count.
-3. Slot and turn are taken by the statement that adds the transaction, or none of the three happens.
-   What is refused changed nothing, and was seen before the SAM did any work for it.
-4. Nothing here touches what a signer has: whatever is there can be fetched, approved, refused (T-21).
+3. Slot and turn are taken in the commit that adds the transaction, or none of the three happens.
+   What is refused changed nothing; but for races it is refused before the SAM does any work.
+4. Nothing here touches what a signer has: it can be fetched, approved and refused (T-21).
 """
 
 from collections.abc import Mapping

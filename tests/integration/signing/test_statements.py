@@ -25,7 +25,9 @@ def test_each_step_takes_few_statements(world: SigningWorld, engine: Engine, cou
         world.collect(csc_sad, *wanted)
 
     # (statements, of these writes, commits); a read's end is a commit that writes nothing.
-    assert (len(asking.texts), asking.writes, asking.commits) == (4, 3, 2)
+    # On SQLite the turn (signing/limits.py) is taken by a statement of its own.
+    more = 0 if engine.dialect.name == "postgresql" else 1
+    assert (len(asking.texts), asking.writes, asking.commits) == (5 + more, 4 + more, 2)
     assert (len(polling.texts), polling.writes, polling.commits) == (1, 0, 1)
     assert (len(approving.texts), approving.writes, approving.commits) == (3, 2, 1)
     assert (len(collecting.texts), collecting.writes, collecting.commits) == (7, 5, 2)

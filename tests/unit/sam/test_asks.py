@@ -35,6 +35,19 @@ def test_the_ask_carries_text_root_and_count(world: SamWorld, cell: PairedCell) 
     assert opened.hashes == (ONE, TWO)
 
 
+def test_an_ask_to_sign_may_want_a_number_and_no_other_ask(
+    world: SamWorld, cell: PairedCell
+) -> None:
+    """T-01."""
+    for wanted in (True, False):
+        opened = cell.open_signing(ONE, number_asked=wanted)
+        ask = verify_ask(opened.ask, expected_ks=world.public_keys.ks)
+        assert ask.claims.number_asked is wanted
+
+    with pytest.raises(RequestRefused, match="number"):
+        cell.open("enrol", fields={"type": "enrol", "name": NAME}, number_asked=True)
+
+
 def test_two_asks_have_two_transaction_keys(world: SamWorld, cell: PairedCell) -> None:
     keys = {
         verify_ask(cell.open_signing(ONE).ask, expected_ks=world.public_keys.ks).claims.sam
