@@ -104,7 +104,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """CSC calls of one relying party that one process answers."""
     tokens_per_minute: Annotated[int, msgspec.Meta(ge=1, le=6_000)] = 60
     """Access tokens that one process gives one relying party."""
-    phone_calls_per_minute: Annotated[int, msgspec.Meta(ge=30, le=6_000)] = 300
+    phone_calls_per_minute: Annotated[int, msgspec.Meta(ge=30, le=60_000)] = 300
     """Calls of one phone that one process answers."""
     failures_per_minute: Annotated[int, msgspec.Meta(ge=1, le=6_000)] = 60
     """False secrets, proofs and tickets from one address that one process looks at."""

@@ -9,17 +9,33 @@
    empty is told another one, until all are empty: the sum is exact.
 4. A row whose turns are all given back says the same as no row; the worker deletes it. A row that
    says more than turns can is the word of a wrong clock, or nobody's, and counts as none.
+
+Statements are made once; what differs from call to call are parameters: making them anew took
+longer than executing them.
 """
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from math import ceil
 from random import SystemRandom
 from typing import Final, final
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import ColumnElement, and_, case, delete, func, or_, select
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Integer,
+    Uuid,
+    and_,
+    bindparam,
+    case,
+    delete,
+    func,
+    or_,
+    select,
+)
 from sqlalchemy.orm import Session
 from sqlalchemy.sql.dml import ReturningInsert
 
@@ -31,6 +47,10 @@ SHARDS: Final = 16
 MINUTE: Final = 60_000_000
 """In microseconds, as the column counts."""
 Turn = ReturningInsert[tuple[int]]
+_PARTY: Final = bindparam("turn_party", type_=Uuid())
+_NOW: Final = bindparam("turn_now", type_=BigInteger())
+_STEP: Final = bindparam("turn_step", type_=BigInteger())
+_NONSENSE: Final = bindparam("turn_nonsense", type_=BigInteger())
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _RANDOM: Final = SystemRandom()
 
@@ -54,6 +74,7 @@ class Shard(msgspec.Struct, frozen=True, kw_only=True):
         return self.step * (self.turns - 1)
 
 
+@cache
 def shards(per_minute: int) -> tuple[Shard, ...]:
     """Split so many turns a minute."""
     count = min(SHARDS, per_minute)
@@ -66,43 +87,72 @@ def any_shard(per_minute: int) -> Shard:
     return _RANDOM.choice(shards(per_minute))
 
 
-def take_turn(session: Session, shard: Shard, *, relying_party: UUID, now: datetime) -> Turn:
-    """Make the statement that takes a turn and returns a row; none, if the shard is empty."""
-    instant = _microseconds(now)
+@cache
+def take_turn(*, on_postgresql: bool) -> Turn:
+    """Make the statement that takes a turn and returns a row; none, if the shard is empty.
+
+    Its parameters are those of :func:`turn_parameters`.
+    """
     spent_until = AskingRate.spent_until
-    nonsense = spent_until > instant + 2 * MINUTE
-    given_back = (spent_until < instant) | nonsense
+    nonsense = spent_until > _NONSENSE
+    given_back = (spent_until < _NOW) | nonsense
     return upsert(
-        session,
         AskingRate,
         {
-            "relying_party_id": relying_party,
-            "shard": shard.number,
-            "spent_until": instant + shard.step,
+            "relying_party_id": _PARTY,
+            "shard": bindparam("turn_shard", type_=Integer()),
+            "spent_until": _NOW + _STEP,
         },
-        otherwise={
-            "spent_until": case((given_back, instant), else_=spent_until) + shard.step,
-        },
-        where=(spent_until <= instant + shard.furthest) | nonsense,
+        otherwise={"spent_until": case((given_back, _NOW), else_=spent_until) + _STEP},
+        where=(spent_until <= bindparam("turn_latest", type_=BigInteger())) | nonsense,
+        on_postgresql=on_postgresql,
     ).returning(AskingRate.shard)
 
 
-def turns_left(relying_party: UUID, *, per_minute: int, now: datetime) -> ColumnElement[bool]:
-    """Say in SQL that a turn is free somewhere; takes none."""
+def turn_parameters(shard: Shard, *, relying_party: UUID, now: datetime) -> dict[str, object]:
+    """Give the parameters of :func:`take_turn`."""
     instant = _microseconds(now)
+    return {
+        "turn_party": relying_party,
+        "turn_shard": shard.number,
+        "turn_now": instant,
+        "turn_step": shard.step,
+        "turn_latest": instant + shard.furthest,
+        "turn_nonsense": instant + 2 * MINUTE,
+    }
+
+
+@cache
+def turns_left() -> ColumnElement[bool]:
+    """Say in SQL that a turn is free somewhere; takes none. See :func:`left_parameters`."""
+    first = AskingRate.shard < bindparam("turn_rest", type_=Integer())
+    count = bindparam("turn_shards", type_=Integer())
     empty = or_(
-        *(
-            and_(
-                AskingRate.shard == shard.number, AskingRate.spent_until > instant + shard.furthest
-            )
-            for shard in shards(per_minute)
-        )
+        and_(first, AskingRate.spent_until > bindparam("turn_latest_more", type_=BigInteger())),
+        and_(~first, AskingRate.spent_until > bindparam("turn_latest_less", type_=BigInteger())),
     )
-    believed = AskingRate.spent_until <= instant + 2 * MINUTE
-    count = select(func.count()).where(
-        AskingRate.relying_party_id == relying_party, believed, empty
+    empties = select(func.count()).where(
+        AskingRate.relying_party_id == _PARTY,
+        AskingRate.shard < count,
+        AskingRate.spent_until <= _NONSENSE,
+        empty,
     )
-    return count.scalar_subquery() < len(shards(per_minute))
+    return empties.scalar_subquery() < count
+
+
+def left_parameters(*, relying_party: UUID, per_minute: int, now: datetime) -> dict[str, object]:
+    """Give the parameters of :func:`turns_left`."""
+    instant = _microseconds(now)
+    parts = shards(per_minute)
+    more, less = parts[0], parts[-1]
+    return {
+        "turn_party": relying_party,
+        "turn_shards": len(parts),
+        "turn_rest": per_minute % len(parts),
+        "turn_latest_more": instant + more.furthest,
+        "turn_latest_less": instant + less.furthest,
+        "turn_nonsense": instant + 2 * MINUTE,
+    }
 
 
 def spent_shards(session: Session, *, relying_party: UUID) -> dict[int, int]:

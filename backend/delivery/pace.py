@@ -8,12 +8,14 @@
 4. One row for each pair that is in such a run, written over again; the worker deletes what is over.
 """
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
+from functools import cache
 from itertools import takewhile
 from typing import Final
 from uuid import UUID
 
-from sqlalchemy import case, delete, exists, literal, or_
+from sqlalchemy import Uuid, bindparam, case, delete, exists, literal, or_
 from sqlalchemy.orm import Session
 from sqlalchemy.sql.dml import ReturningInsert
 
@@ -26,51 +28,65 @@ LONGEST_PAUSE: Final = timedelta(hours=1)
 FORGOTTEN_AFTER: Final = timedelta(hours=1)
 
 
-def pauses(at_once: int) -> list[timedelta]:
+@cache
+def pauses(at_once: int) -> Sequence[timedelta]:
     """List the pauses after each push of a run; the last one stands for all that follow."""
     doubled = (WINDOW * 2**exponent for exponent in range(10))
     growing = takewhile(lambda pause: pause < LONGEST_PAUSE, doubled)
     return [timedelta(0)] * (at_once - 1) + [*growing, LONGEST_PAUSE]
 
 
-def may_wake(
-    session: Session,
-    *,
-    signer: UUID,
-    relying_party: UUID,
-    transaction: UUID,
-    at_once: int,
-    now: datetime,
-) -> ReturningInsert[tuple[int]]:
+@cache
+def may_wake(*, at_once: int, on_postgresql: bool) -> ReturningInsert[tuple[int]]:
     """Make the statement that counts a push and returns a row; none, if it shall be silent.
 
-    For the commit that adds the transaction and its messages.
+    For the commit that adds the transaction and its messages; with :func:`wake_parameters`.
     """
-    *waits, last = [literal(now + pause, Instant()) for pause in pauses(at_once)]
+    nexts = [
+        bindparam(f"wake_next_{count}", type_=Instant()) for count in range(len(pauses(at_once)))
+    ]
     approved = exists().where(
         Transaction.id == WakePace.transaction_id,
         Transaction.state.in_([TransactionState.APPROVED, TransactionState.REDEEMED]),
     )
-    anew = or_(WakePace.next_at <= now - FORGOTTEN_AFTER, approved)
-    sent_before = ((WakePace.pushes == count, wait) for count, wait in enumerate(waits[1:], 1))
-    first = waits[0] if waits else last
+    forgotten = WakePace.next_at <= bindparam("wake_forgotten", type_=Instant())
+    anew = or_(forgotten, approved)
+    *growing, last = [
+        (WakePace.pushes == count, moment) for count, moment in enumerate(nexts[1:], 1)
+    ]
+    transaction = bindparam("wake_transaction", type_=Uuid())
     return upsert(
-        session,
         WakePace,
         {
-            "signer_id": signer,
-            "relying_party_id": relying_party,
-            "pushes": 1,
+            "signer_id": bindparam("wake_signer", type_=Uuid()),
+            "relying_party_id": bindparam("wake_party", type_=Uuid()),
+            "pushes": literal(1),
             "transaction_id": transaction,
-            "next_at": now + pauses(at_once)[0],
+            "next_at": nexts[0],
         },
         otherwise={
             "pushes": case((anew, 1), else_=WakePace.pushes + 1),
             "transaction_id": transaction,
-            "next_at": case((anew, first), *sent_before, else_=last),
+            "next_at": case((anew, nexts[0]), *growing, else_=last[1]),
         },
-        where=or_(WakePace.next_at <= now, anew),
+        where=or_(WakePace.next_at <= bindparam("wake_now", type_=Instant()), anew),
+        on_postgresql=on_postgresql,
     ).returning(WakePace.pushes)
+
+
+def wake_parameters(
+    *, signer: UUID, relying_party: UUID, transaction: UUID, at_once: int, now: datetime
+) -> dict[str, object]:
+    """Give the parameters of :func:`may_wake`."""
+    nexts = {f"wake_next_{count}": now + pause for count, pause in enumerate(pauses(at_once))}
+    return {
+        "wake_signer": signer,
+        "wake_party": relying_party,
+        "wake_transaction": transaction,
+        "wake_now": now,
+        "wake_forgotten": now - FORGOTTEN_AFTER,
+        **nexts,
+    }
 
 
 def forget_paces(session: Session, now: datetime) -> int:

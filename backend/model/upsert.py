@@ -5,9 +5,9 @@ that come at once are counted one after the other.
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
-from sqlalchemy import ColumnElement
+from sqlalchemy import ColumnElement, Table
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
@@ -17,29 +17,35 @@ Upsert = postgresql.Insert | sqlite.Insert
 
 
 def upsert(
-    session: Session,
     table: type[Base],
-    values: Mapping[str, object],
+    values: Mapping[str, ColumnElement[Any]],
     *,
-    otherwise: Mapping[str, ColumnElement[Any] | object],
+    otherwise: Mapping[str, ColumnElement[Any]],
     where: ColumnElement[bool],
+    on_postgresql: bool,
 ) -> Upsert:
-    """Make the statement; nothing is executed.
+    """Make the statement, for one of the databases; its parameters come with each execution.
 
     Args:
-        session: whose database it is for.
         table: where the row belongs.
         values: of a new row.
         otherwise: what a row of that primary key gets instead.
         where: only if this holds for that row; else nothing is written or returned.
+        on_postgresql: else on SQLite.
     """
-    keys = list(table.__table__.primary_key)
-    insert = postgresql.insert if is_postgresql(session) else sqlite.insert
+    core = table_of(table)
+    keys = list(core.primary_key)
+    insert = postgresql.insert if on_postgresql else sqlite.insert
     return (
-        insert(table)
+        insert(core)
         .values(values)
         .on_conflict_do_update(index_elements=keys, set_=otherwise, where=where)
     )
+
+
+def table_of(model: type[Base]) -> Table:
+    """Give the table without the ORM, which is slow to make statements of."""
+    return cast("Table", model.__table__)
 
 
 def is_postgresql(session: Session) -> bool:

@@ -1,5 +1,6 @@
 """Whom one may ask: a cell with its newest record, and its signer, who is not frozen."""
 
+from collections.abc import Mapping
 from typing import Any, Literal
 from uuid import UUID
 
@@ -12,13 +13,19 @@ from backend.model.tables import Cell, Device, Record, Signer, Transaction, Tran
 from backend.signers.freeze import not_frozen
 
 
-def read_cell(session: Session, cell: UUID, *also: ColumnElement[Any]) -> Row[*tuple[Any, ...]]:
+def read_cell(
+    session: Session,
+    cell: UUID,
+    *also: ColumnElement[Any],
+    parameters: Mapping[str, object] | None = None,
+) -> Row[*tuple[Any, ...]]:
     """Read a cell with its record and its signer, in one statement with the freeze.
 
     Args:
         session: read from.
         cell: which.
         also: what else is to be known of it.
+        parameters: of that.
 
     Raises:
         NotFound: there is no such cell.
@@ -39,7 +46,8 @@ def read_cell(session: Session, cell: UUID, *also: ColumnElement[Any]) -> Row[*t
         )
         .join(Record, and_(Record.cell_id == Cell.id, Record.epoch == Cell.epoch))
         .join(Signer, Signer.id == Cell.signer_id)
-        .where(Cell.id == cell)
+        .where(Cell.id == cell),
+        parameters,
     ).one_or_none()
     if found is None:
         raise NotFound("no such credential")

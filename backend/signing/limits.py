@@ -8,10 +8,14 @@
 3. Slot and turn are taken in the commit that adds the transaction, or none of the three happens.
    What is refused changed nothing; but for races it is refused before the SAM does any work.
 4. Nothing here touches what a signer has: it can be fetched, approved and refused (T-21).
+
+Statements are made once; what differs from call to call are parameters: making them anew took
+longer than executing them.
 """
 
 from collections.abc import Mapping
 from datetime import datetime
+from functools import cache
 from random import SystemRandom
 from typing import Final, final
 from uuid import UUID
@@ -19,41 +23,44 @@ from uuid import UUID
 import msgspec
 from sqlalchemy import (
     ColumnElement,
+    Integer,
     Uuid,
     and_,
+    bindparam,
     case,
     exists,
     func,
     literal,
-    literal_column,
     select,
     update,
 )
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.orm import InstrumentedAttribute, Session, aliased
+from sqlalchemy.orm import Session
 from sqlalchemy.sql.dml import ReturningInsert
 
 from backend.access.turns import (
     Shard,
-    Turn,
     any_shard,
     free_shard,
+    left_parameters,
     spent_shards,
     take_turn,
+    turn_parameters,
     turns_left,
 )
 from backend.errors import PartyStopped, SignerFrozen, TooManyRequests
-from backend.model.tables import Transaction, TransactionState
-from backend.model.upsert import is_postgresql
+from backend.model.tables import Cell, Transaction, TransactionState
+from backend.model.upsert import is_postgresql, table_of
 from backend.settings import Settings
 from backend.signers.freeze import not_frozen
 from backend.signing.mistrust import not_stopped
+from backend.signing.moves import PENDING
 
 MOST_ATTEMPTS: Final = 64
 """In a race each attempt lets at least one other through."""
 _RANDOM: Final = SystemRandom()
-_PENDING: Final[ColumnElement[str]] = literal_column("'pending'")
-"""Word for word as in the index ``uq_transactions_slot``; a parameter would not do."""
+_SIGNER: Final = bindparam("ask_signer", type_=Uuid())
+_PARTY: Final = bindparam("ask_party", type_=Uuid())
 
 
 @final
@@ -76,50 +83,74 @@ def asking(*, signer: UUID, relying_party: UUID, settings: Settings) -> Asking:
     )
 
 
-# --- parts of other statements --------------------------------------------------
+# --- parts of other statements, made once ---------------------------------------
 
 
-def free_slot(
-    signer: InstrumentedAttribute[UUID] | ColumnElement[UUID], relying_party: UUID, *, slots: int
-) -> ColumnElement[int | None]:
-    """Say in SQL which slot is free; ``NULL`` where none is. Each time in another order."""
+@cache
+def free_slot(signer: ColumnElement[UUID], *, slots: int) -> ColumnElement[int | None]:
+    """Say in SQL which slot is free; ``NULL`` where none is. See :func:`slot_parameters`."""
+    numbers = [bindparam(f"slot_{place}", type_=Integer()) for place in range(slots)]
+    return case(*((~_taken(signer, number), number) for number in numbers))
+
+
+def slot_parameters(*, relying_party: UUID, slots: int) -> dict[str, object]:
+    """Give the parameters of :func:`free_slot`: the slots, each time in another order."""
     order = _RANDOM.sample(range(1, slots + 1), slots)
-    return case(*((~_taken(signer, relying_party, slot), slot) for slot in order))
+    numbers = {f"slot_{place}": slot for place, slot in enumerate(order)}
+    return {"ask_party": relying_party, **numbers}
 
 
-def may_ask(
-    signer: InstrumentedAttribute[UUID], relying_party: UUID, *, settings: Settings, now: datetime
-) -> ColumnElement[bool]:
-    """Say in SQL, before the SAM works, that asking is not in vain; takes nothing."""
-    slot = free_slot(signer, relying_party, slots=settings.pending_per_signer)
-    turns = turns_left(relying_party, per_minute=settings.requests_per_minute, now=now)
-    return and_(not_stopped(signer, relying_party), slot.is_not(None), turns)
+@cache
+def may_ask(*, slots: int) -> ColumnElement[bool]:
+    """Say in SQL of a cell, before the SAM works, that asking is not in vain; takes nothing.
+
+    Its parameters are those of :func:`may_ask_parameters`.
+    """
+    signer = table_of(Cell).c.signer_id
+    slot = free_slot(signer, slots=slots)
+    return and_(not_stopped(signer, _PARTY), slot.is_not(None), turns_left())
 
 
+def may_ask_parameters(
+    *, relying_party: UUID, settings: Settings, now: datetime
+) -> dict[str, object]:
+    """Give the parameters of :func:`may_ask`."""
+    slots = slot_parameters(relying_party=relying_party, slots=settings.pending_per_signer)
+    per_minute = settings.requests_per_minute
+    return slots | left_parameters(relying_party=relying_party, per_minute=per_minute, now=now)
+
+
+@cache
 def adding(
-    session: Session, row: Mapping[str, object], asked: Asking, *, turn: Turn
+    *, names: tuple[str, ...], slots: int, on_postgresql: bool
 ) -> ReturningInsert[tuple[int | None]]:
-    """Make the statement that adds the transaction, if it may be there; it returns its slot.
+    """Make the statement that adds a transaction, if it may be there; it returns its slot.
 
     On PostgreSQL it takes the turn too. SQLite has no such statements in one another: there the
-    turn is taken before, under the lock of the whole database.
+    turn is taken before, under the lock of the whole database. Its parameters are those of
+    :func:`slot_parameters`, :func:`row_parameters`, ``ask_signer``, and on PostgreSQL
+    ``turn_parameters``.
     """
-    columns = Transaction.__table__.c
-    signer = literal(asked.signer, Uuid())
-    free = select(free_slot(signer, asked.relying_party, slots=asked.slots).label("slot")).cte(
-        "free"
-    )
-    values = [literal(value, columns[name].type) for name, value in row.items()]
-    chosen = select(*values, free.c.slot).where(free.c.slot.is_not(None), _welcome(asked))
-    names = [*row, "slot"]
-    if not is_postgresql(session):
-        plain = sqlite.insert(Transaction).from_select(names, chosen, include_defaults=False)
+    table = table_of(Transaction)
+    free = select(free_slot(_SIGNER, slots=slots).label("slot")).cte("free")
+    free = free.prefix_with("MATERIALIZED", dialect="postgresql")
+    values = [bindparam(f"row_{name}", type_=table.c[name].type) for name in names]
+    welcome = and_(not_stopped(_SIGNER, _PARTY), not_frozen(_SIGNER))
+    chosen = select(*values, free.c.slot).where(free.c.slot.is_not(None), welcome)
+    columns = [*names, "slot"]
+    if not on_postgresql:
+        plain = sqlite.insert(table).from_select(columns, chosen, include_defaults=False)
         return plain.on_conflict_do_nothing().returning(Transaction.slot)
-    taken = turn.cte("turn")
-    adds = postgresql.insert(Transaction).from_select(
-        names, chosen.where(exists(select(taken.c.shard))), include_defaults=False
+    turn = take_turn(on_postgresql=True).cte("turn")
+    adds = postgresql.insert(table).from_select(
+        columns, chosen.where(exists(select(turn.c.shard))), include_defaults=False
     )
-    return adds.add_cte(taken).on_conflict_do_nothing().returning(Transaction.slot)
+    return adds.add_cte(turn).on_conflict_do_nothing().returning(Transaction.slot)
+
+
+def row_parameters(row: Mapping[str, object]) -> dict[str, object]:
+    """Give the row's parameters of :func:`adding`."""
+    return {f"row_{name}": value for name, value in row.items()}
 
 
 # --- a use case's own -----------------------------------------------------------
@@ -160,7 +191,7 @@ def refuse_or_go_on(session: Session, asked: Asking, *, now: datetime) -> Shard:
     pending = select(func.count(), func.min(Transaction.expires_at)).where(*_pending(asked))
     taken, first_free_at = session.execute(pending).one()
     trusted, unfrozen = session.execute(
-        select(not_stopped(signer, asked.relying_party), not_frozen(signer))
+        select(not_stopped(signer, literal(asked.relying_party, Uuid())), not_frozen(signer))
     ).one()
     spent = spent_shards(session, relying_party=asked.relying_party)
     session.commit()
@@ -180,26 +211,25 @@ def _attempt(
     session: Session, row: Mapping[str, object], asked: Asking, *, shard: Shard, now: datetime
 ) -> bool:
     """Take turn and slot and add the row: one statement, or on SQLite two under its one lock."""
-    turn = take_turn(session, shard, relying_party=asked.relying_party, now=now)
-    if not is_postgresql(session) and session.execute(turn).first() is None:
+    turn = turn_parameters(shard, relying_party=asked.relying_party, now=now)
+    slots = slot_parameters(relying_party=asked.relying_party, slots=asked.slots)
+    adds = {"ask_signer": asked.signer} | slots | row_parameters(row)
+    on_postgresql = is_postgresql(session)
+    if on_postgresql:
+        adds |= turn
+    elif session.execute(take_turn(on_postgresql=False), turn).first() is None:
         return False
-    return session.execute(adding(session, row, asked, turn=turn)).first() is not None
+    statement = adding(names=tuple(row), slots=asked.slots, on_postgresql=on_postgresql)
+    return session.execute(statement, adds).first() is not None
 
 
-def _welcome(asked: Asking) -> ColumnElement[bool]:
-    signer = literal(asked.signer, Uuid())
-    return and_(not_stopped(signer, asked.relying_party), not_frozen(signer))
-
-
-def _taken(
-    signer: InstrumentedAttribute[UUID] | ColumnElement[UUID], relying_party: UUID, slot: int
-) -> ColumnElement[bool]:
-    other = aliased(Transaction)
+def _taken(signer: ColumnElement[UUID], number: ColumnElement[int]) -> ColumnElement[bool]:
+    other = table_of(Transaction).alias().c
     return exists().where(
         other.signer_id == signer,
-        other.relying_party_id == relying_party,
-        other.slot == slot,
-        other.state == _PENDING,
+        other.relying_party_id == _PARTY,
+        other.slot == number,
+        other.state == PENDING,
     )
 
 
@@ -207,7 +237,7 @@ def _pending(asked: Asking) -> tuple[ColumnElement[bool], ...]:
     return (
         Transaction.signer_id == asked.signer,
         Transaction.relying_party_id == asked.relying_party,
-        Transaction.state == _PENDING,
+        Transaction.state == PENDING,
     )
 
 

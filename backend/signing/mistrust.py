@@ -18,13 +18,15 @@ from typing import Final, final
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import ColumnElement, delete, exists, literal, select, update
-from sqlalchemy.orm import InstrumentedAttribute, Session
+from sqlalchemy import ColumnElement, Uuid, delete, exists, literal, select, update
+from sqlalchemy.orm import Session
 
 from backend.access.phones import AuthenticatedPhone
 from backend.errors import NotFound
+from backend.model.base import Instant
 from backend.model.tables import RelyingParty, StoppedParty, Transaction, TransactionState
-from backend.model.upsert import upsert
+from backend.model.upsert import is_postgresql, upsert
+from backend.signing.moves import PENDING
 
 log = logging.getLogger(__name__)
 
@@ -44,7 +46,7 @@ class Stopped(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def not_stopped(
-    signer: InstrumentedAttribute[UUID] | ColumnElement[UUID], relying_party: UUID
+    signer: ColumnElement[UUID], relying_party: ColumnElement[UUID]
 ) -> ColumnElement[bool]:
     """Say in SQL that a signer has not stopped a relying party."""
     return ~exists().where(
@@ -64,21 +66,25 @@ def stop(session: Session, *, signer: UUID, refused: UUID, now: datetime) -> Non
     party = session.scalar(select(Transaction.relying_party_id).where(Transaction.id == refused))
     if party is None:
         return
-    session.execute(
-        upsert(
-            session,
-            StoppedParty,
-            {"signer_id": signer, "relying_party_id": party, "stopped_at": now},
-            otherwise={"stopped_at": now},
-            where=StoppedParty.stopped_at < now,
-        )
+    moment = literal(now, Instant())
+    stops = upsert(
+        StoppedParty,
+        {
+            "signer_id": literal(signer, Uuid()),
+            "relying_party_id": literal(party, Uuid()),
+            "stopped_at": moment,
+        },
+        otherwise={"stopped_at": moment},
+        where=StoppedParty.stopped_at < now,
+        on_postgresql=is_postgresql(session),
     )
+    session.execute(stops)
     session.execute(
         update(Transaction)
         .where(
             Transaction.signer_id == signer,
             Transaction.relying_party_id == party,
-            Transaction.state == TransactionState.PENDING,
+            Transaction.state == PENDING,
         )
         .values(
             state=TransactionState.CANCELLED, ended_because="the signer stopped the relying party"

@@ -22,9 +22,10 @@ from sqlalchemy import Row, insert, select
 from sqlalchemy.orm import Session
 
 from backend.delivery.outbox import enqueue_push
-from backend.delivery.pace import may_wake
+from backend.delivery.pace import may_wake, wake_parameters
 from backend.errors import AlreadyThere, NotFound, RequestRefused, SummaryRefused
 from backend.model.tables import AuthorisedHash, Cell, Transaction, TransactionState
+from backend.model.upsert import is_postgresql
 from backend.protocol.ask import AskingParty, HashName
 from backend.protocol.encoding import b64u
 from backend.protocol.names import readable_name
@@ -38,7 +39,7 @@ from backend.settings import Settings
 from backend.signing.askable import language, needs_certificate, read_cell
 from backend.signing.authorization import csc_sad_of
 from backend.signing.hashes import check_hashes
-from backend.signing.limits import admit, asking, may_ask, refuse_or_go_on
+from backend.signing.limits import admit, asking, may_ask, may_ask_parameters, refuse_or_go_on
 from backend.signing.number import new_number
 from backend.summary.text import Language
 
@@ -121,8 +122,9 @@ def request_signatures(
     """
     check_hashes(order.hashes, order.hash_alg)
     party = order.relying_party
-    hopeful = may_ask(Cell.signer_id, party.id, settings=settings, now=now)
-    cell = read_cell(session, order.credential, hopeful.label("may_ask"))
+    hopeful = may_ask(slots=settings.pending_per_signer).label("may_ask")
+    limits = may_ask_parameters(relying_party=party.id, settings=settings, now=now)
+    cell = read_cell(session, order.credential, hopeful, parameters=limits)
     session.commit()
     asked = asking(signer=cell.signer_id, relying_party=party.id, settings=settings)
     if not cell.may_ask:
@@ -156,15 +158,16 @@ def request_signatures(
     admit(session, row, asked, now=now)
     _add_list(session, opened)
     expires_at = _instant(exp)
-    wake = may_wake(
-        session,
+    at_once = settings.pushes_per_ten_minutes
+    wake = wake_parameters(
         signer=cell.signer_id,
         relying_party=party.id,
         transaction=opened.id,
-        at_once=settings.pushes_per_ten_minutes,
+        at_once=at_once,
         now=now,
     )
-    if session.execute(wake).first() is not None:
+    may = may_wake(at_once=at_once, on_postgresql=is_postgresql(session))
+    if session.execute(may, wake).first() is not None:
         enqueue_push(session, transaction=opened.id, cell=cell.id, now=now, expires_at=expires_at)
     session.commit()
     return RequestedTransaction(id=opened.id, handle=handle, expires_at=expires_at)

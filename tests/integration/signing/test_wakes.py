@@ -10,9 +10,10 @@ import msgspec
 import pytest
 from sqlalchemy import func, select
 
-from backend.delivery.pace import FORGOTTEN_AFTER, forget_paces, may_wake, pauses
+from backend.delivery.pace import FORGOTTEN_AFTER, forget_paces, may_wake, pauses, wake_parameters
 from backend.errors import TooManyRequests
 from backend.model.tables import Approval, OutboxMessage, WakePace
+from backend.model.upsert import is_postgresql
 from backend.signing.pending import pending
 from tests.world.signing_world import SETTINGS, SigningWorld, hashes
 
@@ -34,15 +35,15 @@ def pushed(world: SigningWorld) -> list[UUID]:
 def wakes(world: SigningWorld, at_once: int = 3) -> bool:
     """Ask whether a push may be sent, without all the rest."""
     with world.sessions.begin() as session:
-        wake = may_wake(
-            session,
+        wake = wake_parameters(
             signer=world.cell.signer,
             relying_party=world.shop.id,
             transaction=uuid4(),
             at_once=at_once,
             now=world.clock(),
         )
-        return session.execute(wake).first() is not None
+        may = may_wake(at_once=at_once, on_postgresql=is_postgresql(session))
+        return session.execute(may, wake).first() is not None
 
 
 def most_in(times: list[datetime], window: timedelta) -> int:
