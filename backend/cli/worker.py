@@ -13,8 +13,8 @@ from backend.access.turns import forget_rates
 from backend.cli.context import answer, json_option, settings_from_environment, told_to_stop
 from backend.delivery.dispatch import Channels
 from backend.delivery.endpoints import parse_push_hosts
-from backend.delivery.pace import forget_paces
 from backend.delivery.sms import ConsoleGateway
+from backend.delivery.wakes import forget_paces
 from backend.delivery.web_push import vapid_identity
 from backend.delivery.worker import PeriodicJob, Worker
 from backend.delivery.worker_keys import make_worker_keys, read_sms_key, read_vapid_key

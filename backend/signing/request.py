@@ -8,7 +8,7 @@
    can neither poll for the answer nor collect the signatures.
 4. While the SAM works, no transaction of the database is open.
 5. A relying party asks within its limits (``limits.py``); how often that wakes a phone is another
-   matter (``delivery/pace.py``).
+   matter (``delivery/wakes.py``).
 """
 
 from datetime import UTC, datetime
@@ -22,7 +22,7 @@ from sqlalchemy import Row, insert, select
 from sqlalchemy.orm import Session
 
 from backend.delivery.outbox import enqueue_push
-from backend.delivery.pace import may_wake, wake_parameters
+from backend.delivery.wakes import may_wake, wake_parameters
 from backend.errors import AlreadyThere, NotFound, RequestRefused, SummaryRefused
 from backend.model.tables import AuthorisedHash, Cell, Transaction, TransactionState
 from backend.model.upsert import is_postgresql

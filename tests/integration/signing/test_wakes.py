@@ -10,7 +10,7 @@ import msgspec
 import pytest
 from sqlalchemy import func, select
 
-from backend.delivery.pace import FORGOTTEN_AFTER, forget_paces, may_wake, pauses, wake_parameters
+from backend.delivery.wakes import FORGOTTEN_AFTER, forget_paces, may_wake, pauses, wake_parameters
 from backend.errors import TooManyRequests
 from backend.model.tables import Approval, OutboxMessage, WakePace
 from backend.model.upsert import is_postgresql
