@@ -15,6 +15,8 @@ from flask import Flask
 from sqlalchemy.orm import Session, sessionmaker
 
 from backend.access.browsers import harden_answers
+from backend.access.buckets import Buckets
+from backend.access.doorman import Doorman
 from backend.access.json_body import limit_bodies
 from backend.access.problems import answer_with_problems
 from backend.csc import blueprint as csc
@@ -40,6 +42,7 @@ from backend.wiring import (
     health,
     make_session_factory,
     read_public_keys_file,
+    trust_proxies,
     utc_now,
     watch_requests,
 )
@@ -76,6 +79,7 @@ def create_app(services: Services) -> Flask:
     app = Flask(__name__, static_folder=None)
     connect_database(app, services.settings.database)
     watch_requests(app)
+    trust_proxies(app, services.settings)
     limit_bodies(app)
     harden_answers(app, address=services.settings.authorization_server_url)
     answer_with_problems(app, challenges={"/": "Bearer"})
@@ -136,6 +140,7 @@ def _csc_uses(services: Services, sessions: sessionmaker[Session]) -> CscUses:
         public_keys=services.public_keys,
         request=ask,
         release=collect,
+        calls=Buckets(per_minute=settings.calls_per_minute, what="calls"),
     )
 
 
@@ -158,4 +163,6 @@ def _oauth_uses(services: Services) -> OauthUses:
         open_ticket=ticket,
         send_code=code,
         confirm_by_code=confirm,
+        doorman=Doorman(failures_per_minute=settings.failures_per_minute),
+        tokens=Buckets(per_minute=settings.tokens_per_minute, what="tokens"),
     )

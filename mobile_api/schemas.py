@@ -205,6 +205,20 @@ class DevicesAnswer(Schema):
     devices = fields.List(fields.Nested(Device))
 
 
+class StoppedParty(Schema):
+    """A relying party that may not ask this signer."""
+
+    id = fields.String(metadata={"description": "As in an ask's `rp`."})
+    name = fields.String()
+    stopped_at = fields.AwareDateTime()
+
+
+class StoppedAnswer(Schema):
+    """Whom the signer has stopped by `not_me`."""
+
+    relying_parties = fields.List(fields.Nested(StoppedParty))
+
+
 class Problem(Schema):
     """RFC 9457, with the names of docs/phone-protocol.md, 8.1."""
 

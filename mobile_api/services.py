@@ -7,6 +7,8 @@ from typing import Final, cast, final
 import msgspec
 from flask import Flask, current_app
 
+from backend.access.buckets import Buckets
+from backend.access.doorman import Doorman
 from backend.access.seats import Seats
 from backend.delivery.endpoints import AllowedHost, parse_push_hosts
 from backend.delivery.worker_keys import read_push_key
@@ -39,6 +41,38 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
         default_factory=lambda: Seats(total=MOST_WAITING, each=MOST_WAITING_OF_ONE)
     )
     sightings: Sightings = msgspec.field(default_factory=Sightings)
+    doorman: Doorman
+    """Looks less often at who fails to prove who it is."""
+    calls: Buckets
+    """How often each phone may call this process."""
+    strangers: Buckets
+    """How often an address may call what needs no proof."""
+
+
+def make_services(
+    settings: Settings,
+    *,
+    public_keys: PublicKeys,
+    push_key: str,
+    clock: Clock,
+    pause: Callable[[float], bool],
+) -> Services:
+    """Put together what the settings and files name.
+
+    Raises:
+        SettingsInvalid: the list of push hosts is wrong.
+    """
+    return Services(
+        settings=settings,
+        public_keys=public_keys,
+        push_key=push_key,
+        push_hosts=parse_push_hosts(settings.push_hosts),
+        clock=clock,
+        pause=pause,
+        doorman=Doorman(failures_per_minute=settings.failures_per_minute),
+        calls=Buckets(per_minute=settings.phone_calls_per_minute, what="calls"),
+        strangers=Buckets(per_minute=settings.calls_per_minute, what="calls"),
+    )
 
 
 def open_services(settings: Settings, *, stop: Event) -> Services:
@@ -48,11 +82,10 @@ def open_services(settings: Settings, *, stop: Event) -> Services:
         HsmNotReady: the file of ``cellkey hsm init`` is missing.
         SettingsInvalid: the worker's public keys are missing, or the list of push hosts is wrong.
     """
-    return Services(
-        settings=settings,
+    return make_services(
+        settings,
         public_keys=read_public_keys_file(settings),
         push_key=read_push_key(settings),
-        push_hosts=parse_push_hosts(settings.push_hosts),
         clock=utc_now,
         pause=stop.wait,
     )

@@ -52,12 +52,18 @@ class KnownRelyingParty(msgspec.Struct, frozen=True, kw_only=True):
 
     client_id: str
     name: str
+    asks_number: bool
     created_at: datetime
     disabled_at: datetime | None
 
 
 def add_relying_party(
-    session: Session, *, name: str, client_id: str | None, now: datetime
+    session: Session,
+    *,
+    name: str,
+    client_id: str | None,
+    now: datetime,
+    asks_number: bool = False,
 ) -> NewRelyingParty:
     """Let somebody ask. Commits.
 
@@ -66,6 +72,7 @@ def add_relying_party(
         name: as signers read it.
         client_id: ``None``: one is made.
         now: the time.
+        asks_number: whether phones must name the number that our page shows (T-01).
 
     Raises:
         SummaryRefused: the name cannot be shown to a signer.
@@ -80,6 +87,7 @@ def add_relying_party(
         raise RequestRefused("this client id means the authority itself")
     secret = secrets.token_urlsafe(SECRET_BYTES)
     row = {"id": uuid4(), "client_id": chosen, "name": name, "created_at": now}
+    row |= {"asks_number": asks_number}
     try:
         session.execute(insert(RelyingParty).values(secret_hash=_hash(secret), **row))
     except IntegrityError as error:
@@ -96,11 +104,31 @@ def list_relying_parties(session: Session) -> Sequence[KnownRelyingParty]:
         select(
             RelyingParty.client_id,
             RelyingParty.name,
+            RelyingParty.asks_number,
             RelyingParty.created_at,
             RelyingParty.disabled_at,
         ).order_by(RelyingParty.created_at, RelyingParty.client_id)
     )
     return [KnownRelyingParty(**row._asdict()) for row in rows]
+
+
+def edit_relying_party(session: Session, *, client_id: str, asks_number: bool) -> None:
+    """Change how it asks, from its next request on. Commits.
+
+    Raises:
+        NotFound: there is none of that client id.
+    """
+    edited = session.scalar(
+        update(RelyingParty)
+        .where(RelyingParty.client_id == client_id)
+        .values(asks_number=asks_number)
+        .returning(RelyingParty.id)
+        .execution_options(synchronize_session=False)
+    )
+    session.commit()
+    if edited is None:
+        raise NotFound("no such relying party")
+    log.info("relying party edited", extra={"client_id": client_id})
 
 
 def disable_relying_party(session: Session, *, client_id: str, now: datetime) -> None:

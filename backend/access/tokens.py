@@ -33,6 +33,7 @@ class CallingParty(msgspec.Struct, frozen=True, kw_only=True):
     id: UUID
     client_id: str
     name: str
+    asks_number: bool
 
 
 def new_token() -> str:
@@ -96,7 +97,7 @@ def bearer_token(authorization: str | None) -> str:
 
 
 _BEARER: Final = (
-    select(RelyingParty.id, RelyingParty.client_id, RelyingParty.name)
+    select(RelyingParty.id, RelyingParty.client_id, RelyingParty.name, RelyingParty.asks_number)
     .join(AccessToken, AccessToken.relying_party_id == RelyingParty.id)
     .where(
         AccessToken.token_hash == value(table_of(AccessToken).c.token_hash),
@@ -121,7 +122,7 @@ def authenticate_relying_party(
     found = look(session, _BEARER, {"token_hash": _hash(token), "now": now})
     if found is None:
         raise TokenInvalid("the token is unknown, expired or revoked")
-    return CallingParty(id=found.id, client_id=found.client_id, name=found.name)
+    return CallingParty(**found._asdict())
 
 
 def _hash(unverified_token: str) -> bytes:

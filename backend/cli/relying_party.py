@@ -10,6 +10,7 @@ from backend.access.relying_parties import (
     KnownRelyingParty,
     add_relying_party,
     disable_relying_party,
+    edit_relying_party,
     list_relying_parties,
 )
 from backend.cli.context import answer, json_option, settings_from_environment
@@ -25,11 +26,14 @@ def relying_party() -> None:
 @relying_party.command()
 @click.argument("name")
 @click.option("--client-id", help="Made if it is not given.")
+@click.option("--number", is_flag=True, help="Phones must name the number that our page shows.")
 @json_option
-def add(*, name: str, client_id: str | None, as_json: bool) -> None:
+def add(*, name: str, client_id: str | None, number: bool, as_json: bool) -> None:
     """Let NAME, as signers will read it, ask; print its secret, once."""
     with _session() as session:
-        added = add_relying_party(session, name=name, client_id=client_id, now=utc_now())
+        added = add_relying_party(
+            session, name=name, client_id=client_id, now=utc_now(), asks_number=number
+        )
     text = "\n".join(
         [
             f"{added.name} may ask for signatures.",
@@ -49,6 +53,28 @@ def list_command(*, as_json: bool) -> None:
         listed = list_relying_parties(session)
     text = "\n".join(map(_line, listed)) or "None."
     answer({"relying_parties": listed}, text, as_json=as_json)
+
+
+@relying_party.command()
+@click.argument("client_id")
+@click.option(
+    "--number/--no-number",
+    default=None,
+    help="Whether phones must name the number that our page shows.",
+)
+@json_option
+def edit(*, client_id: str, number: bool | None, as_json: bool) -> None:
+    """Change how it asks, from its next request on."""
+    if number is None:
+        raise click.UsageError("say what to change: --number or --no-number")
+    with _session() as session:
+        edit_relying_party(session, client_id=client_id, asks_number=number)
+    matched = "by a number" if number else "without a number"
+    answer(
+        {"client_id": client_id, "asks_number": number},
+        f"{client_id} asks {matched} from now on.",
+        as_json=as_json,
+    )
 
 
 @relying_party.command()
@@ -74,4 +100,5 @@ def _session() -> Iterator[Session]:
 
 def _line(listed: KnownRelyingParty) -> str:
     state = f"disabled {listed.disabled_at:%Y-%m-%d}" if listed.disabled_at else "may ask"
-    return f"{listed.client_id:<24}  {state:<19}  {listed.name}"
+    matched = "number" if listed.asks_number else ""
+    return f"{listed.client_id:<24}  {state:<19}  {matched:<6}  {listed.name}"

@@ -9,11 +9,13 @@ import click
 from sqlalchemy.orm import Session, sessionmaker
 
 from backend.access.phones import forget_proofs
+from backend.access.turns import forget_rates
 from backend.cli.context import answer, json_option, settings_from_environment, told_to_stop
 from backend.delivery.desk import PeriodicJob
 from backend.delivery.dispatch import Channels
 from backend.delivery.endpoints import parse_push_hosts
 from backend.delivery.sms import ConsoleGateway
+from backend.delivery.wakes import forget_paces
 from backend.delivery.web_push import vapid_identity
 from backend.delivery.worker import Worker
 from backend.delivery.worker_keys import make_worker_keys, read_sms_key, read_vapid_key
@@ -24,6 +26,8 @@ from backend.wiring import configure_logging, make_engine, make_session_factory,
 JOBS = (
     PeriodicJob(name="expiry", every_seconds=1, run=expire_overdue),
     PeriodicJob(name="used proofs", every_seconds=60, run=forget_proofs),
+    PeriodicJob(name="asking rates", every_seconds=60, run=forget_rates),
+    PeriodicJob(name="wake paces", every_seconds=60, run=forget_paces),
 )
 
 

@@ -7,6 +7,7 @@ from uuid import UUID
 import msgspec
 from flask import g, request
 
+from backend.access.doorman import network_of
 from backend.access.tokens import CallingParty, authenticate_relying_party
 from backend.algorithms import HashAlgorithm, KeyAlgorithm
 from backend.credentials.view import Credential, credential_for, credentials_of
@@ -88,12 +89,23 @@ def caller(uses: CscUses) -> CallingParty:
     Raises:
         TokenMissing: it brought no bearer token.
         TokenInvalid: the token is not valid.
+        TooManyRequests: it calls more often than this process lets it.
     """
     found = authenticate_relying_party(
         uses.session(), authorization=request.headers.get("Authorization"), now=uses.clock()
     )
     g.client_id = found.client_id
+    uses.calls.take(found.id, now=uses.clock())
     return found
+
+
+def stranger(uses: CscUses) -> None:
+    """Count a call that needs no token, for the address that it comes from.
+
+    Raises:
+        TooManyRequests: too many came from there.
+    """
+    uses.calls.take(network_of(request.remote_addr), now=uses.clock())
 
 
 def credential(uses: CscUses, unverified_id: str) -> Credential:
@@ -131,10 +143,17 @@ def ask_signer(
         NotFound: there is no such credential.
         RequestRefused: it is disabled; or counts, labels or hashes do not fit.
         SummaryRefused: the typed transaction cannot be shown.
+        TooManyRequests: a limit of ``signing/limits.py`` is reached.
+        PartyStopped: the signer said "not me".
     """
     _check_counts(call)
     order = SignatureOrder(
-        relying_party=Requester(id=party.id, client_id=party.client_id, name=party.name),
+        relying_party=Requester(
+            id=party.id,
+            client_id=party.client_id,
+            name=party.name,
+            asks_number=party.asks_number,
+        ),
         credential=_credential_id(call.credential_id),
         hashes=call.hashes,
         hash_alg=HASH_NAMES[hash_algorithm],

@@ -7,6 +7,15 @@ keep; the constraints here repeat the invariants for whoever writes a wrong quer
 from backend.model.cells import Cell as Cell
 from backend.model.cells import Lock as Lock
 from backend.model.cells import Record as Record
+from backend.model.limits import (
+    AskingRate as AskingRate,
+)
+from backend.model.limits import (
+    StoppedParty as StoppedParty,
+)
+from backend.model.limits import (
+    WakePace as WakePace,
+)
 from backend.model.outbox import OutboxMessage as OutboxMessage
 from backend.model.people import (
     AccessToken as AccessToken,

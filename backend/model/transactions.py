@@ -67,6 +67,15 @@ class Transaction(Base):
             sqlite_where=text("state IN ('pending', 'approved')"),
             postgresql_where=text("state IN ('pending', 'approved')"),
         ),
+        Index(
+            "uq_transactions_slot",
+            "signer_id",
+            "relying_party_id",
+            "slot",
+            unique=True,
+            sqlite_where=text("state = 'pending'"),
+            postgresql_where=text("state = 'pending'"),
+        ),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True)
@@ -80,6 +89,10 @@ class Transaction(Base):
     ask: Mapped[str]
     tx_hash: Mapped[bytes] = mapped_column(unique=True)
     hash_alg: Mapped[str | None]
+    slot: Mapped[int | None]
+    """Its place among what one relying party asks one signer at a time, free once answered."""
+    number: Mapped[str | None]
+    """Two digits for the other screen, where the ask wants them; told to no phone, nor by CSC."""
     handle_hash: Mapped[bytes | None] = mapped_column(unique=True)
     csc_sad_hash: Mapped[bytes | None] = mapped_column(unique=True)
     created_at: Mapped[datetime]

@@ -101,11 +101,12 @@ def create_blueprint(uses: OauthUses) -> Blueprint:
 def _server(uses: OauthUses) -> Server:
     def keep(token: dict[str, str], asked: OAuth2Request) -> None:
         party = asked.client.relying_party
+        uses.tokens.take(party, now=uses.clock())
         keep_token(uses.session(), token["access_token"], relying_party=party, now=uses.clock())
 
     server = Server(save_token=keep)
-    server.register_client_auth_method(METHODS[0], lambda *_: client_by_header(uses.session()))
-    server.register_client_auth_method(METHODS[1], lambda *_: client_by_body(uses.session()))
+    server.register_client_auth_method(METHODS[0], lambda *_: client_by_header(uses))
+    server.register_client_auth_method(METHODS[1], lambda *_: client_by_body(uses))
     server.register_grant(ClientCredentials)
     server.register_endpoint(Revocation(uses))
     seconds = int(LIFE.total_seconds())

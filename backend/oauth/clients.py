@@ -6,10 +6,11 @@ from uuid import UUID
 
 from authlib.oauth2.rfc6749 import ClientMixin
 from flask import request
-from sqlalchemy.orm import Session
 
 from backend.access.relying_parties import relying_party_by_secret
 from backend.access.tokens import SCOPE
+from backend.errors import Unauthenticated
+from backend.oauth.uses import OauthUses
 
 GRANT: Final = "client_credentials"
 METHODS: Final = ("client_secret_basic", "client_secret_post")
@@ -36,23 +37,43 @@ class Client(ClientMixin):  # type: ignore[misc]  # Authlib has no types
         return SCOPE if scope in {None, "", SCOPE} else None
 
 
-def client_by_header(session: Session) -> Client | None:
-    """Read HTTP Basic. Authlib's own reader fails on headers that are not well-formed."""
+def client_by_header(uses: OauthUses) -> Client | None:
+    """Read HTTP Basic. Authlib's own reader fails on headers that are not well-formed.
+
+    Raises:
+        TooManyRequests: too many failed from there.
+    """
     header = request.headers.get("Authorization", "")
     given = request.authorization if header.isascii() else None
     if given is None or given.type != "basic":
         return None
-    return _client(session, unquote_plus(given.username or ""), unquote_plus(given.password or ""))
+    return _client(uses, unquote_plus(given.username or ""), unquote_plus(given.password or ""))
 
 
-def client_by_body(session: Session) -> Client | None:
-    """Read ``client_id`` and ``client_secret`` of the form."""
+def client_by_body(uses: OauthUses) -> Client | None:
+    """Read ``client_id`` and ``client_secret`` of the form.
+
+    Raises:
+        TooManyRequests: too many failed from there.
+    """
     form = request.form
-    return _client(session, form.get("client_id", ""), form.get("client_secret", ""))
+    if "client_id" not in form:
+        return None
+    return _client(uses, form["client_id"], form.get("client_secret", ""))
 
 
-def _client(session: Session, unverified_id: str, unverified_secret: str) -> Client | None:
+def _client(uses: OauthUses, unverified_id: str, unverified_secret: str) -> Client | None:
+    try:
+        with uses.doorman.watching(request.remote_addr, unverified_id, now=uses.clock()):
+            return Client(_prove(uses, unverified_id, unverified_secret))
+    except Unauthenticated:
+        return None
+
+
+def _prove(uses: OauthUses, unverified_id: str, unverified_secret: str) -> UUID:
     found = relying_party_by_secret(
-        session, unverified_client_id=unverified_id, unverified_secret=unverified_secret
+        uses.session(), unverified_client_id=unverified_id, unverified_secret=unverified_secret
     )
-    return None if found is None else Client(found)
+    if found is None:
+        raise Unauthenticated("client id or secret is wrong")
+    return found

@@ -7,6 +7,7 @@ from flask import Blueprint, Response, jsonify
 from werkzeug.exceptions import HTTPException
 
 from backend.access.outages import OUTAGES, RETRY_SECONDS
+from backend.errors import TooManyRequests
 
 log = logging.getLogger(__name__)
 
@@ -30,6 +31,11 @@ def _http(error: HTTPException) -> Response:
 
 
 def _any(error: Exception) -> Response:
+    if isinstance(error, TooManyRequests):
+        log.info("a relying party's sign-in has to wait", extra={"reason": str(error)})
+        response = oauth_error("too_many_requests", str(error), HTTPStatus.TOO_MANY_REQUESTS)
+        response.headers["Retry-After"] = str(error.retry_after_seconds)
+        return response
     if isinstance(error, OUTAGES):
         log.warning("no token for now", exc_info=error)
         words, status = "try again in a few seconds", HTTPStatus.SERVICE_UNAVAILABLE

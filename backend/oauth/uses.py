@@ -10,6 +10,8 @@ from typing import final
 import msgspec
 from sqlalchemy.orm import Session
 
+from backend.access.buckets import Buckets
+from backend.access.doorman import Doorman
 from backend.devices.enrolment.sms_code import CodeSent
 from backend.devices.enrolment.ticket import SignIn, Ticket
 from backend.model.tables import PairingState
@@ -30,3 +32,7 @@ class OauthUses(msgspec.Struct, frozen=True, kw_only=True):
     """Pairing, step 3, for the holder of a ticket."""
     confirm_by_code: Callable[[Session, str, str], PairingState]
     """Pairing, step 3, for the holder of a ticket, by the code that came."""
+    doorman: Doorman
+    """Looks less often at who fails to sign in."""
+    tokens: Buckets
+    """How often each relying party gets a token of this process."""

@@ -22,7 +22,6 @@ from backend.algorithms import KeyAlgorithm
 from backend.app import Services, create_app
 from backend.clerk import Clerk
 from backend.cli.clerk import make_clerk
-from backend.delivery.endpoints import parse_push_hosts
 from backend.delivery.worker import Worker
 from backend.delivery.worker_keys import (
     read_push_key,
@@ -292,11 +291,10 @@ def open_service(
     pauses = Pauses()
     app = create_app(Services(settings=settings, sam=sam, public_keys=public_keys, clock=clock))
     mobile = create_mobile_app(
-        mobile_services.Services(
-            settings=settings,
+        mobile_services.make_services(
+            settings,
             public_keys=public_keys,
             push_key=read_push_key(settings),
-            push_hosts=parse_push_hosts(settings.push_hosts),
             clock=clock,
             pause=pauses,
         )
