@@ -1,6 +1,5 @@
 """What the phones' application stands on: settings, public keys, the clock. No SAM, no HSM."""
 
-from collections.abc import Callable
 from threading import Event
 from typing import Final, cast, final
 
@@ -10,9 +9,10 @@ from flask import Flask, current_app
 from backend.access.seats import Seats
 from backend.delivery.endpoints import AllowedHost, parse_push_hosts
 from backend.delivery.worker_keys import read_push_key
+from backend.model.changes import Watching, watch_changes
 from backend.protocol.public_keys import PublicKeys
 from backend.settings import Settings
-from backend.wiring import Clock, read_public_keys_file, utc_now
+from backend.wiring import Clock, make_engine, read_public_keys_file, utc_now
 
 MOST_WAITING: Final = 24
 """Long polls that one process holds; each keeps a thread of the WSGI server."""
@@ -32,8 +32,8 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
     """Our VAPID public key, base64url of the point."""
     push_hosts: tuple[AllowedHost, ...]
     clock: Clock
-    pause: Callable[[float], bool]
-    """Waits so many seconds between two looks of a long poll; tells whether the process ends."""
+    watching: Watching
+    """What a long poll waits by."""
     seats: Seats = msgspec.field(
         default_factory=lambda: Seats(total=MOST_WAITING, each=MOST_WAITING_OF_ONE)
     )
@@ -52,7 +52,7 @@ def open_services(settings: Settings, *, stop: Event) -> Services:
         push_key=read_push_key(settings),
         push_hosts=parse_push_hosts(settings.push_hosts),
         clock=utc_now,
-        pause=stop.wait,
+        watching=watch_changes(make_engine(settings.database), stop=stop),
     )
 
 

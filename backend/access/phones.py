@@ -42,6 +42,8 @@ class AuthenticatedPhone(msgspec.Struct, frozen=True, kw_only=True):
     device: RecordDevice
     record: str
     """The newest record of its cell, verified."""
+    wait_id: UUID
+    """By which one waits for changes of its cell's transactions."""
 
 
 def authenticate_phone(
@@ -87,7 +89,12 @@ def authenticate_phone(
         raise Unauthenticated(f"the request proof is not valid: {error}") from error
     _use_up(session, jti=proof.jti, iat=proof.iat)
     return AuthenticatedPhone(
-        kid=device.kid, cell=claims.cell, signer=claims.signer, device=device, record=row.record
+        kid=device.kid,
+        cell=claims.cell,
+        signer=claims.signer,
+        device=device,
+        record=row.record,
+        wait_id=row.wait_id,
     )
 
 
@@ -118,9 +125,9 @@ def _proof_of(authorization: str | None) -> str:
     return authorization.removeprefix(SCHEME)
 
 
-def _look_up(session: Session, request_kid: bytes) -> Row[bytes, UUID, int, str]:
+def _look_up(session: Session, request_kid: bytes) -> Row[bytes, UUID, int, str, UUID]:
     row = session.execute(
-        select(Device.kid, Device.cell_id, Cell.epoch, Record.record)
+        select(Device.kid, Device.cell_id, Cell.epoch, Record.record, Cell.wait_id)
         .join(Cell, Cell.id == Device.cell_id)
         .join(Record, and_(Record.cell_id == Cell.id, Record.epoch == Cell.epoch))
         .where(
@@ -135,7 +142,7 @@ def _look_up(session: Session, request_kid: bytes) -> Row[bytes, UUID, int, str]
 
 
 def _device(
-    claims: CellRecord, row: Row[bytes, UUID, int, str], request_kid: bytes
+    claims: CellRecord, row: Row[bytes, UUID, int, str, UUID], request_kid: bytes
 ) -> RecordDevice:
     """Find the phone in the record; a row that says otherwise is nobody's word (T-09)."""
     if claims.cell != row.cell_id or claims.epoch != row.epoch:

@@ -81,7 +81,11 @@ def _parts(
     sessions = make_session_factory(engine)
     sam, housekeeping = _sam(settings, stop)
     services = Services(
-        settings=settings, sam=sam, public_keys=read_public_keys_file(settings), clock=utc_now
+        settings=settings,
+        sam=sam,
+        public_keys=read_public_keys_file(settings),
+        clock=utc_now,
+        stop=stop,
     )
     check_sam(services)
     worker = make_worker(settings, sessions)

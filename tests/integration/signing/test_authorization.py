@@ -8,6 +8,7 @@ from sqlalchemy import delete, update
 from sqlalchemy.orm import Session
 
 from backend.errors import AuthorizationInvalid, SignerFrozen, TransactionOver
+from backend.model.changes import look_often
 from backend.model.tables import Approval, Transaction
 from backend.signing.authorization import (
     Authorization,
@@ -134,7 +135,7 @@ class Blocked:
             until=self.world.clock() + timedelta(seconds=seconds),
             clock=self.world.clock,
             gone=lambda: self.looks >= self.gone_after,
-            pause=self.pause,
+            watching=look_often(self.pause),
         )
 
 

@@ -9,6 +9,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from flask import Flask
 from flask.testing import FlaskClient
 
+from backend.model.changes import look_often
 from backend.protocol.jose import PublicJwk
 from backend.protocol.public_keys import PublicKeys
 from backend.settings import Settings
@@ -37,7 +38,7 @@ def make_app(url: str, folder: Path) -> Flask:
             push_key="BPoint",
             push_hosts=(),
             clock=SettableClock(),
-            pause=Event().wait,
+            watching=look_often(Event().wait),
         )
     )
 
