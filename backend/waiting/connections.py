@@ -19,6 +19,8 @@ SWEEP_SECONDS: Final = 5.0
 UNACKNOWLEDGED_MS: Final = 30_000
 """After so long without a sign of the other side, what was sent is lost (``TCP_USER_TIMEOUT``)."""
 BACKLOG: Final = 1024
+SEND_BUFFER: Final = 8192
+"""Bytes that the kernel keeps for who does not read; an answer has less than a thousand."""
 
 
 def open_socket(host: str, port: int) -> socket.socket:
@@ -30,6 +32,7 @@ def open_socket(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.create_server((host, port), family=family, backlog=BACKLOG)
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNACKNOWLEDGED_MS)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
     listener.settimeout(0)
     return listener
 

@@ -7,6 +7,8 @@ is held like any other, and costs as little. Nothing here is logged with its id.
 import asyncio
 import re
 from collections.abc import Callable
+from contextlib import suppress
+from random import uniform
 from typing import Final, final
 
 import msgspec
@@ -19,6 +21,8 @@ from backend.waiting.memory import Memory
 from backend.waiting.pages import address_of, answer, headers_for, problem_of, problem_of_http
 
 HOLD_SECONDS: Final = 25.0
+SHORTEST: Final = 0.6
+"""Of that: who came all at once does not come back all at once."""
 HEARTBEAT_SECONDS: Final = 15.0
 STREAM_SECONDS: Final = 600.0
 """Then a stream ends; its reader comes back with its cursor."""
@@ -26,7 +30,6 @@ WRITE_SECONDS: Final = 10.0
 """Who does not take what is sent to him for so long has gone."""
 RETRY_MS: Final = 2000
 WAIT_ID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-LONGEST_CURSOR: Final = 64
 
 
 @final
@@ -36,6 +39,7 @@ class Pace(msgspec.Struct, frozen=True, kw_only=True):
     hold_seconds: float = HOLD_SECONDS
     heartbeat_seconds: float = HEARTBEAT_SECONDS
     stream_seconds: float = STREAM_SECONDS
+    write_seconds: float = WRITE_SECONDS
 
 
 @final
@@ -99,29 +103,28 @@ class WaitServer:
     async def _poll(self, request: web.Request) -> web.StreamResponse:
         wait_id = _wait_id(request)
         cursor = request.query.get("cursor")
+        if cursor is not None and not self._has_changed(wait_id, cursor):
+            address = address_of(request, proxies=self._proxies)
+            with self._crowd.place(wait_id, address=address) as woken:
+                await _within(self._pace.hold_seconds * uniform(SHORTEST, 1), woken)  # noqa: S311  # spreads the load, guards nothing
         changed = cursor is None or self._has_changed(wait_id, cursor)
-        if not changed:
-            changed = await self._is_woken(wait_id, request)
         return answer({"changed": changed, "cursor": self._memory.cursor()})
 
     def _has_changed(self, wait_id: str, unverified_cursor: str) -> bool:
+        """Tell by the memory alone: being woken is a hint, and may come as the time is over."""
         return self._memory.has_changed(wait_id, unverified_cursor=unverified_cursor)
 
-    async def _is_woken(self, wait_id: str, request: web.Request) -> bool:
-        address = address_of(request, proxies=self._proxies)
-        with self._crowd.place(wait_id, address=address) as woken:
-            return await _within(self._pace.hold_seconds, woken)
-
     async def _stream(self, request: web.Request) -> web.StreamResponse:
-        wait_id, cursor = _wait_id(request), request.headers.get("Last-Event-ID")
-        changed = not cursor or self._has_changed(wait_id, cursor)
+        wait_id, since = _wait_id(request), request.headers.get("Last-Event-ID") or None
+        if since is not None:
+            self._has_changed(wait_id, since)  # refuses what is no cursor
         address = address_of(request, proxies=self._proxies)
         with self._crowd.place(wait_id, address=address) as woken:
             response = web.StreamResponse(headers=headers_for(request, app_origin=self._app_origin))
             response.content_type = "text/event-stream"
             await response.prepare(request)
             try:
-                await self._write_events(response, woken, changed=changed)
+                await self._write_events(response, woken, wait_id=wait_id, since=since)
             except (TimeoutError, ConnectionError):  # he does not take it, or has gone
                 response.force_close()
                 if request.transport is not None:
@@ -129,23 +132,22 @@ class WaitServer:
         return response
 
     async def _write_events(
-        self, response: web.StreamResponse, woken: asyncio.Event, *, changed: bool
+        self, response: web.StreamResponse, woken: asyncio.Event, *, wait_id: str, since: str | None
     ) -> None:
         clock = asyncio.get_running_loop().time
         ends_at = clock() + self._pace.stream_seconds
         text = f"retry: {RETRY_MS}\n\n"
         while True:
             woken.clear()
-            if changed:
-                text += f"id: {self._memory.cursor()}\ndata: changed\n\n"
-            async with asyncio.timeout(WRITE_SECONDS):
-                await response.write(text.encode())
+            if since is None or self._has_changed(wait_id, since):
+                since = self._memory.cursor()
+                text += f"id: {since}\ndata: changed\n\n"
+            async with asyncio.timeout(self._pace.write_seconds):
+                await response.write((text or ":\n\n").encode())
             if self._stopping or clock() >= ends_at:
                 return
             text = ""
-            changed = await _within(self._pace.heartbeat_seconds, woken)
-            if not changed:
-                text = ":\n\n"
+            await _within(self._pace.heartbeat_seconds, woken)
 
     async def _healthz(self, _request: web.Request) -> web.Response:
         return answer({"status": "alive"})
@@ -176,14 +178,11 @@ class WaitServer:
         return shape
 
 
-async def _within(seconds: float, woken: asyncio.Event) -> bool:
-    """Tell whether somebody was woken within so many seconds."""
-    try:
+async def _within(seconds: float, woken: asyncio.Event) -> None:
+    """Wait to be woken, for so many seconds at most."""
+    with suppress(TimeoutError):
         async with asyncio.timeout(seconds):
             await woken.wait()
-    except TimeoutError:
-        return False
-    return True
 
 
 def _wait_id(request: web.Request) -> str:
