@@ -28,10 +28,10 @@ WHOLLY_COVERED := backend/sam/*,backend/signing/*,backend/protocol/*
 # Each process has its own PostgreSQL server and its own SoftHSM store.
 SIDE_BY_SIDE := --numprocesses auto --maxprocesses 4 --dist worksteal
 
-.PHONY: help demo serve test bench lint coverage lock
+.PHONY: help demo serve test bench bench-waiting lint coverage lock
 
 help: ## Say what can be made
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
 
 demo: $(DONE)/demo-programs $(DONE)/product ## Show a whole signature, step by step, with real parts
 	@$(BIN)/cellkey demo
@@ -50,6 +50,9 @@ test: lint $(DONE)/test-programs ## Check the form of the code, then run all tes
 
 bench: $(DONE)/development ## Measure whole flows on the embedded default; figures in var/bench.json
 	@$(BIN)/python -m tests.bench
+
+bench-waiting: $(DONE)/development $(DONE)/test-programs ## Measure how soon 10 000 who wait are woken; figures in var/bench-waiting.json
+	@$(BIN)/python -m tests.bench_waiting
 
 lint: $(DONE)/development ## Check form, types and the direction of imports
 	@echo "ruff"

@@ -51,6 +51,17 @@ def test_a_named_database_is_the_one_that_is_used() -> None:
     assert read_settings({"CELLKEY_DATABASE_URL": url}).database == url
 
 
+def test_an_address_to_wait_at_needs_a_database_that_tells_changes() -> None:
+    url = {"CELLKEY_WAIT_URL": "https://wait.example.org"}
+    postgresql = {"CELLKEY_DATABASE_URL": "postgresql+psycopg://cellkey@/cellkey"}
+
+    assert read_settings(url | postgresql).wait_url == "https://wait.example.org"
+    with pytest.raises(SettingsInvalid, match="needs PostgreSQL"):
+        read_settings(url)
+    with pytest.raises(SettingsInvalid, match="CELLKEY_WAIT_URL must be https"):
+        read_settings(postgresql | {"CELLKEY_WAIT_URL": "http://wait.example.org"})
+
+
 def test_lists_are_read_as_json() -> None:
     settings = read_settings(
         {"CELLKEY_SAM_PEERS": "[33, 1000]", "CELLKEY_PUSH_HOSTS": '["push.example.org"]'}
