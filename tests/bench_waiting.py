@@ -22,7 +22,7 @@ from typing import Any
 
 from backend.model import schema
 from backend.wiring import make_engine
-from tests.world.changing_rows import add_cells, ask, connected, stop_listening
+from tests.world.changing_rows import add_cells, ask, connected, stop_listening, telling
 from tests.world.postgres import find_programs, running_postgres
 from tests.world.wait_process import WaitProcess, running_wait
 from tests.world.waiters import Everybody, Plan, waiting
@@ -177,13 +177,14 @@ def main() -> None:
         engine = make_engine(url)
         schema.upgrade(engine)
         engine.dispose()
-        found = measure(
-            url,
-            Path(folder),
-            waiters=chosen.waiters,
-            changes=chosen.changes,
-            per_second=chosen.per_second,
-        )
+        with telling(url):
+            found = measure(
+                url,
+                Path(folder),
+                waiters=chosen.waiters,
+                changes=chosen.changes,
+                per_second=chosen.per_second,
+            )
     REPORT.parent.mkdir(exist_ok=True)
     REPORT.write_text(json.dumps(found, indent=2) + "\n", "utf-8")
     print(json.dumps(found, indent=2))  # noqa: T201  # a program's answer

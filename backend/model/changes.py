@@ -1,7 +1,8 @@
 """Who waits for a row looks again when it has changed.
 
-1. On PostgreSQL the database tells it (NOTIFY, by a trigger, in the commit that changes the row):
-   one connection of each process listens, whoever waits holds none.
+1. On PostgreSQL the database tells it: a trigger writes the word down in the commit that changes
+   the row, ``telling`` passes it on (NOTIFY). One connection of each process listens, whoever waits
+   holds none.
 2. A word is a random wait id. It comes after the commit, at least once while we listen; after the
    connection was lost, everybody is told to look, as something may have been missed.
 3. A word is only a hint. Who waits looks every few seconds anyway: a freeze tells nobody.
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 CHANNEL: Final = "cellkey_changed"
-"""What the triggers of ``migrations/`` notify; the payload is a wait id."""
+"""On which changes are told; the payload is a wait id."""
 LOOKS_PER_SECOND: Final = 4
 """Where nothing is told."""
 TICK_SECONDS: Final = 1.0

@@ -1,8 +1,9 @@
 """Random ids to wait by, and on PostgreSQL the word that something changed.
 
-A trigger tells it, in the commit that changes it, with no statement of ours: it cannot be
-forgotten. What it tells is a random id and nothing else. SQLite has no such thing: who waits there
-looks again. It cannot add a column with a random default either, so a trigger fills the column.
+A trigger writes it down, in the commit that changes it, with no statement of ours: it cannot be
+forgotten. It is a random id and nothing else, in a table without a log: when the server crashes,
+who listens is cut off, and everybody looks. SQLite tells nothing: who waits there looks again. It
+cannot add a column with a random default either, so a trigger fills the column.
 """
 
 import sqlalchemy as sa
@@ -30,14 +31,20 @@ def _upgrade_postgresql() -> None:
             "wait_id", sa.Uuid(), nullable=False, server_default=sa.text("gen_random_uuid()")
         )
         op.add_column(table, wait_id)
+    op.create_table(
+        "changes", sa.Column("wait_id", sa.Uuid(), nullable=False), prefixes=["UNLOGGED"]
+    )
+    op.execute(
+        "ALTER TABLE changes SET"
+        " (autovacuum_vacuum_threshold = 1000, autovacuum_vacuum_scale_factor = 0)"
+    )
     op.execute(
         """
         CREATE FUNCTION tell_who_waits() RETURNS trigger LANGUAGE plpgsql AS $$
         BEGIN
-            PERFORM pg_notify('cellkey_changed', cells.wait_id::text)
-                FROM cells WHERE cells.id = NEW.cell_id;
+            INSERT INTO changes (wait_id) SELECT wait_id FROM cells WHERE id = NEW.cell_id;
             IF TG_OP = 'UPDATE' THEN
-                PERFORM pg_notify('cellkey_changed', NEW.wait_id::text);
+                INSERT INTO changes (wait_id) VALUES (NEW.wait_id);
             END IF;
             RETURN NULL;
         END $$
@@ -60,6 +67,7 @@ def _upgrade_postgresql() -> None:
 
 
 def _upgrade_sqlite() -> None:
+    op.create_table("changes", sa.Column("wait_id", sa.Uuid(), nullable=False))
     for table in TABLES:
         op.add_column(
             table, sa.Column("wait_id", sa.Uuid(), nullable=False, server_default=sa.text("''"))

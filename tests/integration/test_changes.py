@@ -6,12 +6,13 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, text
 from sqlalchemy.pool import QueuePool
 
 from backend.model.changes import LOOK_SECONDS, Listener, look_often, watch_changes
+from backend.model.telling import tell_once
 from backend.wiring import make_engine
-from tests.world.changing_rows import Connection, add_cells, ask, connected, stop_listening
+from tests.world.changing_rows import Connection, add_cells, ask, connected, stop_listening, telling
 
 SHORT_SECONDS = LOOK_SECONDS - 1
 """Shorter than the time after which one looks anyway."""
@@ -19,7 +20,7 @@ SHORT_SECONDS = LOOK_SECONDS - 1
 
 @pytest.fixture
 def rows(postgresql_url: str) -> Iterator[Connection]:
-    with connected(postgresql_url) as connection:
+    with telling(postgresql_url), connected(postgresql_url) as connection:
         yield connection
 
 
@@ -130,6 +131,46 @@ def test_a_thread_that_waits_ends_with_the_process_and_with_its_time(
 
         assert True not in list(looks)
         ending.join()
+
+
+def test_what_was_told_is_told_once_and_what_was_not_told_stays(
+    pg_engine: Engine, postgresql_url: str
+) -> None:
+    """Whoever tells, and however often he is killed before his commit."""
+    with connected(postgresql_url) as rows, connected(postgresql_url) as heard:
+        heard.execute("LISTEN cellkey_changed")
+        cell, wait_id = cell_of(rows)
+        ask(rows, cell)
+        ask(rows, cell)
+        before = rows.execute("SELECT count(*) FROM changes").fetchone()
+        tell_once(pg_engine)
+        tell_once(pg_engine)
+        after = rows.execute("SELECT count(*) FROM changes").fetchone()
+        told = [notice.payload for notice in heard.notifies(timeout=1)]
+
+    assert (before, after) == ((2,), (0,))
+    assert told == [str(wait_id)]
+
+
+def test_a_connection_that_told_commits_to_the_disk_again(pg_engine: Engine) -> None:
+    """Invariant 5: who tells needs no disk, everybody else does."""
+    with pg_engine.begin() as connection:
+        connection.execute(text("SET synchronous_commit = on"))
+    tell_once(pg_engine)
+    with pg_engine.connect() as connection:
+        assert connection.scalar(text("SHOW synchronous_commit")) == "on"
+
+
+def test_who_tells_goes_on_after_the_database_was_away(postgresql_url: str) -> None:
+    with telling(postgresql_url), connected(postgresql_url) as rows:
+        cell, _ = cell_of(rows)
+        rows.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+        ask(rows, cell)
+        while rows.execute("SELECT count(*) FROM changes").fetchone() != (0,):
+            pass
 
 
 def test_on_sqlite_one_looks_four_times_a_second_until_the_end(sqlite_url: str) -> None:

@@ -11,7 +11,7 @@ import pytest
 from backend.virtual_phone.following import events, lists
 from backend.virtual_phone.transactions import Shown
 from backend.wiring import utc_now
-from tests.world.changing_rows import connected, stop_listening
+from tests.world.changing_rows import connected, stop_listening, telling
 from tests.world.service import ANNA, Service, hashes
 from tests.world.serving import serving
 from tests.world.wait_process import WaitProcess, free_port, running_wait
@@ -35,7 +35,7 @@ def service(postgresql_url: str, tmp_path: Path, port: int) -> Iterator[Service]
 
 @pytest.fixture
 def waiting(postgresql_url: str, tmp_path: Path, port: int) -> Iterator[WaitProcess]:
-    with running_wait(postgresql_url, tmp_path, port=port) as process:
+    with telling(postgresql_url), running_wait(postgresql_url, tmp_path, port=port) as process:
         yield process
 
 

@@ -2,10 +2,14 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from threading import Event, Thread
 from typing import Any
 
 import psycopg
 from sqlalchemy import make_url
+
+from backend.model.telling import tell_changes
+from backend.wiring import make_engine
 
 _SIGNER = """
 INSERT INTO signers (id, login, name, subject, lang, password_salt, password_change_due,
@@ -56,6 +60,20 @@ def ask(connection: Connection, cell: object) -> object:
 def move(connection: Connection, transaction: object, state: str) -> None:
     """Let it go on."""
     connection.execute("UPDATE transactions SET state = %s WHERE id = %s", (state, transaction))
+
+
+@contextmanager
+def telling(database_url: str) -> Iterator[None]:
+    """Tell what changes, as the worker does."""
+    engine, stop = make_engine(database_url), Event()
+    thread = Thread(target=lambda: tell_changes(engine, stop=stop), name="telling")
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
+        engine.dispose()
 
 
 def stop_listening(connection: Connection) -> int:

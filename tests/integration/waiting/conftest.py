@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.world.changing_rows import Connection, connected
+from tests.world.changing_rows import Connection, connected, telling
 from tests.world.postgres import Postgres
 from tests.world.wait_process import WaitProcess, running_wait
 
@@ -13,7 +13,8 @@ from tests.world.wait_process import WaitProcess, running_wait
 @pytest.fixture(scope="module")
 def shared_url(postgres: Postgres, postgres_template: str) -> Iterator[str]:
     name = postgres.create_database(like=postgres_template)
-    yield postgres.url(name)
+    with telling(postgres.url(name)):
+        yield postgres.url(name)
     postgres.drop_database(name)
 
 
