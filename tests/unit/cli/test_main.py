@@ -73,7 +73,7 @@ def test_upgrade_makes_the_database_and_its_folder(tmp_path: Path) -> None:
     second = _db(folder, "upgrade")
 
     assert json.loads(first) == {"version": newest_version()}
-    assert second == "The database is at version 0001.\n"
+    assert second == f"The database is at version {newest_version()}.\n"
     assert folder.stat().st_mode & 0o777 == 0o700
     assert json.loads(_db(folder, "current", "--json")) == {
         "version": newest_version(),
