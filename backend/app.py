@@ -8,6 +8,7 @@ Production: ``gunicorn "backend.app:create_app_from_environment()"``, with threa
 
 import os
 import sys
+from threading import Event
 from typing import final
 
 import msgspec
@@ -25,6 +26,7 @@ from backend.devices.enrolment.confirmation import confirm_by_code
 from backend.devices.enrolment.sms_code import CodeSent, send_code
 from backend.devices.enrolment.ticket import SignIn, Ticket, open_ticket
 from backend.errors import HsmNotReady
+from backend.model.changes import watch_changes
 from backend.model.tables import PairingState
 from backend.oauth import blueprint as oauth
 from backend.oauth import pairing
@@ -57,6 +59,8 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
     public_keys: PublicKeys
     """What phones believe; a SAM of other keys is not ready."""
     clock: Clock
+    stop: Event = msgspec.field(default_factory=Event)
+    """Ends what waits."""
 
 
 def open_services(settings: Settings) -> Services:
@@ -137,6 +141,7 @@ def _csc_uses(services: Services, sessions: sessionmaker[Session]) -> CscUses:
         clock=clock,
         session=_session,
         sessions=sessions,
+        watching=watch_changes(sessions.kw["bind"], stop=services.stop),
         public_keys=services.public_keys,
         request=ask,
         release=collect,

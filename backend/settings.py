@@ -54,6 +54,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     authorization_server_url: str = "http://127.0.0.1:8600"
     mobile_api_url: str = "http://127.0.0.1:8601"
+    wait_url: str = ""
+    """Public address of ``cellkey wait``; empty where there is none. Needs PostgreSQL."""
     app_url: str = "http://localhost:8602"
     """Origin of the phone app; the only origin that CORS admits and WebAuthn accepts."""
     rp_id: str = "localhost"
@@ -197,6 +199,10 @@ def _check(settings: Settings) -> None:
         raise SettingsInvalid(f"{PREFIX}TIME_ZONE is none that the IANA names") from error
     for name in ("authorization_server_url", "mobile_api_url", "app_url"):
         _check_address(name, getattr(settings, name))
+    if settings.wait_url:
+        _check_address("wait_url", settings.wait_url)
+        if settings.database.startswith("sqlite"):
+            raise SettingsInvalid("CELLKEY_WAIT_URL needs PostgreSQL: SQLite tells no changes")
 
 
 def _check_address(name: str, url: str) -> None:

@@ -170,6 +170,11 @@ class ListAnswer(Schema):
 
     version = fields.String()
     transactions = fields.List(fields.Nested(PendingTransaction))
+    wait = fields.Url(
+        allow_none=True,
+        require_tld=False,
+        metadata={"description": "Where to wait for another list; null: by this call's `wait`."},
+    )
 
 
 class TransactionAnswer(Schema):

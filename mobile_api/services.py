@@ -1,6 +1,5 @@
 """What the phones' application stands on: settings, public keys, the clock. No SAM, no HSM."""
 
-from collections.abc import Callable
 from threading import Event
 from typing import Final, cast, final
 
@@ -12,10 +11,11 @@ from backend.access.doorman import Doorman
 from backend.access.seats import Seats
 from backend.delivery.endpoints import AllowedHost, parse_push_hosts
 from backend.delivery.worker_keys import read_push_key
+from backend.model.changes import Watching, watch_changes
 from backend.protocol.public_keys import PublicKeys
 from backend.settings import Settings
 from backend.signing.sightings import Sightings
-from backend.wiring import Clock, read_public_keys_file, utc_now
+from backend.wiring import Clock, make_engine, read_public_keys_file, utc_now
 
 MOST_WAITING: Final = 24
 """Long polls that one process holds; each keeps a thread of the WSGI server."""
@@ -35,8 +35,8 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
     """Our VAPID public key, base64url of the point."""
     push_hosts: tuple[AllowedHost, ...]
     clock: Clock
-    pause: Callable[[float], bool]
-    """Waits so many seconds between two looks of a long poll; tells whether the process ends."""
+    watching: Watching
+    """What a long poll waits by."""
     seats: Seats = msgspec.field(
         default_factory=lambda: Seats(total=MOST_WAITING, each=MOST_WAITING_OF_ONE)
     )
@@ -55,7 +55,7 @@ def make_services(
     public_keys: PublicKeys,
     push_key: str,
     clock: Clock,
-    pause: Callable[[float], bool],
+    watching: Watching,
 ) -> Services:
     """Put together what the settings and files name.
 
@@ -68,7 +68,7 @@ def make_services(
         push_key=push_key,
         push_hosts=parse_push_hosts(settings.push_hosts),
         clock=clock,
-        pause=pause,
+        watching=watching,
         doorman=Doorman(failures_per_minute=settings.failures_per_minute),
         calls=Buckets(per_minute=settings.phone_calls_per_minute, what="calls"),
         strangers=Buckets(per_minute=settings.calls_per_minute, what="calls"),
@@ -87,7 +87,7 @@ def open_services(settings: Settings, *, stop: Event) -> Services:
         public_keys=read_public_keys_file(settings),
         push_key=read_push_key(settings),
         clock=utc_now,
-        pause=stop.wait,
+        watching=watch_changes(make_engine(settings.database), stop=stop),
     )
 
 

@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 
 from backend.access.buckets import Buckets
 from backend.access.seats import Seats
+from backend.model.changes import Watching
 from backend.protocol.public_keys import PublicKeys
 from backend.settings import Settings
 from backend.signing.release import Collection
@@ -34,6 +35,8 @@ class CscUses(msgspec.Struct, frozen=True, kw_only=True):
     """Gives the session of the web request, which the application ends."""
     sessions: Callable[[], Session]
     """Makes sessions of one's own, for who waits: ``with sessions() as session``."""
+    watching: Watching
+    """What a caller that blocks waits by."""
     request: Callable[[Session, SignatureOrder], RequestedTransaction]
     """See :func:`backend.signing.request.request_signatures`."""
     release: Callable[[Session, Collection], tuple[bytes, ...]]

@@ -130,6 +130,7 @@ def _wait(uses: CscUses, party: CallingParty, call: AuthorizeCall) -> Authorizat
         until=uses.clock() + timedelta(seconds=uses.settings.implicit_wait_seconds),
         clock=uses.clock,
         gone=lambda: is_gone(environ),
+        watching=uses.watching,
     )
 
 

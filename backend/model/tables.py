@@ -47,6 +47,9 @@ from backend.model.phones import (
 from backend.model.phones import (
     RequestProof as RequestProof,
 )
+from backend.model.telling import (
+    changes as changes,
+)
 from backend.model.transactions import (
     MOVES as MOVES,
 )

@@ -15,7 +15,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Mapped, mapped_column
 
-from backend.model.base import Base, one_of
+from backend.model.base import Base, Waitable, one_of
 
 
 class TransactionState(StrEnum):
@@ -53,7 +53,7 @@ MOVES: dict[TransactionState, frozenset[TransactionState]] = {
 """The moves that are allowed; what is not named here is an end."""
 
 
-class Transaction(Base):
+class Transaction(Waitable, Base):
     """One ask and how far it is. ``state`` is a convenience; evidence decides."""
 
     __tablename__ = "transactions"

@@ -8,7 +8,8 @@
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from functools import cache
-from typing import Final
+from typing import Final, cast
+from uuid import UUID
 
 from sqlalchemy import CTE, FromClause, select, true
 from sqlalchemy.orm import Session
@@ -20,7 +21,6 @@ from backend.delivery.wakes import may_wake, wake_parameters, was_woken
 from backend.errors import TooManyRequests
 from backend.model.steps import Bulk, Step, table_of
 from backend.model.tables import AuthorisedHash, Transaction
-from backend.sam.transactions import OpenedTransaction
 from backend.signing.limits import (
     Asking,
     adding,
@@ -37,7 +37,7 @@ _RETURNED: Final = ("id", "cell_id", "created_at", "expires_at")
 def add_asked(
     session: Session,
     row: Mapping[str, object],
-    opened: OpenedTransaction,
+    listed: Sequence[tuple[str, bytes]],
     asked: Asking,
     *,
     at_once: int,
@@ -48,7 +48,7 @@ def add_asked(
     Args:
         session: in whose database it happens.
         row: the transaction's.
-        opened: with its list.
+        listed: each item with its hash.
         asked: who asks whom.
         at_once: pushes before the first pause.
         now: the time.
@@ -64,20 +64,20 @@ def add_asked(
     fixed |= wake_parameters(
         signer=asked.signer,
         relying_party=party,
-        transaction=opened.id,
+        transaction=cast("UUID", row["id"]),
         at_once=at_once,
         now=now,
     )
-    listed = {
-        "position": list(range(len(opened.items))),
-        "item": list(opened.items),
-        "hash": list(opened.hashes),
+    parameters = {
+        "position": list(range(len(listed))),
+        "item": [item for item, _ in listed],
+        "hash": [wanted for _, wanted in listed],
     }
     shard = any_shard(asked.turns_per_minute)
     for _ in range(MOST_ATTEMPTS):
         turn = turn_parameters(shard, relying_party=party, now=now)
         slots = slot_parameters(relying_party=party, slots=asked.slots)
-        if step.run(session, listed, named=fixed | turn | slots) is not None:
+        if step.run(session, parameters, named=fixed | turn | slots) is not None:
             return
         shard = refuse_or_go_on(session, asked, now=now)
     raise TooManyRequests("too many ask this signer at the same time", retry_after_seconds=1)

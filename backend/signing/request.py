@@ -162,7 +162,8 @@ def request_signatures(
         "number": new_number() if party.asks_number else None,
     }
     at_once = settings.pushes_per_ten_minutes
-    add_asked(session, row, opened, asked, at_once=at_once, now=now)
+    listed = list(zip(opened.items, opened.hashes, strict=True))
+    add_asked(session, row, listed, asked, at_once=at_once, now=now)
     return RequestedTransaction(id=opened.id, handle=handle, expires_at=_instant(exp))
 
 

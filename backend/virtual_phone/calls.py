@@ -79,6 +79,8 @@ class PendingList(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
     version: str | int
     transactions: tuple[Pending, ...]
+    wait: str | None = None
+    """Where to wait for another list (section 8.4)."""
 
 
 class TransactionAnswer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -58,6 +58,17 @@ def test_a_time_zone_is_one_of_the_iana() -> None:
             read_settings({"CELLKEY_TIME_ZONE": wrong})
 
 
+def test_an_address_to_wait_at_needs_a_database_that_tells_changes() -> None:
+    url = {"CELLKEY_WAIT_URL": "https://wait.example.org"}
+    postgresql = {"CELLKEY_DATABASE_URL": "postgresql+psycopg://cellkey@/cellkey"}
+
+    assert read_settings(url | postgresql).wait_url == "https://wait.example.org"
+    with pytest.raises(SettingsInvalid, match="needs PostgreSQL"):
+        read_settings(url)
+    with pytest.raises(SettingsInvalid, match="CELLKEY_WAIT_URL must be https"):
+        read_settings(postgresql | {"CELLKEY_WAIT_URL": "http://wait.example.org"})
+
+
 def test_lists_are_read_as_json() -> None:
     settings = read_settings(
         {"CELLKEY_SAM_PEERS": "[33, 1000]", "CELLKEY_PUSH_HOSTS": '["push.example.org"]'}

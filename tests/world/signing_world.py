@@ -50,6 +50,8 @@ POLICY = Policy(
     caps=Caps(multisign=1000, kinds=("pwa", "native", "virtual"), confirm=("sms",)),
 )
 SETTINGS = Settings(ca_name=CA_NAME)
+NO_WAIT_ID = UUID(int=0)
+"""Nobody waits in this world."""
 
 
 def hashes(count: int, *, seed: str = "document") -> tuple[bytes, ...]:
@@ -146,6 +148,7 @@ class SigningWorld:
             signer=self.cell.signer,
             device=record.device(self.cell.phone.kid),
             record=self.cell.record,
+            wait_id=NO_WAIT_ID,
         )
 
     def read_ask(self, transaction: UUID) -> SignedAsk:

@@ -261,15 +261,7 @@ def test_the_shards_have_all_the_turns_and_none_twice(per_minute: int) -> None:
 def admitted(world: SigningWorld, row: dict[str, Any]) -> None:
     asked = asking(signer=world.cell.signer, relying_party=world.shop.id, settings=world.settings)
     with world.sessions() as session:
-        opened = OpenedTransaction(
-            id=row["id"],
-            ask=row["ask"],
-            tx_hash=row["tx_hash"],
-            epoch=row["epoch"],
-            items=("{}",),
-            hashes=(b"h" * 32,),
-        )
-        add_asked(session, row, opened, asked, at_once=3, now=world.clock())
+        add_asked(session, row, [("{}", b"h" * 32)], asked, at_once=3, now=world.clock())
 
 
 @pytest.fixture

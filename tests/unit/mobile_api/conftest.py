@@ -9,6 +9,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from flask import Flask
 from flask.testing import FlaskClient
 
+from backend.model.changes import look_often
 from backend.protocol.jose import PublicJwk
 from backend.protocol.public_keys import PublicKeys
 from backend.settings import Settings
@@ -36,7 +37,7 @@ def make_app(url: str, folder: Path) -> Flask:
             public_keys=PublicKeys(ks=keys[0], ka=keys[1], keys=()),
             push_key="BPoint",
             clock=SettableClock(),
-            pause=Event().wait,
+            watching=look_often(Event().wait),
         )
     )
 
