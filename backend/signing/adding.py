@@ -8,8 +8,7 @@
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from functools import cache
-from typing import Final, cast
-from uuid import UUID
+from typing import TYPE_CHECKING, Final, cast
 
 from sqlalchemy import CTE, FromClause, select, true
 from sqlalchemy.orm import Session
@@ -28,6 +27,9 @@ from backend.signing.limits import (
     row_parameters,
     slot_parameters,
 )
+
+if TYPE_CHECKING:
+    from uuid import UUID
 
 MOST_ATTEMPTS: Final = 64
 """In a race each attempt lets at least one other through."""
