@@ -30,7 +30,6 @@ from tests.mutation.tree import Mutant
 SIDE_BY_SIDE: Final = 2
 PATIENCE_SECONDS: Final = 120
 """For a mutant, beyond four times what its tests take; a single test has its own limit."""
-MANY_TESTS: Final = 200
 PLAN: Final = Path("plan.json")
 RESULTS: Final = Path("results.jsonl")
 FORK: Final = multiprocessing.get_context("fork")
@@ -174,22 +173,20 @@ class _Trial:
                     yield self._result(entry, killer=None, hung=True)
 
     def _tests(self, mutant: Mutant) -> list[str]:
-        """Those that call the function: killers of its other mutants, its own file, the quick.
+        """Those that call the function, likely killers first.
 
-        Where hundreds do, only the first parameters of each test outside the function's own file.
+        Killers of its other mutants, tests of its own file, the first parameters of each test,
+        then the quick.
         """
         callers, killers = self._callers[mutant.trampoline], self._killers[mutant.trampoline]
         near = f"/test_{Path(mutant.file).stem}"
-        if len(callers) > MANY_TESTS:
-            first = {test.split("[")[0]: test for test in reversed(callers)}
-            callers = [
-                test for test in callers if near in test or first[test.split("[")[0]] == test
-            ]
+        first = {test.split("[")[0]: test for test in reversed(callers)}
         return sorted(
             callers,
             key=lambda test: (
                 -killers.index(test) if test in killers else 1,
                 near not in test,
+                first[test.split("[")[0]] != test,
                 self._seconds[test],
             ),
         )

@@ -23,7 +23,7 @@ from mutmut.mutation.trampoline_templates import mangle_function_name
 
 COPIED: Final = ("backend", "mobile_api", "migrations", "tests", "docs")
 ROOMS: Final = ("backend/protocol", "backend/sam")
-CODECS: Final = {'"ascii"', '"utf-8"'}
+CODECS: Final = {"ascii", "utf-8"}
 
 
 class Mutant(msgspec.Struct, frozen=True, kw_only=True):
@@ -135,6 +135,11 @@ def _is_log(node: cst.CSTNode) -> bool:
     return isinstance(node, cst.Call) and matches(node.func, Attribute(value=Name("log")))
 
 
+def _is_big(node: cst.BaseExpression) -> bool:
+    """The order of bytes that Python takes if none is named."""
+    return isinstance(node, cst.SimpleString) and node.value == '"big"'
+
+
 def _all_ids(node: cst.CSTNode) -> set[int]:
     return {id(node)}.union(*(_all_ids(child) for child in node.children))
 
@@ -145,11 +150,13 @@ def _is_heard(mutation: file_mutation.Mutation, silent: set[int]) -> bool:
     if id(original) in silent:
         return False
     if isinstance(original, cst.SimpleString) and isinstance(mutated, cst.SimpleString):
-        return original.value not in CODECS or mutated.value.lower() != original.value
+        return original.value[1:-1] not in CODECS or mutated.value.lower() != original.value
     if isinstance(original, cst.Call) and isinstance(mutated, cst.Call):
         kept = {id(argument) for argument in mutated.args}
-        changed = {id(argument) for argument in original.args} - kept
-        return not changed or not changed <= silent
+        changed = [argument for argument in original.args if id(argument) not in kept]
+        if len(mutated.args) < len(original.args) and _is_big(changed[0].value):
+            return False
+        return not changed or not {id(argument) for argument in changed} <= silent
     return True
 
 
