@@ -33,6 +33,8 @@ def test_the_ask_carries_text_root_and_count(world: SamWorld, cell: PairedCell) 
     assert ask.claims.documents.count == 2
     assert any("1 250,00 ₽" in line.replace("\xa0", " ") for line in ask.claims.text.lines)
     assert opened.hashes == (ONE, TWO)
+    assert (opened.id, opened.epoch) == (ask.claims.jti, ask.claims.epoch)
+    assert (ask.claims.iss, ask.claims.epoch, ask.claims.cell) == (CA_NAME, 3, cell.made.cell)
 
 
 def test_an_ask_to_sign_may_want_a_number_and_no_other_ask(
@@ -126,6 +128,16 @@ def test_times_beyond_their_bounds_are_refused(
     now = int(clock().timestamp())
     with pytest.raises(RequestRefused, match="exp"):
         cell.open_signing(ONE, exp=now + exp, use_by=now + use_by)
+
+
+@pytest.mark.parametrize(("exp", "use_by"), [(1, 1), (86_400, 87_000)])
+def test_times_at_their_bounds_are_taken(
+    world: SamWorld, cell: PairedCell, clock: SettableClock, exp: int, use_by: int
+) -> None:
+    now = int(clock().timestamp())
+    opened = cell.open_signing(ONE, exp=now + exp, use_by=now + use_by)
+    claims = verify_ask(opened.ask, expected_ks=world.public_keys.ks).claims
+    assert (claims.iat, claims.exp, claims.use_by) == (now, now + exp, now + use_by)
 
 
 @pytest.mark.parametrize("kind", ["amend", "set_password"])

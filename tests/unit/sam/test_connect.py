@@ -1,6 +1,7 @@
 """Where the SAM is, as the settings say."""
 
 import json
+import time
 import warnings
 from pathlib import Path
 
@@ -9,10 +10,10 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from backend.errors import HsmNotReady
 from backend.hsm.software import SoftwareCellsWarning, SoftwareHsm
-from backend.protocol.encoding import write_message
+from backend.protocol.encoding import read_message, write_message
 from backend.protocol.jose import PublicJwk
 from backend.sam.client import SamClient
-from backend.sam.connect import connect
+from backend.sam.connect import connect, open_sam
 from backend.sam.module import Sam
 from backend.settings import Settings
 from tests.world.sam import pem, root_certificate, software_hsm
@@ -40,6 +41,23 @@ def connected(settings: Settings) -> object:
 def test_without_a_socket_the_sam_is_in_this_process(settings: Settings) -> None:
     make_ready(settings)
     assert isinstance(connected(settings), Sam)
+
+
+def test_the_sam_speaks_for_the_authority_of_the_settings_by_this_machines_clock(
+    tmp_path: Path,
+) -> None:
+    settings = Settings(data_dir=tmp_path, ca_name="Authority", app_url="https://app.example")
+    make_ready(settings)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", SoftwareCellsWarning)
+        sam = open_sam(settings)
+    before = int(time.time())
+    assert (sam._issuer, sam._asks._issuer) == ("Authority", "Authority")
+    assert (sam._enrolments._origin, sam._enrolments._rp_id) == (settings.app_url, settings.rp_id)
+    assert sam._worker_key == read_message(
+        settings.worker_public_key_path.read_bytes().strip(), PublicJwk
+    )
+    assert before <= sam._clock() <= time.time()
 
 
 def test_with_a_socket_it_is_behind_it(settings: Settings, tmp_path: Path) -> None:

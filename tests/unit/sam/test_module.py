@@ -3,6 +3,7 @@
 import copy
 import hashlib
 import pickle
+from datetime import UTC, datetime, timedelta
 
 import msgspec
 import pytest
@@ -20,6 +21,7 @@ from backend.errors import (
     WrongPassword,
 )
 from backend.protocol.encoding import Octets, b64u, sha256
+from backend.protocol.password_proof import verify_password_proof
 from backend.protocol.record import verify_record
 from backend.protocol.tree import Documents, Item, item_text, tree_root
 from backend.sam import tries
@@ -118,8 +120,19 @@ def test_guesses_are_counted_in_the_sams_memory_whoever_rewrites_the_database(
 
 
 def test_no_proof_for_an_ask_that_is_not_ours(world: SamWorld, cell: PairedCell) -> None:
-    with pytest.raises(EnrolmentRefused):
+    with pytest.raises(EnrolmentRefused) as caught:
         world.sam.check_password(password_check(cell, PASSWORD_HASH, ask="e30.e30.e30"))
+    assert caught.value.rule == 1
+
+
+def test_a_password_proof_is_for_one_ask_and_ends_with_it(
+    world: SamWorld, cell: PairedCell
+) -> None:
+    opened = cell.open_enrolment()
+    ask = read(opened.ask, world.public_keys.ks)
+    proof = verify_password_proof(cell.password_proof(opened.ask), expected_ks=world.public_keys.ks)
+    assert (proof.signer, proof.tx_hash) == (cell.signer, ask.tx_hash)
+    assert proof.exp == ask.ask.use_by
 
 
 def change_request(
@@ -193,6 +206,43 @@ def test_the_certificate_carries_the_registered_name_and_the_cells_key(world: Sa
     assert cell.made.spki in issued.certificate
 
 
+def test_the_certificate_says_that_its_key_signs_and_nothing_else(world: SamWorld) -> None:
+    """RFC 5280, 4.2; the key certifies nobody, encrypts nothing, agrees on nothing."""
+    _, request = approved_request(world)
+    issued = x509.load_der_x509_certificate(world.sam.certificate(request).certificate)
+    root = x509.load_der_x509_certificate(world.root)
+    extensions = issued.extensions
+    constraints = extensions.get_extension_for_class(x509.BasicConstraints)
+    assert (constraints.critical, constraints.value.ca) == (True, False)
+    usage = extensions.get_extension_for_class(x509.KeyUsage)
+    allowed = {
+        name
+        for name in (
+            "digital_signature",
+            "content_commitment",
+            "key_encipherment",
+            "data_encipherment",
+            "key_agreement",
+            "key_cert_sign",
+            "crl_sign",
+        )
+        if getattr(usage.value, name)
+    }
+    assert usage.critical
+    assert allowed == {"digital_signature", "content_commitment"}
+    own = extensions.get_extension_for_class(x509.SubjectKeyIdentifier)
+    assert not own.critical
+    assert own.value == x509.SubjectKeyIdentifier.from_public_key(issued.public_key())  # type: ignore[arg-type]  # a P-256 key
+    issuer = extensions.get_extension_for_class(x509.AuthorityKeyIdentifier)
+    assert not issuer.critical
+    assert issuer.value == x509.AuthorityKeyIdentifier.from_issuer_public_key(root.public_key())  # type: ignore[arg-type]  # a P-256 key
+    asked = read(request.ask, world.public_keys.ks).ask.iat
+    assert issued.not_valid_before_utc == datetime.fromtimestamp(asked, UTC)
+    assert issued.not_valid_after_utc - issued.not_valid_before_utc == timedelta(days=456)
+    assert 0 < issued.serial_number < 1 << 152
+    assert issued.signature_algorithm_oid == x509.SignatureAlgorithmOID.ECDSA_WITH_SHA256
+
+
 def test_the_same_request_gives_the_same_serial_again(world: SamWorld) -> None:
     """A crash between issuing and storing leaves no second serial in the world."""
     _, request = approved_request(world)
@@ -200,7 +250,10 @@ def test_the_same_request_gives_the_same_serial_again(world: SamWorld) -> None:
         x509.load_der_x509_certificate(world.sam.certificate(request).certificate).serial_number
         for _ in range(2)
     }
+    _, other = approved_request(world)
+    issued = x509.load_der_x509_certificate(world.sam.certificate(other).certificate)
     assert len(serials) == 1
+    assert issued.serial_number not in serials
 
 
 def test_an_rsa_cell_gets_its_certificate(world: SamWorld) -> None:
@@ -297,8 +350,9 @@ def test_no_certificate_for_a_name_that_is_not_der(world: SamWorld) -> None:
         approval=release.approval,
         signature=world.sam.release(release).signatures[0],
     )
-    with pytest.raises(DoorRefused, match="not DER"):
+    with pytest.raises(DoorRefused, match="not DER") as caught:
         world.sam.certificate(request)
+    assert caught.value.rule == 5
 
 
 # --- hours ------------------------------------------------------------------------
@@ -360,8 +414,9 @@ def proof(world: SamWorld, cell: PairedCell) -> VerifiedApproval:
 def test_a_proof_is_redeemed_once(world: SamWorld, cell: PairedCell) -> None:
     approval = proof(world, cell)
     approval.redeem((0,), messages=None)
-    with pytest.raises(DoorRefused, match="before"):
+    with pytest.raises(DoorRefused, match="before") as caught:
         approval.redeem((0,), messages=None)
+    assert caught.value.rule == 5
 
 
 def test_a_proof_is_not_copied_pickled_or_made_by_hand(world: SamWorld, cell: PairedCell) -> None:
@@ -385,13 +440,14 @@ def test_an_ask_without_documents_proves_nothing(world: SamWorld, cell: PairedCe
     ask = read(opened.ask, world.public_keys.ks)
     approval, _ = cell.phone.approve(ask, cell.secret)
     voice = world.sam._voice  # the door's own way
-    with pytest.raises(DoorRefused, match="without documents"):
+    with pytest.raises(DoorRefused, match="without documents") as caught:
         verify_approval(
             approval,
             (),
             ask=voice.verified_ask(opened.ask),
             record=voice.verified_record(cell.record),
         )
+    assert caught.value.rule == 5
 
 
 # --- counts -----------------------------------------------------------------------
