@@ -6,10 +6,18 @@ import pytest
 from cryptography import x509
 from cryptography.x509.oid import NameOID
 
-from backend.errors import RecordRefused, RequestRefused, SummaryRefused, TooManySignatures
+from backend.errors import (
+    MalformedMessage,
+    RecordRefused,
+    RequestRefused,
+    SummaryRefused,
+    TooManySignatures,
+)
 from backend.protocol.ask import AskingParty, verify_ask
 from backend.protocol.encoding import b64u
+from backend.protocol.record import verify_record
 from backend.protocol.tree import tree_root
+from backend.sam.certificate_request import registered_subject
 from backend.sam.transactions import RequestedItem
 from tests.world.clock import SettableClock
 from tests.world.paired_cell import CA, NAME, PairedCell, make_cell
@@ -227,6 +235,20 @@ def test_a_confirmed_cell_gets_no_second_first_certificate(cell: PairedCell) -> 
 def test_a_cell_without_a_phone_is_not_asked(world: SamWorld) -> None:
     with pytest.raises(RecordRefused, match="no phone"):
         make_cell(world).open_certificate_request()
+
+
+def test_a_registered_name_is_bounded(world: SamWorld) -> None:
+    """The name is the registered one in both cases: only its length is against the longer."""
+    for size, fits in ((1536, True), (1537, False)):
+        name = bytes(size)
+        record = verify_record(
+            make_cell(world, subject=name).record, expected_ks=world.public_keys.ks
+        )
+        if fits:
+            assert registered_subject({"subject": b64u(name)}, record) == name
+        else:
+            with pytest.raises(MalformedMessage):
+                registered_subject({"subject": b64u(name)}, record)
 
 
 def test_a_missing_subject_is_refused(world: SamWorld) -> None:

@@ -3,6 +3,8 @@
 import copy
 import hashlib
 import pickle
+import time
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import msgspec
@@ -241,6 +243,24 @@ def test_the_certificate_says_that_its_key_signs_and_nothing_else(world: SamWorl
     assert issued.not_valid_after_utc - issued.not_valid_before_utc == timedelta(days=456)
     assert 0 < issued.serial_number < 1 << 152
     assert issued.signature_algorithm_oid == x509.SignatureAlgorithmOID.ECDSA_WITH_SHA256
+
+
+@pytest.fixture
+def machine_in_tokyo(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    with monkeypatch.context() as patched:
+        patched.setenv("TZ", "Asia/Tokyo")
+        time.tzset()
+        yield
+    time.tzset()
+
+
+def test_a_certificate_begins_with_its_ask_whatever_the_machines_zone(
+    world: SamWorld, machine_in_tokyo: None
+) -> None:
+    _, request = approved_request(world)
+    issued = x509.load_der_x509_certificate(world.sam.certificate(request).certificate)
+    asked = read(request.ask, world.public_keys.ks).ask.iat
+    assert issued.not_valid_before_utc.timestamp() == asked
 
 
 def test_the_same_request_gives_the_same_serial_again(world: SamWorld) -> None:
