@@ -196,6 +196,14 @@ def test_a_client_finds_a_restarted_sam(world: SamWorld, socket_path: Path) -> N
     client.close()
 
 
+def test_a_connection_is_used_again(server: SamServer, client: SamClient) -> None:
+    del server
+    client.health()
+    (kept,) = client._idle
+    client.health()
+    assert list(client._idle) == [kept]
+
+
 # --- what comes over the socket ---------------------------------------------------
 
 
