@@ -137,7 +137,7 @@ def _is_log(node: cst.CSTNode) -> bool:
 
 def _is_big(node: cst.BaseExpression) -> bool:
     """The order of bytes that Python takes if none is named."""
-    return isinstance(node, cst.SimpleString) and node.value == '"big"'
+    return isinstance(node, cst.SimpleString) and node.value[1:-1] == "big"
 
 
 def _all_ids(node: cst.CSTNode) -> set[int]:

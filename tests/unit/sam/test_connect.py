@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from backend.errors import HsmNotReady
+from backend.errors import HsmNotReady, SamUnavailable
 from backend.hsm.software import SoftwareCellsWarning, SoftwareHsm
 from backend.protocol.encoding import read_message, write_message
 from backend.protocol.jose import PublicJwk
@@ -62,7 +62,10 @@ def test_the_sam_speaks_for_the_authority_of_the_settings_by_this_machines_clock
 
 def test_with_a_socket_it_is_behind_it(settings: Settings, tmp_path: Path) -> None:
     elsewhere = Settings(data_dir=settings.data_dir, sam_socket=tmp_path / "sam.sock")
-    assert isinstance(connected(elsewhere), SamClient)
+    sam = connected(elsewhere)
+    assert isinstance(sam, SamClient)
+    with pytest.raises(SamUnavailable, match=r"sam\.sock"):
+        sam.health()
 
 
 def test_an_installation_that_is_not_ready_says_which_command_is_missing(

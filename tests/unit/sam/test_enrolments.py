@@ -250,6 +250,15 @@ def test_a_right_code_forgets_the_wrong_ones(world: SamWorld, new_cell: PairedCe
     assert world.sam.enrol(request).epoch == 2
 
 
+def test_a_right_code_that_is_sent_again_and_again_is_no_guessing(
+    world: SamWorld, new_cell: PairedCell
+) -> None:
+    """An answer that got lost is asked for again; the record is the same, so is the use."""
+    request = new_cell.enrol_request()
+    for _ in range(4):
+        assert world.sam.enrol(request).epoch == 2
+
+
 def test_where_policy_asks_for_both_the_code_alone_is_not_enough(world: SamWorld) -> None:
     cell = make_cell(world, policy=BOTH)
     request = cell.enrol_request()
