@@ -23,8 +23,9 @@ from backend.errors import (
     WrongPassword,
 )
 from backend.protocol.encoding import Octets, b64u, sha256
+from backend.protocol.locks import Purpose, password_label, unlock_raw
 from backend.protocol.password_proof import verify_password_proof
-from backend.protocol.record import verify_record
+from backend.protocol.record import Method, verify_record
 from backend.protocol.tree import Documents, Item, item_text, tree_root
 from backend.sam import tries
 from backend.sam.approvals import VerifiedApproval, verify_approval
@@ -166,6 +167,21 @@ def test_a_changed_password_keeps_the_cell(world: SamWorld, cell: PairedCell) ->
     )
     with pytest.raises(RequestRefused, match="does not open"):
         world.sam.change_password(again)
+
+
+@pytest.mark.parametrize(
+    ("methods", "purpose"), [(("app",), "recover"), (("app", "password+sms"), "sign")]
+)
+def test_a_password_lock_states_what_the_policy_lets_a_password_do(
+    world: SamWorld, methods: tuple[Method, ...], purpose: Purpose
+) -> None:
+    """A lock that is meant for recovery does not open where one to sign is wanted."""
+    policy = msgspec.structs.replace(POLICY, methods=methods)
+    cell = make_cell(world, policy=policy)
+    assert cell.made.password is not None
+    key = world.sam._passwords._key(cell.made.cell, PASSWORD_HASH)  # looks where nothing else can
+    label = password_label(cell.made.cell, cell.signer, purpose)
+    assert unlock_raw(cell.made.password.lock, key=key, label=label) == cell.secret
 
 
 def test_a_change_with_a_wrong_password_changes_nothing(world: SamWorld, cell: PairedCell) -> None:
