@@ -127,7 +127,7 @@ def test_a_seal_is_bounded() -> None:
     for size, fits in ((40_000, True), (50_000, False)):
         sealed = make_seal(bytes(size), typ="cell-lock", recipient=recipient, apv=b"label")
         if fits:
-            assert unverified_seal(sealed, expected_typ="cell-lock", with_sender=False)
+            unverified_seal(sealed, expected_typ="cell-lock", with_sender=False)
         else:
             with pytest.raises(MalformedMessage, match="longer than"):
                 unverified_seal(sealed, expected_typ="cell-lock", with_sender=False)

@@ -250,7 +250,7 @@ def test_the_certificate_says_that_its_key_signs_and_nothing_else(world: SamWorl
     assert allowed == {"digital_signature", "content_commitment"}
     own = extensions.get_extension_for_class(x509.SubjectKeyIdentifier)
     assert not own.critical
-    assert own.value == x509.SubjectKeyIdentifier.from_public_key(issued.public_key())  # type: ignore[arg-type]  # a P-256 key
+    assert own.value == x509.SubjectKeyIdentifier.from_public_key(issued.public_key())
     issuer = extensions.get_extension_for_class(x509.AuthorityKeyIdentifier)
     assert not issuer.critical
     assert issuer.value == x509.AuthorityKeyIdentifier.from_issuer_public_key(root.public_key())  # type: ignore[arg-type]  # a P-256 key
