@@ -131,3 +131,8 @@ def test_a_seal_is_bounded() -> None:
         else:
             with pytest.raises(MalformedMessage, match="longer than"):
                 unverified_seal(sealed, expected_typ="cell-lock", with_sender=False)
+
+
+def test_a_seal_of_nothing_opens_to_nothing() -> None:
+    sealed = make_seal(b"", typ="cell-lock", recipient=cast.public(cast.UNLOCK), apv=b"label")
+    assert open_seal(sealed, cast.UNLOCK) == b""

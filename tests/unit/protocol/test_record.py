@@ -56,6 +56,8 @@ ALLOWED: tuple[dict[str, Any], ...] = (
     phone(**PLAIN | {"kind": "native", "uv": "attested"}),
     phone(**PLAIN | {"kind": "native"}),
     phone(confirmed_by=["device"]),
+    passkey(id="AA"),
+    passkey(id=by_hand.b64(bytes(1023))),
     policy(methods=["password+totp"], kinds=[], confirm=["sms", "operator"], multisign=10_000),
 )
 REFUSED: tuple[dict[str, Any], ...] = (
