@@ -60,7 +60,7 @@ soak: $(DONE)/test-programs ## Run flows for ten minutes while every process is 
 bench-waiting: $(DONE)/development $(DONE)/test-programs ## Measure how soon 10 000 who wait are woken; figures in var/bench-waiting.json
 	@$(BIN)/python -m tests.bench_waiting
 
-mutants: $(DONE)/mutants ## Change sam/ and protocol/ line by line: the tests must notice (an hour)
+mutants: $(DONE)/mutants ## Change sam/ and protocol/ line by line: the tests must notice (long)
 	@nice -n 19 $(BIN)/python -m tests.mutation
 
 lint: $(DONE)/development ## Check form, types and the direction of imports

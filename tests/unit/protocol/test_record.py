@@ -78,6 +78,7 @@ REFUSED: tuple[dict[str, Any], ...] = (
     {"devices": [PHONE, PHONE]},
     phones(17),
     phone(kid=cast.b64_tp(cast.REQUEST)),
+    phone(kid=cast.b64_tp(cast.KS)),
     phone(request=PHONE["approval"]),
     phone(unlock=PHONE["request"]),
     phone(uv="self_asserted"),
