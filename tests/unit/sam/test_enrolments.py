@@ -357,8 +357,9 @@ def test_the_sms_goes_to_the_verified_number_and_names_the_phone(
     assert str(request.code) in sms.text
 
 
+@pytest.mark.parametrize("number", ["+79990000000", "\uff0b79161234567"])
 def test_no_sms_goes_to_a_number_that_was_not_verified(
-    world: SamWorld, new_cell: PairedCell
+    world: SamWorld, new_cell: PairedCell, number: str
 ) -> None:
     """The number's row was overwritten."""
     request = new_cell.enrol_request()
@@ -366,7 +367,7 @@ def test_no_sms_goes_to_a_number_that_was_not_verified(
         record=request.record,
         ask=request.ask,
         enrolment=request.enrolment,
-        number="+79990000000",
+        number=number,
         lang="ru",
     )
     with pytest.raises(RecordRefused, match="verified"):
