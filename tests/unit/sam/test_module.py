@@ -495,3 +495,17 @@ def test_a_full_memory_of_counts_tries_nothing_more(monkeypatch: pytest.MonkeyPa
     with pytest.raises(TooManyTries, match="everywhere"):
         counts.count("c", until=20, now=0)
     assert counts.count("c", until=20, now=10) == 2
+
+
+def test_when_its_time_is_over_a_count_begins_anew() -> None:
+    counts = Tries(allowed=2)
+    assert [counts.count("a", until=10, now=0) for _ in range(2)] == [1, 0]
+    assert [counts.count("a", until=20, now=10) for _ in range(2)] == [1, 0]
+
+
+def test_two_right_answers_at_once_are_both_right() -> None:
+    counts = Tries(allowed=2)
+    counts.count("a", until=10, now=0)
+    counts.forget("a")
+    counts.forget("a")
+    assert counts.count("a", until=10, now=0) == 1
