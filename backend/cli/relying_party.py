@@ -14,7 +14,7 @@ from backend.access.relying_parties import (
     list_relying_parties,
 )
 from backend.cli.context import answer, json_option, settings_from_environment
-from backend.model.schema import check_version
+from backend.model.version import check_version
 from backend.wiring import make_engine, make_session_factory, utc_now
 
 

@@ -146,6 +146,11 @@ def ask_signer(
         TooManyRequests: a limit of ``signing/limits.py`` is reached.
         PartyStopped: the signer said "not me".
     """
+    if (
+        call.count > len(call.hashes)
+        and call.count > credential(uses, call.credential_id).multisign
+    ):
+        raise TooManySignatures(f"{call.count} signatures")
     _check_counts(call)
     order = SignatureOrder(
         relying_party=Requester(
@@ -215,7 +220,12 @@ def collect(
     except AlgorithmUnfit as error:
         raise RequestRefused(f"Invalid parameter signAlgo: {error}") from error
     except AuthorizationInvalid:
-        credential(uses, call.credential_id)  # it may be what is not known
+        # Of two things that are wrong the specification names the other one first.
+        known = credential(uses, call.credential_id)
+        if call.sign_oid not in key_oids(known.algorithm):
+            raise RequestRefused(
+                f"Invalid parameter signAlgo: {known.algorithm} has another"
+            ) from None
         raise
     except TransactionOver as over:
         if over.state == TransactionState.EXPIRED:
