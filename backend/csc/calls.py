@@ -219,7 +219,7 @@ def collect(
         return uses.release(uses.session(), collection)
     except AlgorithmUnfit as error:
         raise RequestRefused(f"Invalid parameter signAlgo: {error}") from error
-    except AuthorizationInvalid:
+    except (AuthorizationInvalid, RequestRefused):
         # Of two things that are wrong the specification names the other one first.
         known = credential(uses, call.credential_id)
         if call.sign_oid not in key_oids(known.algorithm):
