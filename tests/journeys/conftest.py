@@ -56,11 +56,19 @@ def envelope(registered: Stage) -> Envelope:
 
 
 @pytest.fixture
-def signing_service(certified: Stage, tmp_path: Path, clock: SettableClock) -> Iterator[Service]:
+def signing_service(
+    certified: Stage, tmp_path: Path, clock: SettableClock, settings: dict[str, object]
+) -> Iterator[Service]:
     """The service of a signer who has a phone and a certificate."""
-    opened = copy_service(certified.folder, tmp_path / "service", clock=clock)
+    opened = copy_service(certified.folder, tmp_path / "service", clock=clock, **settings)
     yield opened
     opened.close()
+
+
+@pytest.fixture
+def settings() -> dict[str, object]:
+    """Members of the settings that differ in a test; ``parametrize`` it."""
+    return {}
 
 
 @pytest.fixture

@@ -193,6 +193,7 @@ def test_csc_128_a_caller_that_breaks_off_cancels_the_request(
     assert state(signing_service, transaction) == "cancelled"
 
 
+@pytest.mark.parametrize("settings", [{"pending_per_signer": MOST_WAITING}], ids=["slots"])
 def test_who_finds_all_places_to_wait_taken_asks_nobody(
     signing_service: Service, shop: CscClient
 ) -> None:
