@@ -25,11 +25,13 @@ from backend.devices.enrolment.ticket import SignIn, Ticket, open_ticket
 from backend.errors import HsmNotReady
 from backend.model.tables import PairingState
 from backend.oauth import blueprint as oauth
-from backend.oauth import pairing
+from backend.oauth import metadata, pages, pairing
+from backend.oauth.server import Server
 from backend.oauth.uses import OauthUses
 from backend.protocol.public_keys import PublicKeys
 from backend.sam.connect import Capabilities, connect
 from backend.settings import Settings, read_settings
+from backend.signers.sign_in import SignedIn, sign_in
 from backend.signing.release import Collection, release
 from backend.signing.request import RequestedTransaction, SignatureOrder, request_signatures
 from backend.wiring import (
@@ -82,7 +84,10 @@ def create_app(services: Services) -> Flask:
     app.register_blueprint(health({"sam": lambda: check_sam(services)}))
     oauth_uses = _oauth_uses(services)
     app.register_blueprint(pairing.create_blueprint(oauth_uses))
-    app.register_blueprint(oauth.create_blueprint(oauth_uses))
+    server = Server(oauth_uses)
+    app.register_blueprint(oauth.create_blueprint(oauth_uses, server))
+    app.register_blueprint(pages.create_blueprint(oauth_uses, server))
+    app.register_blueprint(metadata.create_blueprint(services.settings))
     sessions = _sessions_of(app)
     for edition in csc.create_blueprints(_csc_uses(services, sessions)):
         app.register_blueprint(edition)
@@ -151,10 +156,19 @@ def _oauth_uses(services: Services) -> OauthUses:
     def confirm(session: Session, ticket: str, code: str) -> PairingState:
         return confirm_by_code(session, sam, ticket=ticket, code=code, now=clock())
 
+    def sign(session: Session, login: str, password: str) -> SignedIn:
+        return sign_in(session, sam, login=login, unverified_password=password, now=clock())
+
+    def ask(session: Session, order: SignatureOrder) -> RequestedTransaction:
+        return request_signatures(session, sam, order, settings=settings, now=clock())
+
     return OauthUses(
         settings=settings,
         clock=clock,
         session=_session,
+        public_keys=services.public_keys,
+        sign_in=sign,
+        request=ask,
         open_ticket=ticket,
         send_code=code,
         confirm_by_code=confirm,

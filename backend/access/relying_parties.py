@@ -13,13 +13,21 @@ import secrets
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Final, final
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 import msgspec
 from sqlalchemy import insert, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from backend.access.registrations import (
+    COLUMNS,
+    Registration,
+    RegistrationChange,
+    changed,
+    columns_of,
+    registration,
+)
 from backend.errors import AlreadyThere, NotFound, RequestRefused
 from backend.model.tables import RelyingParty
 from backend.protocol.encoding import sha256
@@ -57,7 +65,12 @@ class KnownRelyingParty(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def add_relying_party(
-    session: Session, *, name: str, client_id: str | None, now: datetime
+    session: Session,
+    *,
+    name: str,
+    client_id: str | None,
+    now: datetime,
+    change: RegistrationChange | None = None,
 ) -> NewRelyingParty:
     """Let somebody ask. Commits.
 
@@ -66,10 +79,12 @@ def add_relying_party(
         name: as signers read it.
         client_id: ``None``: one is made.
         now: the time.
+        change: what is registered in place of a secret and ``client_credentials`` alone.
 
     Raises:
         SummaryRefused: the name cannot be shown to a signer.
-        RequestRefused: the client id has other characters than are allowed, or is the authority's.
+        RequestRefused: the client id has other characters than are allowed, or is the authority's;
+            or what is to be registered is not fit.
         AlreadyThere: there is one of that client id.
     """
     check_name(name, field="name", longest=LONGEST_NAME)
@@ -79,7 +94,11 @@ def add_relying_party(
     if chosen == _AUTHORITY:
         raise RequestRefused("this client id means the authority itself")
     secret = secrets.token_urlsafe(SECRET_BYTES)
-    row = {"id": uuid4(), "client_id": chosen, "name": name, "created_at": now}
+    wanted = changed(
+        Registration(id=uuid4(), client_id=chosen, name=name), change or RegistrationChange()
+    )
+    row = {"id": wanted.id, "client_id": chosen, "name": name, "created_at": now}
+    row |= columns_of(wanted)
     try:
         session.execute(insert(RelyingParty).values(secret_hash=_hash(secret), **row))
     except IntegrityError as error:
@@ -124,19 +143,19 @@ def disable_relying_party(session: Session, *, client_id: str, now: datetime) ->
 
 def relying_party_by_secret(
     session: Session, *, unverified_client_id: str, unverified_secret: str
-) -> UUID | None:
+) -> Registration | None:
     """Find the relying party whose secret this is, in constant time; a disabled one is nobody."""
     found = None
     if _CLIENT_ID.fullmatch(unverified_client_id):
         found = session.execute(
-            select(RelyingParty.id, RelyingParty.secret_hash).where(
+            select(*COLUMNS, RelyingParty.secret_hash).where(
                 RelyingParty.client_id == unverified_client_id,
                 RelyingParty.disabled_at.is_(None),
             )
         ).one_or_none()
     expected = _NOBODYS_SECRET if found is None else found.secret_hash
     is_right = hmac.compare_digest(_hash(unverified_secret), expected)
-    return found.id if found is not None and is_right else None
+    return registration(found) if found is not None and is_right else None
 
 
 def _hash(secret: str) -> bytes:

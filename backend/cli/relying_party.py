@@ -1,11 +1,22 @@
 """`cellkey relying-party`: who may ask for signatures; the secret of each is shown once."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
 
 import click
 from sqlalchemy.orm import Session
 
+from backend.access.registrations import (
+    AUTH_METHODS,
+    GRANTS,
+    SCOPES,
+    Registration,
+    RegistrationChange,
+    change_registration,
+    find_registration,
+)
 from backend.access.relying_parties import (
     KnownRelyingParty,
     add_relying_party,
@@ -13,8 +24,11 @@ from backend.access.relying_parties import (
     list_relying_parties,
 )
 from backend.cli.context import answer, json_option, settings_from_environment
+from backend.errors import NotFound
 from backend.model.schema import check_version
 from backend.wiring import make_engine, make_session_factory, utc_now
+
+_FILE: Final = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
 @click.group()
@@ -22,14 +36,34 @@ def relying_party() -> None:
     """Say who may ask for signatures."""
 
 
+def registration_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Add the options that say how a relying party uses OAuth."""
+    for option in (
+        click.option("--certificate", type=_FILE, help="Its TLS certificate, PEM, for mutual TLS."),
+        click.option("--jwks", type=_FILE, help="JWK Set of its public keys, for private_key_jwt."),
+        click.option("--auth-method", multiple=True, type=click.Choice(AUTH_METHODS)),
+        click.option("--scope", multiple=True, type=click.Choice(SCOPES)),
+        click.option("--grant", multiple=True, type=click.Choice(GRANTS)),
+        click.option("--redirect-uri", multiple=True, help="Where browsers are sent back to."),
+    ):
+        command = option(command)
+    return command
+
+
 @relying_party.command()
 @click.argument("name")
 @click.option("--client-id", help="Made if it is not given.")
+@registration_options
 @json_option
-def add(*, name: str, client_id: str | None, as_json: bool) -> None:
+def add(
+    *, name: str, client_id: str | None, as_json: bool, **given: tuple[str, ...] | Path | None
+) -> None:
     """Let NAME, as signers will read it, ask; print its secret, once."""
+    change = _change(given)
     with _session() as session:
-        added = add_relying_party(session, name=name, client_id=client_id, now=utc_now())
+        added = add_relying_party(
+            session, name=name, client_id=client_id, now=utc_now(), change=change
+        )
     text = "\n".join(
         [
             f"{added.name} may ask for signatures.",
@@ -59,6 +93,58 @@ def disable(*, client_id: str, as_json: bool) -> None:
     with _session() as session:
         disable_relying_party(session, client_id=client_id, now=utc_now())
     answer({"client_id": client_id}, f"{client_id} may ask no more.", as_json=as_json)
+
+
+@relying_party.command()
+@click.argument("client_id")
+@registration_options
+@json_option
+def edit(*, client_id: str, as_json: bool, **given: tuple[str, ...] | Path | None) -> None:
+    """Change what is registered; an option that is given replaces all its values before."""
+    change = _change(given)
+    with _session() as session:
+        changed = change_registration(session, client_id=client_id, change=change)
+    answer(changed, _told(changed), as_json=as_json)
+
+
+@relying_party.command()
+@click.argument("client_id")
+@json_option
+def show(*, client_id: str, as_json: bool) -> None:
+    """Show what is registered of one that may ask."""
+    with _session() as session:
+        found = find_registration(session, client_id)
+    if found is None:
+        raise NotFound("no such relying party, or it is disabled")
+    answer(found, _told(found), as_json=as_json)
+
+
+def _change(given: Mapping[str, Any]) -> RegistrationChange:
+    files = {
+        name: given[name].read_text() if given[name] else None for name in ("jwks", "certificate")
+    }
+    return RegistrationChange(
+        auth_methods=given["auth_method"],
+        grants=given["grant"],
+        scopes=given["scope"],
+        redirect_uris=given["redirect_uri"],
+        **files,
+    )
+
+
+def _told(found: Registration) -> str:
+    certificate = "none" if found.certificate is None else found.certificate.hex()
+    return "\n".join(
+        [
+            f"{found.client_id}: {found.name}",
+            f"  grants         {', '.join(found.grants)}",
+            f"  scopes         {', '.join(found.scopes)}",
+            f"  redirect URIs  {', '.join(found.redirect_uris) or 'none'}",
+            f"  proves itself  {', '.join(found.auth_methods)}",
+            f"  public keys    {'none' if found.jwks is None else 'registered'}",
+            f"  certificate    {certificate}",
+        ]
+    )
 
 
 @contextmanager

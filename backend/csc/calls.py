@@ -7,12 +7,19 @@ from uuid import UUID
 import msgspec
 from flask import g, request
 
-from backend.access.tokens import CallingParty, authenticate_relying_party
+from backend.access.client_certificates import certificate_thumbprint
+from backend.access.tokens import (
+    CREDENTIAL,
+    SCOPE,
+    CallingParty,
+    Possession,
+    authenticate_relying_party,
+    bearer_token,
+)
 from backend.algorithms import HashAlgorithm, KeyAlgorithm
 from backend.credentials.view import Credential, credential_for, credentials_of
 from backend.csc.algorithms import HASH_NAMES, Signing, key_oids
 from backend.csc.answers import Certificates
-from backend.csc.fields import MOST_HASHES
 from backend.csc.uses import CscUses
 from backend.errors import (
     AlgorithmUnfit,
@@ -30,6 +37,7 @@ from backend.errors import (
 from backend.model.tables import TransactionState
 from backend.protocol.encoding import read_id, unb64u
 from backend.signing.authorization import Authorization, Waiting, authorization
+from backend.signing.hashes import MOST_HASHES
 from backend.signing.release import Collection, Collector
 from backend.signing.request import RequestedTransaction, Requester, SignatureOrder
 
@@ -73,7 +81,7 @@ class SignCall(msgspec.Struct, frozen=True, kw_only=True):
     """``signatures/signHash``."""
 
     credential_id: str
-    csc_sad: str
+    csc_sad: str | None
     hashes: tuple[bytes, ...]
     sign_oid: str
     hash_oid: str | None
@@ -82,40 +90,72 @@ class SignCall(msgspec.Struct, frozen=True, kw_only=True):
     """Extension: what was hashed, where the key signs messages (Ed25519)."""
 
 
-def caller(uses: CscUses) -> CallingParty:
+def caller(uses: CscUses, *scopes: str) -> CallingParty:
     """Who calls.
 
+    Args:
+        uses: what the routes work with.
+        scopes: those that the call is for, if it is not ``service`` alone.
+
     Raises:
-        TokenMissing: it brought no bearer token.
-        TokenInvalid: the token is not valid.
+        TokenMissing: it brought no token.
+        TokenInvalid: the token is not valid, not its bearer's, or of another scope.
     """
+    settings = uses.settings
     found = authenticate_relying_party(
-        uses.session(), authorization=request.headers.get("Authorization"), now=uses.clock()
+        uses.session(),
+        authorization=request.headers.get("Authorization"),
+        now=uses.clock(),
+        possession=Possession(
+            method=request.method,
+            address=settings.authorization_server_url.rstrip("/") + request.path,
+            dpop=request.headers.get("DPoP"),
+            certificate=certificate_thumbprint(request, settings),
+        ),
+        scopes=frozenset(scopes or (SCOPE,)),
     )
     g.client_id = found.client_id
     return found
 
 
-def credential(uses: CscUses, unverified_id: str) -> Credential:
+def credential(uses: CscUses, party: CallingParty, unverified_id: str) -> Credential:
     """Show a credential; what is no id at all is as unknown as any other (CSC-69).
+
+    So is another signer's, where a signer signed in for the token, and another one than a token of
+    scope ``credential`` is for (CSC-58).
 
     Raises:
         NotFound: there is none of that id.
     """
+    wanted = _credential_id(unverified_id)
+    if party.credential not in {None, wanted}:
+        raise NotFound("the token is for another credential")
     return credential_for(
         uses.session(),
-        credential=_credential_id(unverified_id),
+        credential=wanted,
+        signer=party.signer,
         public_keys=uses.public_keys,
         settings=uses.settings,
         now=uses.clock(),
     )
 
 
-def credentials(uses: CscUses, login: str) -> Sequence[Credential]:
-    """Show a signer's credentials; an unknown login has none."""
+def credentials(
+    uses: CscUses, party: CallingParty, unverified_login: str | None
+) -> Sequence[Credential]:
+    """Show a signer's credentials; an unknown login has none (CSC-59, CSC-60).
+
+    Raises:
+        RequestRefused: the token says which signer, and the call too; or neither does.
+    """
+    if party.signer is not None and unverified_login is not None:
+        raise RequestRefused("userID parameter MUST be null")
+    whose = party.signer or unverified_login
+    if whose is None:
+        raise RequestRefused("Missing (or invalid type) string parameter userID")
     return credentials_of(
         uses.session(),
-        login=login,
+        signer=whose,
         public_keys=uses.public_keys,
         settings=uses.settings,
         now=uses.clock(),
@@ -132,6 +172,7 @@ def ask_signer(
         RequestRefused: it is disabled; or counts, labels or hashes do not fit.
         SummaryRefused: the typed transaction cannot be shown.
     """
+    _check_signer(uses, party, call.credential_id)
     _check_counts(call)
     order = SignatureOrder(
         relying_party=Requester(id=party.id, client_id=party.client_id, name=party.name),
@@ -181,9 +222,10 @@ def collect(
         AuthorizationInvalid: the SAD is not for this, or its time is over.
         TransactionOver: the signer's approval does not count any more.
     """
+    _check_signer(uses, party, call.credential_id)
     collection = Collection(
         relying_party=Collector(id=party.id, client_id=party.client_id),
-        csc_sad=call.csc_sad,
+        csc_sad=call.csc_sad or _own_sad(party),
         credential=_credential_id(call.credential_id),
         algorithms=frozenset(each for each in KeyAlgorithm if call.sign_oid in key_oids(each)),
         hashes=call.hashes,
@@ -196,12 +238,29 @@ def collect(
     except AlgorithmUnfit as error:
         raise RequestRefused(f"Invalid parameter signAlgo: {error}") from error
     except AuthorizationInvalid:
-        credential(uses, call.credential_id)  # it may be what is not known
+        credential(uses, party, call.credential_id)  # it may be what is not known
         raise
     except TransactionOver as over:
         if over.state == TransactionState.EXPIRED:
             raise AuthorizationExpired("the time to collect is over") from over
         raise
+
+
+def _check_signer(uses: CscUses, party: CallingParty, unverified_id: str) -> None:
+    """Where a signer signed in for the token, go no further for another's credential (CSC-87).
+
+    Raises:
+        NotFound: it is another's.
+    """
+    if party.signer is not None:
+        credential(uses, party, unverified_id)
+
+
+def _own_sad(party: CallingParty) -> str:
+    """The token itself, where its scope is ``credential`` (CSC API 2.0, 11.10)."""
+    if party.scope != CREDENTIAL:
+        raise RequestRefused("Missing (or invalid type) string parameter SAD")
+    return bearer_token(request.headers.get("Authorization"))
 
 
 def _credential_id(unverified: str) -> UUID:

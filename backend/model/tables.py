@@ -7,6 +7,18 @@ keep; the constraints here repeat the invariants for whoever writes a wrong quer
 from backend.model.cells import Cell as Cell
 from backend.model.cells import Lock as Lock
 from backend.model.cells import Record as Record
+from backend.model.oauth import (
+    Authorization as Authorization,
+)
+from backend.model.oauth import (
+    BrowserSession as BrowserSession,
+)
+from backend.model.oauth import (
+    RefreshToken as RefreshToken,
+)
+from backend.model.oauth import (
+    UsedId as UsedId,
+)
 from backend.model.outbox import OutboxMessage as OutboxMessage
 from backend.model.people import (
     AccessToken as AccessToken,

@@ -7,6 +7,7 @@ from flask import Blueprint, Response, jsonify
 from werkzeug.exceptions import HTTPException
 
 from backend.access.outages import OUTAGES, RETRY_SECONDS
+from backend.errors import DpopRefused
 
 log = logging.getLogger(__name__)
 
@@ -30,6 +31,8 @@ def _http(error: HTTPException) -> Response:
 
 
 def _any(error: Exception) -> Response:
+    if isinstance(error, DpopRefused):
+        return oauth_error("invalid_dpop_proof", str(error), HTTPStatus.BAD_REQUEST)
     if isinstance(error, OUTAGES):
         log.warning("no token for now", exc_info=error)
         words, status = "try again in a few seconds", HTTPStatus.SERVICE_UNAVAILABLE

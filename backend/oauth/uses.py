@@ -13,7 +13,10 @@ from sqlalchemy.orm import Session
 from backend.devices.enrolment.sms_code import CodeSent
 from backend.devices.enrolment.ticket import SignIn, Ticket
 from backend.model.tables import PairingState
+from backend.protocol.public_keys import PublicKeys
 from backend.settings import Settings
+from backend.signers.sign_in import SignedIn
+from backend.signing.request import RequestedTransaction, SignatureOrder
 
 
 @final
@@ -30,3 +33,8 @@ class OauthUses(msgspec.Struct, frozen=True, kw_only=True):
     """Pairing, step 3, for the holder of a ticket."""
     confirm_by_code: Callable[[Session, str, str], PairingState]
     """Pairing, step 3, for the holder of a ticket, by the code that came."""
+    public_keys: PublicKeys
+    sign_in: Callable[[Session, str, str], SignedIn]
+    """Login and password; see :func:`backend.signers.sign_in.sign_in`."""
+    request: Callable[[Session, SignatureOrder], RequestedTransaction]
+    """See :func:`backend.signing.request.request_signatures`."""

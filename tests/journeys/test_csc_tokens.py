@@ -191,7 +191,8 @@ def test_a_disabled_relying_party_gets_no_token(service: Service, party: NewRely
     ("form", "expected"),
     [
         ({"grant_type": "password"}, "unsupported_grant_type"),
-        ({"grant_type": "authorization_code"}, "unsupported_grant_type"),
+        ({"grant_type": "authorization_code"}, "unauthorized_client"),
+        ({"grant_type": "refresh_token"}, "unauthorized_client"),
         ({"grant_type": ""}, "unsupported_grant_type"),
         ({"scope": "credential"}, "invalid_scope"),
         ({"scope": "service credential"}, "invalid_scope"),
