@@ -105,13 +105,17 @@ class OauthClient:
         )
 
     def wish(self, *hashes: bytes, **members: str) -> dict[str, str]:
-        """Parameters of scope ``credential``."""
+        """Parameters of scope ``credential``, for the signer's."""
+        return self.wish_of(str(self.service.credential()), *hashes) | members
+
+    def wish_of(self, credential: str, *hashes: bytes) -> dict[str, str]:
+        """The same for any."""
         return {
-            "credentialID": str(self.service.credential()),
+            "credentialID": credential,
             "numSignatures": str(len(hashes)),
             "hashes": ",".join(b64url(each) for each in hashes),
             "hashAlgorithmOID": SHA256,
-        } | members
+        }
 
 
 def b64url(value: bytes) -> str:
