@@ -2,8 +2,8 @@
 
 1. The cookie is 256 random bits; only its SHA-256 is kept. ``__Host-``: no other host sets it;
    ``SameSite=Lax``: no other site posts with it. Signing in gives another one (ASVS 7.2.4).
-2. It ends five minutes after it was last seen, a quarter of an hour after it began, and with what
-   it is for.
+2. It ends five minutes after it was last seen, with what it is for, and a quarter of an hour after
+   it began, unless the signer has longer to answer.
 3. Each form carries a token that follows from the cookie (docs/decisions/0018-browser-sessions.md);
    a page of another site, which cannot read the cookie, cannot make it.
 """
@@ -39,6 +39,8 @@ class OpenSession(msgspec.Struct, frozen=True, kw_only=True):
 
     authorization: UUID
     token: str
+    life: timedelta = LIFE
+    """How long it was opened for."""
 
     @property
     def csrf_token(self) -> str:
@@ -56,7 +58,7 @@ def give_cookie(response: Response, opened: OpenSession) -> None:
     response.set_cookie(
         cookie_name(opened.authorization),
         opened.token,
-        max_age=int(LIFE.total_seconds()),
+        max_age=int(opened.life.total_seconds()),
         secure=True,
         httponly=True,
         samesite="Lax",
@@ -71,17 +73,20 @@ def take_cookie(response: Response, authorization: UUID) -> None:
     )
 
 
-def begin_session(session: Session, authorization: UUID, *, now: datetime) -> OpenSession:
+def begin_session(
+    session: Session, authorization: UUID, *, now: datetime, life: timedelta = LIFE
+) -> OpenSession:
     """Begin a session; the one before, of the same authorisation, ends. Does not commit."""
     end_session(session, authorization)
-    opened = OpenSession(authorization=authorization, token=secrets.token_urlsafe(TOKEN_BYTES))
+    token = secrets.token_urlsafe(TOKEN_BYTES)
+    opened = OpenSession(authorization=authorization, token=token, life=life)
     session.execute(
         insert(BrowserSession).values(
             token_hash=_hash(opened.token),
             authorization_id=authorization,
             created_at=now,
             seen_at=now,
-            expires_at=now + LIFE,
+            expires_at=now + life,
         )
     )
     return opened

@@ -6,13 +6,14 @@
 """
 
 import logging
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final, final
 
 import msgspec
 from sqlalchemy.orm import Session
 
 from backend.access.outages import OUTAGES
+from backend.access.sessions import IDLE, LIFE
 from backend.credentials.view import credential_for
 from backend.errors import (
     CellkeyError,
@@ -27,6 +28,7 @@ from backend.oauth.authorizations import Held, claim, give_back, name_transactio
 from backend.oauth.request import SignatureWish
 from backend.oauth.uses import OauthUses
 from backend.protocol.encoding import read_id
+from backend.settings import Settings
 from backend.signers.sign_in import SignedIn
 from backend.signing.request import Requester, SignatureOrder
 
@@ -73,8 +75,14 @@ def ask(
         session.rollback()
         give_back(session, held.id)
         raise
-    name_transaction(session, held.id, transaction=transaction)
+    until = now + waiting_life(uses.settings)
+    name_transaction(session, held.id, transaction=transaction, until=until)
     return None
+
+
+def waiting_life(settings: Settings) -> timedelta:
+    """How long a browser may wait: longer than the signer may take."""
+    return max(LIFE, timedelta(seconds=settings.transaction_seconds) + IDLE)
 
 
 def _order(

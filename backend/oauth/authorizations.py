@@ -180,12 +180,14 @@ def give_back(session: Session, authorization: UUID) -> None:
     session.commit()
 
 
-def name_transaction(session: Session, authorization: UUID, *, transaction: UUID) -> None:
-    """Write down what the signer was asked. Commits."""
+def name_transaction(
+    session: Session, authorization: UUID, *, transaction: UUID, until: datetime
+) -> None:
+    """Write down what the signer was asked, and until when it waits for the answer. Commits."""
     session.execute(
         update(Authorization)
         .where(Authorization.id == authorization)
-        .values(transaction_id=transaction)
+        .values(transaction_id=transaction, expires_at=until)
         .execution_options(synchronize_session=False)
     )
     session.commit()

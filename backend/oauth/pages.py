@@ -33,7 +33,7 @@ from backend.errors import (
 )
 from backend.oauth import authorizations
 from backend.oauth.answers import error_page, origin, protect, refused, send_back
-from backend.oauth.asking import Declined, ascii_words, ask
+from backend.oauth.asking import Declined, ascii_words, ask, waiting_life
 from backend.oauth.authorizations import Held
 from backend.oauth.request import AuthorizationRequest
 from backend.oauth.server import PATH, Server
@@ -161,7 +161,7 @@ def _sign_in(uses: OauthUses, held: Held, opened: OpenSession) -> Response:
         return _decline(uses, held, declined)
     if held.request.wish is None:
         return _give_code(uses, held)
-    again = begin_session(session, held.id, now=now)
+    again = begin_session(session, held.id, now=now, life=waiting_life(uses.settings))
     session.commit()
     return _go_on("pages.wait", again)
 

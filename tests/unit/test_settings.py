@@ -88,6 +88,20 @@ def test_an_unknown_name_or_a_value_that_does_not_fit_is_refused(name: str, valu
         read_settings({name: value})
 
 
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"CELLKEY_CLIENT_CERTIFICATE_HEADER": "X-Client-Cert"},
+        {"CELLKEY_TRUSTED_PROXIES": '["10.0.0.1"]'},
+    ],
+)
+def test_a_header_with_certificates_is_believed_of_named_proxies_alone(
+    given: dict[str, str],
+) -> None:
+    with pytest.raises(SettingsInvalid, match="TRUSTED_PROXIES"):
+        read_settings(given)
+
+
 def test_production_refuses_software_cells() -> None:
     with pytest.raises(SettingsInvalid, match="production needs"):
         read_settings({"CELLKEY_ENVIRONMENT": "production"})
