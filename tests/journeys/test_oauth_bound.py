@@ -4,19 +4,22 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 from joserfc.jwk import ECKey, RSAKey
 from werkzeug.test import TestResponse
 
 from tests.journeys.conftest import Stage
+from tests.world.browser import Browser
 from tests.world.certificates import a_certificate, escaped, rfc_9440
 from tests.world.client_keys import a_key, assertion, proof
 from tests.world.csc_client import content
-from tests.world.oauth_client import OauthClient, an_oauth_client
+from tests.world.oauth_client import CALLBACK, VERIFIER, OauthClient, an_oauth_client, sign_in
 from tests.world.service import copy_service
 
 TOKEN = "/oauth2/token"
+PUSH = "/oauth2/pushed_authorize"
 LIST = "/csc/v2/credentials/list"
 GRANT = {"grant_type": "client_credentials"}
 JWT_BEARER = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
@@ -148,6 +151,34 @@ def test_t_04_a_proof_counts_once_at_the_token_end_point(holder: Holder) -> None
 def test_a_proofs_query_does_not_count(holder: Holder) -> None:
     """RFC 9449, 4.3."""
     assert ask(holder.shop, DPoP=holder.proof(f"{TOKEN}?a=b#c")).status_code == 200
+
+
+def test_a_code_that_is_bound_to_a_key_needs_its_proof(oauth_shop: OauthClient) -> None:
+    """RFC 9449, 10: bound by the parameter, and by a proof when it is pushed."""
+    service, holder = oauth_shop.service, Holder(oauth_shop, a_key())
+    auth = (oauth_shop.party.client_id, oauth_shop.party.client_secret)
+    client = service.client()
+    session, browser = oauth_shop.session(), Browser(service)
+    url, _ = oauth_shop.address(session, dpop_jkt=holder.key.thumbprint())
+    given = dict(parse_qsl(urlsplit(url).query))
+    form = {"grant_type": "authorization_code", "redirect_uri": CALLBACK}
+
+    def push(**changed: str) -> TestResponse:
+        headers = {"DPoP": holder.proof(PUSH)}
+        return client.post(PUSH, data=given | changed, auth=auth, headers=headers)
+
+    def redeem(code: str, **headers: str) -> int:
+        sent = form | {"code": code, "code_verifier": VERIFIER}
+        return client.post(TOKEN, data=sent, auth=auth, headers=headers).status_code
+
+    assert push(dpop_jkt="A" * 43).status_code == 400
+    pushed = content(push(), 201)["request_uri"]
+    for address in (url, f"/oauth2/authorize?client_id={auth[0]}&request_uri={pushed}"):
+        browser.open(address)
+        code = sign_in(browser).told["code"]
+        assert redeem(code) == 400
+        assert redeem(code, DPoP=holder.proof(TOKEN, key=a_key())) == 400
+        assert redeem(code, DPoP=holder.proof(TOKEN)) == 200
 
 
 # --- private_key_jwt --------------------------------------------------------------

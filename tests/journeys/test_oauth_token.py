@@ -10,7 +10,13 @@ from sqlalchemy import select, update
 from werkzeug.test import TestResponse
 
 from backend.access.families import forget_authorizations
-from backend.model.tables import AccessToken, Authorization, RefreshToken, Transaction
+from backend.model.tables import (
+    AccessToken,
+    Authorization,
+    Cell,
+    RefreshToken,
+    Transaction,
+)
 from backend.signers.freeze import freeze
 from tests.world.browser import Browser
 from tests.world.clock import SettableClock
@@ -96,6 +102,11 @@ def test_csc_25_a_signers_sign_in_becomes_a_token_for_this_signer(oauth_shop: Oa
         assert refusal(csc.post(path, {"userID": "a.ivanova"})) == INVALID
         assert refusal(csc.post(path, {"userID": "nobody"})) == INVALID
     others = str(service.credential(WITHOUT_NUMBER.login or ""))
+    with service.sessions.begin() as session:
+        der = session.scalars(select(Cell.certificate).where(Cell.certificate.is_not(None))).one()
+        session.execute(update(Cell).values(certificate=der))
+    by_itself = told(post(oauth_shop, grant_type="client_credentials"))["access_token"]
+    assert oauth_shop.csc(by_itself).get("v2/credentials/info", {"credentialID": others})
     assert refusal(csc.post("v2/credentials/info", {"credentialID": others})) == INVALID
     assert csc.get("v2/credentials/info", {"credentialID": csc.credential})["SCAL"] == "2"
 
@@ -260,6 +271,23 @@ def test_of_many_at_once_one_gets_tokens(oauth_shop: OauthClient) -> None:
     with ThreadPoolExecutor(4) as pool:
         answers = list(pool.map(lambda _: refresh(oauth_shop, token), range(4)))
     assert [answer.status_code for answer in answers].count(200) == 1
+
+
+def test_csc_138_authlibs_client_refreshes_and_revokes(oauth_shop: OauthClient) -> None:
+    session = oauth_shop.session()
+    address, state = oauth_shop.address(session)
+    browser = Browser(oauth_shop.service)
+    browser.open(address)
+    first = dict(oauth_shop.redeem(session, sign_in(browser), state))
+    second = dict(session.refresh_token(f"{oauth_shop.here}/oauth2/token"))
+
+    assert first["refresh_token"] != second["refresh_token"]
+    assert works(oauth_shop, second["access_token"])
+    revoked = session.revoke_token(
+        f"{oauth_shop.here}/oauth2/revoke", second["refresh_token"], "refresh_token"
+    )
+    assert revoked.status_code == 204
+    assert not works(oauth_shop, second["access_token"])
 
 
 # --- revocation -------------------------------------------------------------------
