@@ -24,7 +24,7 @@ from backend.model.tables import (
 log = logging.getLogger(__name__)
 
 
-def end_family(session: Session, authorization: UUID, *, now: datetime) -> None:
+def end_family(session: Session, authorization: UUID, *, because: str, now: datetime) -> None:
     """Revoke every token of an authorisation. Does not commit."""
     for table in (AccessToken, RefreshToken):
         session.execute(
@@ -40,7 +40,7 @@ def end_family(session: Session, authorization: UUID, *, now: datetime) -> None:
         .values(csc_sad_hash=None)
         .execution_options(synchronize_session=False)
     )
-    log.warning("the tokens of an authorisation ended", extra={"reason": "revoked, or came again"})
+    log.warning("the tokens of an authorisation ended", extra={"reason": because})
 
 
 def revoke_token(
@@ -82,7 +82,7 @@ def revoke_token(
             )
         )
         if family is not None:
-            end_family(session, family, now=now)
+            end_family(session, family, because="revoked", now=now)
     session.commit()
 
 

@@ -15,6 +15,7 @@ from uuid import UUID
 from authlib.oauth2 import OAuth2Error
 from flask import Blueprint, Response, make_response, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
+from werkzeug.exceptions import MethodNotAllowed
 
 from backend.access.sessions import (
     OpenSession,
@@ -65,6 +66,8 @@ def create_blueprint(uses: OauthUses, server: Server) -> Blueprint:
 
     @blueprint.get(f"{PATH}/authorize")
     def authorize() -> ResponseReturnValue:
+        if request.method != "GET":  # HEAD, by which some look at links, would use a request up
+            raise MethodNotAllowed(valid_methods=["GET"])
         if any(len(values) != 1 for _, values in request.args.lists()):
             return refused("invalid_request", "a parameter stands twice")
         given = request.args.to_dict()

@@ -64,7 +64,7 @@ def find_code(
         )
     ).one_or_none()
     if row is not None and row.code_used_at is not None:
-        end_family(session, row.id, now=now)
+        end_family(session, row.id, because="a code came again", now=now)
     session.commit()
     if row is None or row.code_used_at is not None or row.code_expires_at <= now:
         return None

@@ -76,7 +76,8 @@ def find_refresh(
         )
     ).one_or_none()
     if row is not None and row.used_at is not None and row.revoked_at is None:
-        end_family(session, row.authorization_id, now=now)
+        because = "a refresh token came again"
+        end_family(session, row.authorization_id, because=because, now=now)
     session.commit()
     if row is None or row.used_at or row.revoked_at or row.expires_at <= now:
         return None

@@ -12,7 +12,7 @@ from typing import Final
 
 from authlib.integrations.flask_oauth2 import AuthorizationServer
 from authlib.oauth2 import OAuth2Error
-from authlib.oauth2.rfc6749 import InvalidClientError, OAuth2Request
+from authlib.oauth2.rfc6749 import InvalidClientError, InvalidRequestError, OAuth2Request
 from authlib.oauth2.rfc6749.requests import BasicOAuth2Payload
 from flask import Response, request
 
@@ -32,6 +32,10 @@ from backend.oauth.uses import OauthUses
 log = logging.getLogger(__name__)
 
 PATH: Final = "/oauth2"
+QUOTED: Final = ("client_id", "redirect_uri", "response_type", "scope")
+"""What Authlib repeats in the description of an error, where other characters are a fault."""
+SPEAKABLE: Final = frozenset(map(chr, range(0x20, 0x7F))) - {'"', "\\"}
+"""RFC 6749, 4.1.2.1."""
 
 
 class OurRequest(OAuth2Request):  # type: ignore[misc]  # Authlib has no types
@@ -101,6 +105,9 @@ class Server(AuthorizationServer):  # type: ignore[misc]  # Authlib has no types
             OAuth2Error: it is refused; where ``redirect_uri`` is set in it, the client is told.
         """
         given = dict(parameters)
+        for name in QUOTED:
+            if not set(given.get(name, "")) <= SPEAKABLE:
+                raise InvalidRequestError(f"Invalid parameter {name}")
         if given.get("authorization_details") and not given.get("scope"):
             given["scope"] = CREDENTIAL  # CSC-55
         asked = OurRequest(self.uses, given)

@@ -66,6 +66,11 @@ def details(**changed: object) -> dict[str, str | None]:
         {"redirect_uri": "https://evil.example/callback"},
         {"redirect_uri": "https://SHOP.example/callback"},
         {"redirect_uri": "javascript:alert(1)"},
+        {"redirect_uri": 'https://shop.example/"\\'},
+        {"redirect_uri": "https://магазин.example/"},
+        {"response_type": 'code"'},
+        {"response_type": "code\x00"},
+        {"scope": "сервис"},
     ],
 )
 def test_csc_30_without_client_and_its_address_nobody_is_redirected(

@@ -73,6 +73,7 @@ def test_csc_41_a_request_uri_counts_once_and_the_rest_of_the_address_not_at_all
     browser = Browser(oauth_shop.service)
     more = {"state": "other", "redirect_uri": "https://evil.example", "scope": "credential"}
 
+    assert oauth_shop.service.client().head(address(oauth_shop, request_uri)).status_code == 405
     browser.open(address(oauth_shop, request_uri, **more))
     again = Browser(oauth_shop.service).open(address(oauth_shop, request_uri))
     back = sign_in(browser)
