@@ -11,6 +11,7 @@ from click.testing import CliRunner, Result
 from sqlalchemy import text
 
 from backend.cli.main import COMMANDS, main
+from backend.model.schema import newest_version
 from backend.wiring import make_engine
 
 
@@ -71,10 +72,11 @@ def test_upgrade_makes_the_database_and_its_folder(tmp_path: Path) -> None:
     first = _db(folder, "upgrade", "--json")
     second = _db(folder, "upgrade")
 
-    assert json.loads(first) == {"version": "0001"}
-    assert second == "The database is at version 0001.\n"
+    assert json.loads(first) == {"version": newest_version()}
+    assert second == f"The database is at version {newest_version()}.\n"
     assert folder.stat().st_mode & 0o777 == 0o700
-    assert json.loads(_db(folder, "current", "--json")) == {"version": "0001", "newest": "0001"}
+    current = {"version": newest_version(), "newest": newest_version()}
+    assert json.loads(_db(folder, "current", "--json")) == current
     assert json.loads(_db(folder, "check", "--json")) == {"differences": []}
 
 
