@@ -254,6 +254,7 @@ def _check_signer(uses: CscUses, party: CallingParty, unverified_id: str) -> Non
     """
     if party.signer is not None:
         credential(uses, party, unverified_id)
+        uses.session().commit()  # the steps that follow begin in no other transaction
 
 
 def _own_sad(party: CallingParty) -> str:

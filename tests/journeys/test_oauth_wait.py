@@ -55,12 +55,18 @@ def test_csc_50_51_the_page_says_who_asks_for_what_and_nothing_is_issued(
         assert session.scalars(select(Authorization.code_hash)).one() is None
 
 
-def test_the_page_tells_how_far_the_message_has_come(oauth_shop: OauthClient) -> None:
+def test_the_page_tells_how_far_the_message_has_come(
+    oauth_shop: OauthClient, clock: SettableClock
+) -> None:
     browser = waiting(oauth_shop)
-    phone = oauth_shop.service.phone()
-    phone.show(phone.pending().transactions[0].id)
+    told = []
+    for mark in ("sent_at", "delivered_at", "seen_at"):
+        with oauth_shop.service.sessions.begin() as session:
+            session.execute(update(Transaction).values({mark: clock()}))
+        text = browser.again().page.text
+        told.append([f"{step}: yes" in text for step in ("sent", "delivered", "opened")])
 
-    assert "opened: yes" in browser.again().page.text
+    assert told == [[True, False, False], [True, True, False], [True, True, True]]
 
 
 def test_csc_52_a_refusal_comes_back_as_access_denied(oauth_shop: OauthClient) -> None:
