@@ -28,10 +28,10 @@ WHOLLY_COVERED := backend/sam/*,backend/signing/*,backend/protocol/*
 # Each process has its own PostgreSQL server and its own SoftHSM store.
 SIDE_BY_SIDE := --numprocesses auto --maxprocesses 4 --dist worksteal
 
-.PHONY: help demo serve test bench bench-worker soak lint coverage lock
+.PHONY: help demo serve test bench bench-waiting bench-worker soak lint coverage lock
 
 help: ## Say what can be made
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
 
 demo: $(DONE)/demo-programs $(DONE)/product ## Show a whole signature, step by step, with real parts
 	@$(BIN)/cellkey demo
@@ -56,6 +56,9 @@ bench-worker: $(DONE)/development $(DONE)/test-programs ## Measure pushes a seco
 
 soak: $(DONE)/test-programs ## Run flows for ten minutes while every process is killed; figures in var/soak.json
 	@$(BIN)/python -m tests.soak
+
+bench-waiting: $(DONE)/development $(DONE)/test-programs ## Measure how soon 10 000 who wait are woken; figures in var/bench-waiting.json
+	@$(BIN)/python -m tests.bench_waiting
 
 lint: $(DONE)/development ## Check form, types and the direction of imports
 	@echo "ruff"

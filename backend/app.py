@@ -8,6 +8,7 @@ Production: ``gunicorn "backend.app:create_app_from_environment()"``, with threa
 
 import os
 import sys
+from threading import Event
 from typing import final
 
 import msgspec
@@ -15,6 +16,8 @@ from flask import Flask
 from sqlalchemy.orm import Session, sessionmaker
 
 from backend.access.browsers import harden_answers
+from backend.access.buckets import Buckets
+from backend.access.doorman import Doorman
 from backend.access.json_body import limit_bodies
 from backend.access.problems import answer_with_problems
 from backend.csc import blueprint as csc
@@ -23,6 +26,7 @@ from backend.devices.enrolment.confirmation import confirm_by_code
 from backend.devices.enrolment.sms_code import CodeSent, send_code
 from backend.devices.enrolment.ticket import SignIn, Ticket, open_ticket
 from backend.errors import HsmNotReady
+from backend.model.changes import watch_changes
 from backend.model.tables import PairingState
 from backend.oauth import blueprint as oauth
 from backend.oauth import metadata, pages, pairing
@@ -31,7 +35,9 @@ from backend.oauth.uses import OauthUses
 from backend.protocol.public_keys import PublicKeys
 from backend.sam.connect import Capabilities, connect
 from backend.settings import Settings, read_settings
+from backend.signers.known_places import KnownPlaces
 from backend.signers.sign_in import SignedIn, sign_in
+from backend.signers.sign_in import SignIn as PasswordSignIn
 from backend.signing.release import Collection, release
 from backend.signing.request import RequestedTransaction, SignatureOrder, request_signatures
 from backend.wiring import (
@@ -42,6 +48,7 @@ from backend.wiring import (
     health,
     make_session_factory,
     read_public_keys_file,
+    trust_proxies,
     utc_now,
     watch_requests,
 )
@@ -56,6 +63,8 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
     public_keys: PublicKeys
     """What phones believe; a SAM of other keys is not ready."""
     clock: Clock
+    stop: Event = msgspec.field(default_factory=Event)
+    """Ends what waits."""
 
 
 def open_services(settings: Settings) -> Services:
@@ -78,6 +87,7 @@ def create_app(services: Services) -> Flask:
     app = Flask(__name__, static_folder=None)
     connect_database(app, services.settings.database)
     watch_requests(app)
+    trust_proxies(app, services.settings)
     limit_bodies(app)
     harden_answers(app, address=services.settings.authorization_server_url)
     answer_with_problems(app, challenges={"/": "Bearer"})
@@ -138,14 +148,17 @@ def _csc_uses(services: Services, sessions: sessionmaker[Session]) -> CscUses:
         clock=clock,
         session=_session,
         sessions=sessions,
+        watching=watch_changes(sessions.kw["bind"], stop=services.stop),
         public_keys=services.public_keys,
         request=ask,
         release=collect,
+        calls=Buckets(per_minute=settings.calls_per_minute, what="calls"),
     )
 
 
 def _oauth_uses(services: Services) -> OauthUses:
     sam, settings, clock = services.sam, services.settings, services.clock
+    places = KnownPlaces()
 
     def ticket(session: Session, sign_in: SignIn) -> Ticket:
         return open_ticket(session, sam, sam, sign_in, settings=settings, now=clock())
@@ -156,8 +169,8 @@ def _oauth_uses(services: Services) -> OauthUses:
     def confirm(session: Session, ticket: str, code: str) -> PairingState:
         return confirm_by_code(session, sam, ticket=ticket, code=code, now=clock())
 
-    def sign(session: Session, login: str, password: str) -> SignedIn:
-        return sign_in(session, sam, login=login, unverified_password=password, now=clock())
+    def sign(session: Session, typed: PasswordSignIn) -> SignedIn:
+        return sign_in(session, sam, places, typed, now=clock())
 
     def ask(session: Session, order: SignatureOrder) -> RequestedTransaction:
         return request_signatures(session, sam, order, settings=settings, now=clock())
@@ -172,4 +185,9 @@ def _oauth_uses(services: Services) -> OauthUses:
         open_ticket=ticket,
         send_code=code,
         confirm_by_code=confirm,
+        doorman=Doorman(failures_per_minute=settings.failures_per_minute),
+        tokens=Buckets(per_minute=settings.tokens_per_minute, what="tokens"),
+        strangers=Buckets(
+            per_minute=settings.authorizations_per_minute, what="sign-ins begun from here"
+        ),
     )

@@ -101,6 +101,19 @@ class TooManyTries(CellkeyError):
         self.retry_after_seconds = retry_after_seconds
 
 
+class TooManyRequests(CellkeyError):
+    """Who calls does so more often than it may, or has too much under way.
+
+    Attributes:
+        retry_after_seconds: after that time the same call is heard.
+    """
+
+    def __init__(self, message: str, *, retry_after_seconds: int) -> None:
+        """Say what there is too much of."""
+        super().__init__(message)
+        self.retry_after_seconds = retry_after_seconds
+
+
 # --- state --------------------------------------------------------------------
 
 
@@ -110,6 +123,14 @@ class NotFound(CellkeyError):
 
 class SignerFrozen(CellkeyError):
     """The signer's access is locked; nothing of theirs goes on until two people lift it."""
+
+
+class WrongNumber(CellkeyError):
+    """The phone named another number than the other screen shows."""
+
+
+class PartyStopped(CellkeyError):
+    """The signer said "not me" to this relying party, and has not allowed it again."""
 
 
 class TransactionOver(CellkeyError):

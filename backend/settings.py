@@ -54,6 +54,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     authorization_server_url: str = "http://127.0.0.1:8600"
     mobile_api_url: str = "http://127.0.0.1:8601"
+    wait_url: str = ""
+    """Public address of ``cellkey wait``; empty where there is none. Needs PostgreSQL."""
     app_url: str = "http://localhost:8602"
     """Origin of the phone app; the only origin that CORS admits and WebAuthn accepts."""
     rp_id: str = "localhost"
@@ -100,6 +102,26 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     envelope_hours: Annotated[int, msgspec.Meta(ge=1, le=168)] = 72
     multisign: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = 10_000
     """Most hashes that one approval may cover, of cells made from now on."""
+
+    # Limits slow down who begins something (T-01, T-21, T-22, T-39). None can be switched off.
+    pending_per_signer: Annotated[int, msgspec.Meta(ge=1, le=20)] = 5
+    """Unanswered requests of one relying party to one signer."""
+    requests_per_minute: Annotated[int, msgspec.Meta(ge=1, le=600_000)] = 15_000
+    """Requests of one relying party to all signers together."""
+    pushes_per_ten_minutes: Annotated[int, msgspec.Meta(ge=1, le=60)] = 3
+    """Pushes to one signer for one relying party that lead to no approval."""
+    calls_per_minute: Annotated[int, msgspec.Meta(ge=60, le=6_000_000)] = 60_000
+    """CSC calls of one relying party that one process answers."""
+    tokens_per_minute: Annotated[int, msgspec.Meta(ge=1, le=6_000)] = 60
+    """Access tokens that one process gives one relying party."""
+    authorizations_per_minute: Annotated[int, msgspec.Meta(ge=6, le=60_000)] = 300
+    """Authorisations that one process opens for browsers of one address."""
+    phone_calls_per_minute: Annotated[int, msgspec.Meta(ge=30, le=60_000)] = 300
+    """Calls of one phone that one process answers."""
+    failures_per_minute: Annotated[int, msgspec.Meta(ge=1, le=6_000)] = 60
+    """False secrets, passwords, proofs and tickets from one address that one process looks at."""
+    proxies: Annotated[int, msgspec.Meta(ge=0, le=5)] = 0
+    """Proxies before us that add the caller's address to ``X-Forwarded-For``."""
 
     @property
     def database(self) -> str:
@@ -188,6 +210,10 @@ def _check(settings: Settings) -> None:
         )
     for name in ("authorization_server_url", "mobile_api_url", "app_url"):
         _check_address(name, getattr(settings, name))
+    if settings.wait_url:
+        _check_address("wait_url", settings.wait_url)
+        if settings.database.startswith("sqlite"):
+            raise SettingsInvalid("CELLKEY_WAIT_URL needs PostgreSQL: SQLite tells no changes")
 
 
 def _check_address(name: str, url: str) -> None:

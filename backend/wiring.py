@@ -30,6 +30,7 @@ from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import DisconnectionError, SQLAlchemyError
 from sqlalchemy.orm import Session, sessionmaker
 from sqlalchemy.pool import ConnectionPoolEntry
+from werkzeug.middleware.proxy_fix import ProxyFix
 
 from backend.errors import CellkeyError, HsmNotReady, MalformedMessage
 from backend.model.engines import EACH_STATEMENT, with_transactions
@@ -256,6 +257,17 @@ def watch_requests(app: Flask) -> None:
     """Give each request an id and a line in the log: the route, never the address's values."""
     app.before_request(_begin_request)
     app.after_request(_end_request)
+
+
+def trust_proxies(app: Flask, settings: Settings) -> None:
+    """Take the caller's address from so many proxies as stand before us, and nothing else.
+
+    What further proxies, or the caller, wrote into ``X-Forwarded-For`` is not believed.
+    """
+    count = settings.proxies
+    app.wsgi_app = ProxyFix(  # type: ignore[method-assign]  # Flask's documented way
+        app.wsgi_app, x_for=count, x_proto=0, x_host=0, x_port=0, x_prefix=0
+    )
 
 
 def _begin_request() -> None:

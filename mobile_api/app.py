@@ -21,14 +21,15 @@ from backend.wiring import (
     db,
     health,
     make_session_factory,
+    trust_proxies,
     watch_requests,
 )
-from mobile_api import devices, documentation, info, pairing, transactions
+from mobile_api import devices, documentation, info, pairing, relying_parties, transactions
 from mobile_api.blueprint import Api
 from mobile_api.services import Services, keep_services, open_services
 
 CHALLENGES = {"/": 'DPoP algs="ES256"', "/pairing": "Bearer"}
-ROOMS = (info, pairing, transactions, devices)
+ROOMS = (info, pairing, transactions, relying_parties, devices)
 
 
 def create_app(services: Services) -> Flask:
@@ -37,6 +38,7 @@ def create_app(services: Services) -> Flask:
     connect_database(app, services.settings.database)
     keep_services(app, services)
     watch_requests(app)
+    trust_proxies(app, services.settings)
     limit_bodies(app)
     harden_answers(app, address=services.settings.mobile_api_url)
     admit_app(app, services.settings)

@@ -1,5 +1,7 @@
 """Who is calling: a paired phone by its request proof, a new one by its ticket."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final
 
 from flask import request
@@ -14,6 +16,8 @@ Security = tuple[dict[str, tuple[()]], ...]
 PROOF: Final[Security] = ({"proof": ()},)
 TICKET: Final[Security] = ({"ticket": ()},)
 """For ``doc(security=…)``: what OpenAPI says of the two."""
+LONGEST_NAME: Final = 512
+"""Of a proof's header, as far as it tells one caller from another."""
 
 
 def calling_phone() -> AuthenticatedPhone:
@@ -24,6 +28,7 @@ def calling_phone() -> AuthenticatedPhone:
     Raises:
         Unauthenticated: no proof, a false one, or one of a phone that is not paired any more.
         ProofReplayed: the proof came before.
+        TooManyRequests: this phone calls too often, or too many proofs were false from there.
     """
     call = proven_call()
     use_up(db.session(), call.proof)
@@ -49,22 +54,33 @@ def proven_call() -> ProvenCall:
         Unauthenticated: no proof, a false one, or one of a phone that is not paired any more.
         ProofReplayed: the proof came before.
     """
-    here = services()
-    return prove_phone(
-        db.session(),
-        authorization=request.headers.get("Authorization"),
-        method=request.method,
-        address=here.settings.mobile_api_url.rstrip("/") + request.path,
-        body=request.get_data(),
-        public_keys=here.public_keys,
-        now=here.clock(),
-    )
+    here, now = services(), services().clock()
+    authorization = request.headers.get("Authorization")
+    # A phone's proofs begin alike: with the header that names its key.
+    named = (authorization or "").partition(".")[0][:LONGEST_NAME]
+    with here.doorman.watching(request.remote_addr, named, now=now):
+        call = prove_phone(
+            db.session(),
+            authorization=authorization,
+            method=request.method,
+            address=here.settings.mobile_api_url.rstrip("/") + request.path,
+            body=request.get_data(),
+            public_keys=here.public_keys,
+            now=now,
+        )
+    here.calls.take(call.phone.kid, now=now)
+    return call
 
 
-def callers_ticket() -> str:
-    """The pairing ticket that came with this request.
+@contextmanager
+def callers_ticket() -> Iterator[str]:
+    """The pairing ticket that came with this request, for use cases that look whether it is good.
 
     Raises:
         Unauthenticated: none did.
+        TooManyRequests: too many were false from there.
     """
-    return ticket_of(request.headers.get("Authorization"))
+    here = services()
+    ticket = ticket_of(request.headers.get("Authorization"))
+    with here.doorman.watching(request.remote_addr, ticket, now=here.clock()):
+        yield ticket

@@ -1,22 +1,21 @@
-"""A phone waits for news: look, and look again, until something has changed or time is up.
+"""A phone waits for news: it looks again when something has changed, until time is up.
 
 No database connection is held between two looks, and each process holds so many waiting phones and
-no more: a thread that waits answers nobody else.
+no more: a thread that waits answers nobody else. ``cellkey wait`` holds the others.
 """
 
 from collections.abc import Callable
-from typing import Final
 
+from backend.access.phones import AuthenticatedPhone
+from backend.settings import Settings
 from backend.signing.pending import PendingList
 from mobile_api.services import Services
-
-LOOKS_PER_SECOND: Final = 4
 
 
 def wait_for_change(
     look: Callable[[], PendingList],
     *,
-    phone: bytes,
+    phone: AuthenticatedPhone,
     version: str | None,
     wait_seconds: int,
     here: Services,
@@ -29,11 +28,15 @@ def wait_for_change(
     found = look()
     if found.version != version or not wait_seconds:
         return found
-    with here.seats.taken_by(phone):
-        for _ in range(wait_seconds * LOOKS_PER_SECOND):
-            if here.pause(1 / LOOKS_PER_SECOND):
-                break
-            found = look()
+    with here.seats.taken_by(phone.kid), here.watching(phone.wait_id) as watch:
+        for may_differ in watch(wait_seconds):
+            if may_differ:
+                found = look()
             if found.version != version:
                 break
     return found
+
+
+def wait_address(settings: Settings, phone: AuthenticatedPhone) -> str | None:
+    """Where this phone may wait without holding a thread of ours, if anywhere."""
+    return f"{settings.wait_url.rstrip('/')}/wait/{phone.wait_id}" if settings.wait_url else None

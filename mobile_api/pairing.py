@@ -16,9 +16,10 @@ blueprint = Blueprint("pairing", __name__, description="A phone that is not pair
 def show_pairing() -> PairingView:
     """How the pairing stands, with the ask to enrol and what belongs to it."""
     here = services()
-    return pairing_view(
-        db.session(), ticket=callers_ticket(), public_keys=here.public_keys, now=here.clock()
-    )
+    with callers_ticket() as ticket:
+        return pairing_view(
+            db.session(), ticket=ticket, public_keys=here.public_keys, now=here.clock()
+        )
 
 
 @blueprint.put("/pairing/enrolment")
@@ -28,12 +29,13 @@ def show_pairing() -> PairingView:
 def enrol(body: dict[str, str]) -> StoredEnrolment:
     """Hand in the phone's keys. The same bytes may be repeated."""
     here = services()
-    return store_enrolment(
-        db.session(),
-        ticket=callers_ticket(),
-        enrolment=body["enrolment"],
-        sealed=body["sealed"],
-        public_keys=here.public_keys,
-        settings=here.settings,
-        now=here.clock(),
-    )
+    with callers_ticket() as ticket:
+        return store_enrolment(
+            db.session(),
+            ticket=ticket,
+            enrolment=body["enrolment"],
+            sealed=body["sealed"],
+            public_keys=here.public_keys,
+            settings=here.settings,
+            now=here.clock(),
+        )

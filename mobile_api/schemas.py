@@ -170,6 +170,11 @@ class ListAnswer(Schema):
 
     version = fields.String()
     transactions = fields.List(fields.Nested(PendingTransaction))
+    wait = fields.Url(
+        allow_none=True,
+        require_tld=False,
+        metadata={"description": "Where to wait for another list; null: by this call's `wait`."},
+    )
 
 
 class TransactionAnswer(Schema):
@@ -203,6 +208,20 @@ class DevicesAnswer(Schema):
     """The phones of the cell."""
 
     devices = fields.List(fields.Nested(Device))
+
+
+class StoppedParty(Schema):
+    """A relying party that may not ask this signer."""
+
+    id = fields.String(metadata={"description": "As in an ask's `rp`."})
+    name = fields.String()
+    stopped_at = fields.AwareDateTime()
+
+
+class StoppedAnswer(Schema):
+    """Whom the signer has stopped by `not_me`."""
+
+    relying_parties = fields.List(fields.Nested(StoppedParty))
 
 
 class Problem(Schema):

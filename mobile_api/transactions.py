@@ -8,11 +8,11 @@ import msgspec
 
 from backend.protocol.jose import PublicJwk
 from backend.signing.approval import approve, refuse
-from backend.signing.pending import PendingList, pending, show
+from backend.signing.pending import PendingTransaction, pending, show
 from backend.wiring import db
 from mobile_api.blueprint import Blueprint
 from mobile_api.callers import PROOF, proven_call, reading_phone
-from mobile_api.long_poll import wait_for_change
+from mobile_api.long_poll import wait_address, wait_for_change
 from mobile_api.schemas import (
     ApprovalBody,
     ListAnswer,
@@ -38,19 +38,33 @@ class Shown(msgspec.Struct, frozen=True, kw_only=True):
     lock: str
 
 
+@final
+class Listed(msgspec.Struct, frozen=True, kw_only=True):
+    """What waits for an answer, and where to wait for another list."""
+
+    version: str
+    transactions: tuple[PendingTransaction, ...]
+    wait: str | None
+
+
 @blueprint.get("/transactions")
 @blueprint.arguments(ListQuery(), location="query")
 @blueprint.response(200, ListAnswer)
 @blueprint.doc(security=PROOF)
-def list_pending(query: Mapping[str, Any]) -> PendingList:
+def list_pending(query: Mapping[str, Any]) -> Listed:
     """What waits for an answer, the oldest first, at most 100."""
     here, phone = services(), reading_phone()
-    return wait_for_change(
+    found = wait_for_change(
         lambda: pending(db.session(), cell=phone.cell, now=here.clock()),
-        phone=phone.kid,
+        phone=phone,
         version=query["version"],
         wait_seconds=min(query["wait"], here.settings.long_poll_seconds),
         here=here,
+    )
+    return Listed(
+        version=found.version,
+        transactions=found.transactions,
+        wait=wait_address(here.settings, phone),
     )
 
 

@@ -67,6 +67,8 @@ class AuthenticatedPhone(msgspec.Struct, frozen=True, kw_only=True):
     device: RecordDevice
     record: str
     """The newest record of its cell, verified."""
+    wait_id: UUID
+    """By which one waits for changes of its cell's transactions."""
 
 
 def authenticate_phone(
@@ -142,7 +144,12 @@ def prove_phone(
     if row.replayed:
         raise ProofReplayed("this request proof came before")
     phone = AuthenticatedPhone(
-        kid=device.kid, cell=claims.cell, signer=claims.signer, device=device, record=row.record
+        kid=device.kid,
+        cell=claims.cell,
+        signer=claims.signer,
+        device=device,
+        record=row.record,
+        wait_id=row.wait_id,
     )
     expires_at = datetime.fromtimestamp(proof.iat, UTC) + timedelta(seconds=ACCEPTED_SECONDS + 1)
     return ProvenCall(phone=phone, proof=UsedProof(jti=proof.jti, expires_at=expires_at))
@@ -194,6 +201,7 @@ _PHONE: Final = (
         Device.cell_id,
         Cell.epoch,
         Record.record,
+        Cell.wait_id,
         exists().where(RequestProof.jti == value(table_of(RequestProof).c.jti)).label("replayed"),
     )
     .join(Cell, Cell.id == Device.cell_id)

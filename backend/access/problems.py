@@ -62,6 +62,7 @@ _KINDS: Final[Mapping[type[Exception], _Kind]] = {
     errors.HourKeyMissing: _REFUSED,
     errors.WrongCode: _Kind("wrong-code", 422, "The code is wrong"),
     errors.TooManyTries: _Kind("too-many-tries", 429, "Too many attempts"),
+    errors.TooManyRequests: _Kind("too-many-requests", 429, "Too many requests"),
     **dict.fromkeys(OUTAGES, _UNAVAILABLE),
 }
 
@@ -135,7 +136,7 @@ def _members(error: Exception) -> dict[str, str | int]:
 
 
 def _retry_after_seconds(error: Exception, kind: _Kind) -> int | None:
-    if isinstance(error, errors.TooManyTries):
+    if isinstance(error, errors.TooManyTries | errors.TooManyRequests):
         return error.retry_after_seconds
     return RETRY_SECONDS if kind is _UNAVAILABLE else None
 

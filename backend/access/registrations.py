@@ -56,6 +56,8 @@ class Registration(msgspec.Struct, frozen=True, kw_only=True):
     redirect_uris: tuple[str, ...] = ()
     jwks: str | None = None
     certificate: bytes | None = None
+    asks_number: bool = False
+    """Whether phones must name the number that our page shows (T-01)."""
 
 
 @final
@@ -69,6 +71,7 @@ class RegistrationChange(msgspec.Struct, frozen=True, kw_only=True):
     jwks: str | None = None
     certificate: str | None = None
     """PEM."""
+    asks_number: bool | None = None
 
 
 COLUMNS: Final = (
@@ -81,6 +84,7 @@ COLUMNS: Final = (
     RelyingParty.redirect_uris,
     RelyingParty.jwks,
     RelyingParty.certificate,
+    RelyingParty.asks_number,
 )
 """What :func:`registration` reads."""
 
@@ -97,6 +101,7 @@ def registration(row: Row[*tuple[Any, ...]]) -> Registration:
         redirect_uris=tuple(row.redirect_uris.split()),
         jwks=row.jwks,
         certificate=row.certificate,
+        asks_number=row.asks_number,
     )
 
 
@@ -146,6 +151,7 @@ def columns_of(wanted: Registration) -> dict[str, object]:
         "redirect_uris": " ".join(wanted.redirect_uris),
         "jwks": wanted.jwks,
         "certificate": wanted.certificate,
+        "asks_number": wanted.asks_number,
     }
 
 
@@ -163,6 +169,7 @@ def changed(before: Registration, change: RegistrationChange) -> Registration:
         redirect_uris=change.redirect_uris or before.redirect_uris,
         jwks=before.jwks if change.jwks is None else change.jwks,
         certificate=before.certificate if change.certificate is None else _pin(change.certificate),
+        asks_number=before.asks_number if change.asks_number is None else change.asks_number,
     )
     _check(after)
     return after

@@ -60,6 +60,7 @@ class KnownRelyingParty(msgspec.Struct, frozen=True, kw_only=True):
 
     client_id: str
     name: str
+    asks_number: bool
     created_at: datetime
     disabled_at: datetime | None
 
@@ -115,6 +116,7 @@ def list_relying_parties(session: Session) -> Sequence[KnownRelyingParty]:
         select(
             RelyingParty.client_id,
             RelyingParty.name,
+            RelyingParty.asks_number,
             RelyingParty.created_at,
             RelyingParty.disabled_at,
         ).order_by(RelyingParty.created_at, RelyingParty.client_id)

@@ -40,6 +40,7 @@ class CallingParty(msgspec.Struct, frozen=True, kw_only=True):
     id: UUID
     client_id: str
     name: str
+    asks_number: bool
     scope: str = SCOPE
     signer: UUID | None = None
     """For whom it calls, where that signer signed in for it."""
@@ -140,6 +141,7 @@ _BEARER: Final = (
         RelyingParty.id,
         RelyingParty.client_id,
         RelyingParty.name,
+        RelyingParty.asks_number,
         AccessToken.scope,
         AccessToken.signer_id,
         AccessToken.credential_id,
@@ -189,6 +191,7 @@ def authenticate_relying_party(
         id=found.id,
         client_id=found.client_id,
         name=found.name,
+        asks_number=found.asks_number,
         scope=found.scope,
         signer=found.signer_id,
         credential=found.credential_id,

@@ -218,4 +218,7 @@ CHECKS: Final[Mapping[str, Check]] = {
     "outbox": _outbox,
     "authorisation server": lambda settings: _address(settings.authorization_server_url),
     "mobile API": lambda settings: _address(settings.mobile_api_url),
+    "those who wait": lambda settings: (
+        _address(settings.wait_url) if settings.wait_url else "wait at the mobile API"
+    ),
 }

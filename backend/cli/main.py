@@ -24,6 +24,7 @@ COMMANDS = {
     "serve": Lazy("backend.cli.serve", "serve", "Run the whole service in one process."),
     "worker": Lazy("backend.cli.worker", "worker", "Send push messages and SMS; expire requests."),
     "clerk": Lazy("backend.cli.clerk", "clerk", "Do what follows from phones' answers."),
+    "wait": Lazy("backend.cli.wait", "wait", "Hold who waits for something to change."),
     "sam": Lazy("backend.cli.sam", "sam", "Run the signature activation module on its socket."),
     "hsm": Lazy("backend.cli.hsm", "hsm", "Make the keys of an HSM ready."),
     "db": Lazy("backend.cli.db", "db", "Bring the database to this version."),

@@ -98,6 +98,29 @@ def reject(
 
 @phone.command()
 @phone_option
+@json_option
+def stopped(phone_: VirtualPhone, *, as_json: bool) -> None:
+    """List the relying parties that may not ask any more, after a "not me"."""
+    found = phone_.calls().stopped()
+    lines = [
+        visible(f"{party.id}  since {party.stopped_at}  {party.name}")
+        for party in found.relying_parties
+    ]
+    answer(found, "\n".join(lines) or "Nobody is stopped.", as_json=as_json)
+
+
+@phone.command()
+@phone_option
+@click.argument("relying_party")
+@json_option
+def allow(phone_: VirtualPhone, relying_party: str, *, as_json: bool) -> None:
+    """Let RELYING_PARTY, by its id, ask again."""
+    phone_.calls().allow(relying_party)
+    answer({"allowed": relying_party}, f"{visible(relying_party)} may ask again.", as_json=as_json)
+
+
+@phone.command()
+@phone_option
 @click.option("--push-service", help="Subscribe at the push service of this address.")
 @click.option("--push-ca", type=EXISTING_FILE, help="Authority that certifies the push service.")
 @click.option("--once", is_flag=True, help="End after the first transaction.")

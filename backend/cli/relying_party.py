@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import click
+import msgspec
 from sqlalchemy.orm import Session
 
 from backend.access.registrations import (
@@ -53,16 +54,26 @@ def registration_options(command: Callable[..., None]) -> Callable[..., None]:
 @relying_party.command()
 @click.argument("name")
 @click.option("--client-id", help="Made if it is not given.")
+@click.option("--number", is_flag=True, help="Phones must name the number that our page shows.")
 @registration_options
 @json_option
 def add(
-    *, name: str, client_id: str | None, as_json: bool, **given: tuple[str, ...] | Path | None
+    *,
+    name: str,
+    client_id: str | None,
+    number: bool,
+    as_json: bool,
+    **given: tuple[str, ...] | Path | None,
 ) -> None:
     """Let NAME, as signers will read it, ask; print its secret, once."""
-    change = _change(given)
+    change = msgspec.structs.replace(_change(given), asks_number=number)
     with _session() as session:
         added = add_relying_party(
-            session, name=name, client_id=client_id, now=utc_now(), change=change
+            session,
+            name=name,
+            client_id=client_id,
+            now=utc_now(),
+            change=change,
         )
     text = "\n".join(
         [
@@ -97,11 +108,27 @@ def disable(*, client_id: str, as_json: bool) -> None:
 
 @relying_party.command()
 @click.argument("client_id")
+@click.option(
+    "--number/--no-number",
+    default=None,
+    help="Whether phones must name the number that our page shows.",
+)
 @registration_options
 @json_option
-def edit(*, client_id: str, as_json: bool, **given: tuple[str, ...] | Path | None) -> None:
-    """Change what is registered; an option that is given replaces all its values before."""
-    change = _change(given)
+def edit(
+    *,
+    client_id: str,
+    number: bool | None,
+    as_json: bool,
+    **given: tuple[str, ...] | Path | None,
+) -> None:
+    """Change what is registered, from its next request on.
+
+    An option that is given replaces all its values before.
+    """
+    change = msgspec.structs.replace(_change(given), asks_number=number)
+    if change == RegistrationChange():
+        raise click.UsageError("say what to change")
     with _session() as session:
         changed = change_registration(session, client_id=client_id, change=change)
     answer(changed, _told(changed), as_json=as_json)
@@ -143,6 +170,7 @@ def _told(found: Registration) -> str:
             f"  proves itself  {', '.join(found.auth_methods)}",
             f"  public keys    {'none' if found.jwks is None else 'registered'}",
             f"  certificate    {certificate}",
+            f"  asks           {'by a number' if found.asks_number else 'without a number'}",
         ]
     )
 
@@ -160,4 +188,5 @@ def _session() -> Iterator[Session]:
 
 def _line(listed: KnownRelyingParty) -> str:
     state = f"disabled {listed.disabled_at:%Y-%m-%d}" if listed.disabled_at else "may ask"
-    return f"{listed.client_id:<24}  {state:<19}  {listed.name}"
+    matched = "number" if listed.asks_number else ""
+    return f"{listed.client_id:<24}  {state:<19}  {matched:<6}  {listed.name}"

@@ -26,6 +26,7 @@ from backend.cli.http_server import HttpServer
 from backend.cli.worker import make_worker
 from backend.errors import DatabaseOutdated
 from backend.model.schema import check_version
+from backend.model.telling import tell_changes
 from backend.sam.connect import Capabilities, connect, open_sam
 from backend.sam.housekeeping import keep_house
 from backend.settings import Settings
@@ -81,7 +82,11 @@ def _parts(
     sessions = make_session_factory(engine)
     sam, housekeeping = _sam(settings, stop)
     services = Services(
-        settings=settings, sam=sam, public_keys=read_public_keys_file(settings), clock=utc_now
+        settings=settings,
+        sam=sam,
+        public_keys=read_public_keys_file(settings),
+        clock=utc_now,
+        stop=stop,
     )
     check_sam(services)
     worker = make_worker(settings, sessions)
@@ -95,6 +100,7 @@ def _parts(
     cleaning.callback(for_phones.stop)
     return {
         "worker": lambda: worker.run(stop),
+        "telling": lambda: tell_changes(engine, stop=stop),
         "clerk": lambda: clerk.run(stop),
         "authorisation server": lambda: _serve(here, stop),
         "mobile API": lambda: _serve(for_phones, stop),

@@ -216,6 +216,7 @@ def _card(one: SignerOverview) -> str:
         "Cell": f"{one.cell} ({one.algorithm})",
         "Envelope": f"printed by {one.printed_by}, good until "
         f"{one.envelope_expires_at:%Y-%m-%d %H:%M} UTC",
+        "Stopped": ", ".join(one.stopped) or "no relying party",
     }
     return "\n".join(f"{label + ':':<12}{fact}" for label, fact in facts.items())
 

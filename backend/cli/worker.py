@@ -1,24 +1,30 @@
 """`cellkey worker`: sends what lies in the outbox, and lets the clock end what nobody answered.
 
-It never loads the SAM or an HSM. As many workers may run as one likes.
+Beside that it tells who waits what changed. It never loads the SAM or an HSM. As many workers may
+run as one likes.
 """
 
 import sys
+from threading import Event, Thread
 
 import click
+from sqlalchemy import Engine
 from sqlalchemy.orm import Session, sessionmaker
 
 from backend.access.families import forget_authorizations
 from backend.access.phones import forget_proofs
+from backend.access.turns import forget_rates
 from backend.access.used_ids import forget_used_ids
 from backend.cli.context import answer, json_option, settings_from_environment, told_to_stop
 from backend.delivery.desk import PeriodicJob
 from backend.delivery.dispatch import Channels
 from backend.delivery.endpoints import parse_push_hosts
 from backend.delivery.sms import ConsoleGateway
+from backend.delivery.wakes import forget_paces
 from backend.delivery.web_push import vapid_identity
 from backend.delivery.worker import Worker
 from backend.delivery.worker_keys import make_worker_keys, read_sms_key, read_vapid_key
+from backend.model.telling import tell_changes
 from backend.settings import Environment, Settings
 from backend.signing.expiry import expire_overdue
 from backend.wiring import configure_logging, make_engine, make_session_factory, utc_now
@@ -28,6 +34,8 @@ JOBS = (
     PeriodicJob(name="used proofs", every_seconds=60, run=forget_proofs),
     PeriodicJob(name="used ids", every_seconds=60, run=forget_used_ids),
     PeriodicJob(name="authorisations", every_seconds=60, run=forget_authorizations),
+    PeriodicJob(name="asking rates", every_seconds=60, run=forget_rates),
+    PeriodicJob(name="wake paces", every_seconds=60, run=forget_paces),
 )
 
 
@@ -64,9 +72,20 @@ def worker(context: click.Context, *, once: bool) -> None:
         if once:
             click.echo(f"{made.run_once()} messages were taken up.", err=True)
         else:
-            made.run(told_to_stop())
+            _run(made, engine, stop=told_to_stop())
     finally:
         engine.dispose()
+
+
+def _run(made: Worker, engine: Engine, *, stop: Event) -> None:
+    """Send, and beside that tell who waits what changed."""
+    telling = Thread(target=lambda: tell_changes(engine, stop=stop), name="telling")
+    telling.start()
+    try:
+        made.run(stop)
+    finally:
+        stop.set()
+        telling.join()
 
 
 @worker.command()

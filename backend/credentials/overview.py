@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, final
+from typing import Any, Final, final
 from uuid import UUID
 
 import msgspec
@@ -10,9 +10,12 @@ from sqlalchemy import ColumnElement, Select, and_, func, select, true
 from sqlalchemy.orm import Session
 
 from backend.errors import NotFound
-from backend.model.tables import Cell, Device, Pairing, Signer
+from backend.model.tables import Cell, Device, Pairing, RelyingParty, Signer, StoppedParty
 from backend.signers.freeze import not_frozen
 from backend.signers.registration import plain_login
+
+MOST_STOPPED: Final = 100
+"""Of them are shown."""
 
 
 @final
@@ -33,6 +36,8 @@ class SignerOverview(msgspec.Struct, frozen=True, kw_only=True):
     envelope_expires_at: datetime
     phones: int
     certificate_expires_at: datetime | None
+    stopped: tuple[str, ...] = ()
+    """Client ids of relying parties that the signer stopped by "not me"; of one signer alone."""
 
 
 def every_signer(session: Session) -> Sequence[SignerOverview]:
@@ -49,7 +54,15 @@ def one_signer(session: Session, login: str) -> SignerOverview:
     found = _read(session, Signer.login == plain_login(login))
     if not found:
         raise NotFound("no such signer")
-    return found[0]
+    stopped = session.scalars(
+        select(RelyingParty.client_id)
+        .join(StoppedParty, StoppedParty.relying_party_id == RelyingParty.id)
+        .join(Signer, Signer.id == StoppedParty.signer_id)
+        .where(Signer.login == found[0].login)
+        .order_by(RelyingParty.client_id)
+        .limit(MOST_STOPPED)
+    )
+    return msgspec.structs.replace(found[0], stopped=tuple(stopped))
 
 
 def _read(session: Session, which: ColumnElement[bool]) -> Sequence[SignerOverview]:

@@ -8,6 +8,7 @@ import msgspec
 from flask import g, request
 
 from backend.access.client_certificates import certificate_thumbprint
+from backend.access.doorman import network_of
 from backend.access.tokens import (
     CREDENTIAL,
     SCOPE,
@@ -93,13 +94,12 @@ class SignCall(msgspec.Struct, frozen=True, kw_only=True):
 def caller(uses: CscUses, *scopes: str) -> CallingParty:
     """Who calls.
 
-    Args:
-        uses: what the routes work with.
-        scopes: those that the call is for, if it is not ``service`` alone.
+    ``scopes`` are those that the call is for, if it is not ``service`` alone.
 
     Raises:
         TokenMissing: it brought no token.
         TokenInvalid: the token is not valid, not its bearer's, or of another scope.
+        TooManyRequests: it calls more often than this process lets it.
     """
     settings = uses.settings
     found = authenticate_relying_party(
@@ -115,7 +115,17 @@ def caller(uses: CscUses, *scopes: str) -> CallingParty:
         scopes=frozenset(scopes or (SCOPE,)),
     )
     g.client_id = found.client_id
+    uses.calls.take(found.id, now=uses.clock())
     return found
+
+
+def stranger(uses: CscUses) -> None:
+    """Count a call that needs no token, for the address that it comes from.
+
+    Raises:
+        TooManyRequests: too many came from there.
+    """
+    uses.calls.take(network_of(request.remote_addr), now=uses.clock())
 
 
 def credential(uses: CscUses, party: CallingParty, unverified_id: str) -> Credential:
@@ -171,11 +181,18 @@ def ask_signer(
         NotFound: there is no such credential.
         RequestRefused: it is disabled; or counts, labels or hashes do not fit.
         SummaryRefused: the typed transaction cannot be shown.
+        TooManyRequests: a limit of ``signing/limits.py`` is reached.
+        PartyStopped: the signer said "not me".
     """
     _check_signer(uses, party, call.credential_id)
     _check_counts(call)
     order = SignatureOrder(
-        relying_party=Requester(id=party.id, client_id=party.client_id, name=party.name),
+        relying_party=Requester(
+            id=party.id,
+            client_id=party.client_id,
+            name=party.name,
+            asks_number=party.asks_number,
+        ),
         credential=_credential_id(call.credential_id),
         hashes=call.hashes,
         hash_alg=HASH_NAMES[hash_algorithm],

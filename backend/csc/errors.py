@@ -4,7 +4,9 @@
    specification's tables, one that is not valid 401 (CSC-06, CSC-07).
 2. What the caller did wrong is said; what broke here is 503 where a repeat may help, else 500, and
    says nothing of itself.
-3. Each refusal is a line in the log, with its reason: pyHanko, for one, shows nobody the body.
+3. Who signed "not me" is not told apart from a signer who locked everything: neither is a relying
+   party's business.
+4. Each refusal is a line in the log, with its reason: pyHanko, for one, shows nobody the body.
 """
 
 import logging
@@ -51,6 +53,8 @@ _ANSWERS: Final[dict[type[Exception], _Answer]] = {
         "invalid_authentication_data", "The authentication data is invalid"
     ),
     errors.SignerFrozen: _Answer("access_denied", "Credential locked"),
+    errors.PartyStopped: _Answer("access_denied", "Credential locked"),
+    errors.TooManyRequests: _Answer("too_many_requests", status=HTTPStatus.TOO_MANY_REQUESTS),
 }
 _OVER: Final = {
     "rejected": _Answer("access_denied", "The signer refused"),
@@ -102,7 +106,10 @@ def _any(error: Exception) -> Response:
     if answer is None:
         log.error("a relying party's call failed", exc_info=error)
         return _write(_FAULT, str(_FAULT.words))
-    return _refuse(answer, reason=str(error))
+    response = _refuse(answer, reason=str(error))
+    if isinstance(error, errors.TooManyRequests):
+        response.headers["Retry-After"] = str(error.retry_after_seconds)
+    return response
 
 
 def _answer(error: Exception) -> _Answer | None:

@@ -10,7 +10,9 @@ from typing import Final, final
 import msgspec
 from sqlalchemy.orm import Session
 
+from backend.access.buckets import Buckets
 from backend.access.seats import Seats
+from backend.model.changes import Watching
 from backend.protocol.public_keys import PublicKeys
 from backend.settings import Settings
 from backend.signing.release import Collection
@@ -33,6 +35,8 @@ class CscUses(msgspec.Struct, frozen=True, kw_only=True):
     """Gives the session of the web request, which the application ends."""
     sessions: Callable[[], Session]
     """Makes sessions of one's own, for who waits: ``with sessions() as session``."""
+    watching: Watching
+    """What a caller that blocks waits by."""
     request: Callable[[Session, SignatureOrder], RequestedTransaction]
     """See :func:`backend.signing.request.request_signatures`."""
     release: Callable[[Session, Collection], tuple[bytes, ...]]
@@ -41,3 +45,5 @@ class CscUses(msgspec.Struct, frozen=True, kw_only=True):
         default_factory=lambda: Seats(total=MOST_WAITING, each=MOST_WAITING_OF_ONE)
     )
     """For callers that block."""
+    calls: Buckets
+    """How often each relying party may call this process."""

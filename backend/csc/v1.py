@@ -30,6 +30,7 @@ from backend.csc.calls import (
     collect,
     credential,
     credentials,
+    stranger,
 )
 from backend.csc.schemas import load_body
 from backend.csc.uses import CscUses
@@ -61,6 +62,7 @@ def add_v1(blueprint: Blueprint, uses: CscUses) -> None:
 
     @blueprint.post("/info")
     def info() -> ResponseReturnValue:
+        stranger(uses)
         load_body(request, schemas.CscBody, schemas.Nothing)
         return jsonify(service_info(uses.settings, specs="1.0.4.0", methods=V1_METHODS))
 
@@ -129,6 +131,7 @@ def _wait(uses: CscUses, party: CallingParty, call: AuthorizeCall) -> Authorizat
         until=uses.clock() + timedelta(seconds=uses.settings.implicit_wait_seconds),
         clock=uses.clock,
         gone=lambda: is_gone(environ),
+        watching=uses.watching,
     )
 
 

@@ -31,6 +31,7 @@ from backend.csc.calls import (
     collect,
     credential,
     credentials,
+    stranger,
 )
 from backend.csc.schemas import load_body
 from backend.csc.uses import CscUses
@@ -65,6 +66,7 @@ def add_v2(blueprint: Blueprint, uses: CscUses) -> None:
 
     @blueprint.post("/info")
     def info() -> ResponseReturnValue:
+        stranger(uses)
         load_body(request, schemas.CscBody, schemas.Nothing)
         return jsonify(service_info_v2(uses.settings))
 

@@ -3,9 +3,10 @@
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import ClassVar, final
+from uuid import UUID
 
-from sqlalchemy import CheckConstraint, DateTime, Dialect, MetaData
-from sqlalchemy.orm import DeclarativeBase
+from sqlalchemy import CheckConstraint, DateTime, Dialect, FetchedValue, MetaData
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from sqlalchemy.types import TypeDecorator
 
 NAMES = {
@@ -50,6 +51,15 @@ class Base(DeclarativeBase):
 
     metadata = MetaData(naming_convention=NAMES)
     type_annotation_map: ClassVar = {datetime: Instant}
+
+
+class Waitable:
+    """A row that somebody may wait for."""
+
+    __mapper_args__: ClassVar = {"eager_defaults": False}  # SQLite's trigger comes after RETURNING
+
+    wait_id: Mapped[UUID] = mapped_column(server_default=FetchedValue())
+    """Random, made by the database: all that ``cellkey wait`` knows. No query looks for it."""
 
 
 def one_of(column: str, states: type[StrEnum]) -> CheckConstraint:

@@ -6,10 +6,10 @@ from uuid import UUID
 from sqlalchemy import CheckConstraint, ForeignKey, Index, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from backend.model.base import Base
+from backend.model.base import Base, Waitable
 
 
-class Cell(Base):
+class Cell(Waitable, Base):
     """A signer's key: wrapped by the HSM, encrypted again under the cell's secret."""
 
     __tablename__ = "cells"

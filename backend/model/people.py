@@ -3,7 +3,7 @@
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import ForeignKey, Index, text
+from sqlalchemy import ForeignKey, Index, false, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from backend.model.base import Base
@@ -68,6 +68,8 @@ class RelyingParty(Base):
     client_id: Mapped[str] = mapped_column(unique=True)
     name: Mapped[str]
     secret_hash: Mapped[bytes]
+    asks_number: Mapped[bool] = mapped_column(server_default=false())
+    """Its asks want the number that our page shows (number matching, T-01)."""
     auth_methods: Mapped[str] = mapped_column(
         server_default="client_secret_basic client_secret_post"
     )

@@ -15,6 +15,7 @@ Measured on PostgreSQL: docs/performance.md.
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from types import MappingProxyType
 from typing import Any, Final, cast, final
 
 from sqlalchemy import (
@@ -38,7 +39,11 @@ from backend.model.base import Base
 from backend.model.engines import each_statement
 
 Parameters = Mapping[str, object]
+NO_PARAMETERS: Final[Parameters] = MappingProxyType({})
 Part = Insert | Update | Delete
+Guard = Callable[[bool], Insert | Update]
+"""Makes a guard for PostgreSQL, or for SQLite."""
+First = Callable[[], Insert | Update]
 Parts = Callable[[FromClause], Sequence["Part | Bulk"]]
 """Makes what follows from a guard; what it is given stands for the row that the guard returns."""
 Look = Callable[[FromClause], Select[*tuple[Any, ...]]]
@@ -109,15 +114,20 @@ class Bulk:
         return [{**parameters, **dict(zip(names, row, strict=True))} for row in rows]
 
 
+class _NothingDone(Exception):
+    """The guard wrote nothing: what was written before it is undone."""
+
+
 @final
 class Step:
     """A guard, what follows from it, and what is read in the end."""
 
     def __init__(
         self,
-        guard: Insert | Update,
+        guard: Insert | Update | Guard,
         *,
         returning: Sequence[ColumnElement[Any]],
+        first: First | None = None,
         follow: Parts = lambda _guard: (),
         look: Look = select,
     ) -> None:
@@ -126,29 +136,51 @@ class Step:
         Args:
             guard: writes one row, or none if its conditions do not hold.
             returning: of that row, what the rest needs.
+            first: on SQLite, what is written before the guard and must give a row, too; the guard
+                for PostgreSQL holds it in itself. If the guard writes nothing, it is undone, too.
             follow: the other writes.
             look: what is read; without it, what the guard returned.
         """
-        self._guard = guard.returning(*returning)
+        made = guard if callable(guard) else lambda _on_postgresql: guard
+        self._guard_on_postgresql = made(True).returning(*returning)  # noqa: FBT003  # as Guard has it
+        self._guard = made(False).returning(*returning)  # noqa: FBT003  # as Guard has it
+        self._first = None if first is None else first()
         self._returned: Final = [(one.key, one.type) for one in returning]
         self._follow = follow
         self._look = look
         self._whole = self._one_statement()
         self._parts = self._several()
 
-    def run(self, session: Session, parameters: Parameters) -> Row[*tuple[Any, ...]] | None:
+    def run(
+        self, session: Session, parameters: Parameters, *, named: Parameters = NO_PARAMETERS
+    ) -> Row[*tuple[Any, ...]] | None:
         """Do it, and commit; ``None`` if the guard wrote nothing, and so nothing was done.
+
+        Args:
+            session: of the engine where it happens.
+            parameters: those made by :func:`value`.
+            named: those of statements of others, by the names that they have there.
 
         Raises:
             IntegrityError: a constraint does not allow it; nothing was done.
         """
-        with _transaction(session) as connection:
-            if connection.dialect.name == "postgresql":
-                return connection.execute(self._whole, _given(parameters)).one_or_none()
-            return self._run_parts(connection, _given(parameters))
+        given = {**_given(parameters), **named}
+        try:
+            with _transaction(session, whole=self._first is not None) as connection:
+                return self._run(connection, given)
+        except _NothingDone:
+            return None
+
+    def _run(self, connection: Connection, given: Parameters) -> Row[*tuple[Any, ...]] | None:
+        if connection.dialect.name != "postgresql":
+            return self._run_parts(connection, given)
+        done = connection.execute(self._whole, given).one_or_none()
+        if done is None:
+            raise _NothingDone
+        return done
 
     def _one_statement(self) -> Select[*tuple[Any, ...]]:
-        guard = self._guard.cte("guard")
+        guard = self._guard_on_postgresql.cte("guard")
         parts = [
             (part.from_arrays(guard) if isinstance(part, Bulk) else part).cte(f"part_{number}")
             for number, part in enumerate(self._follow(guard))
@@ -167,9 +199,11 @@ class Step:
     def _run_parts(
         self, connection: Connection, parameters: Parameters
     ) -> Row[*tuple[Any, ...]] | None:
+        if self._first is not None and connection.execute(self._first, parameters).first() is None:
+            raise _NothingDone
         written = connection.execute(self._guard, parameters).one_or_none()
         if written is None:
-            return None
+            raise _NothingDone
         guard = _given({f"guard_{name}": each for name, each in written._asdict().items()})
         known = {**parameters, **guard}
         parts, row = self._parts
@@ -182,11 +216,15 @@ class Step:
 
 
 def look(
-    session: Session, statement: Select[*tuple[Any, ...]], parameters: Parameters
+    session: Session,
+    statement: Select[*tuple[Any, ...]],
+    parameters: Parameters,
+    *,
+    named: Parameters = NO_PARAMETERS,
 ) -> Row[*tuple[Any, ...]] | None:
-    """Read one row, or none, by a statement that was made before."""
+    """Read one row, or none, by a statement made before; parameters as in :class:`Step`."""
     with _transaction(session) as connection:
-        return connection.execute(statement, _given(parameters)).one_or_none()
+        return connection.execute(statement, {**_given(parameters), **named}).one_or_none()
 
 
 def change(session: Session, statement: UpdateBase, parameters: Parameters) -> None:
@@ -196,10 +234,14 @@ def change(session: Session, statement: UpdateBase, parameters: Parameters) -> N
 
 
 @contextmanager
-def _transaction(session: Session) -> Iterator[Connection]:
+def _transaction(session: Session, *, whole: bool = False) -> Iterator[Connection]:
     """A transaction of its own: on PostgreSQL each statement, on SQLite from begin to commit.
 
     Where a session was given a connection that is in a transaction already, a savepoint in it.
+
+    Args:
+        session: of whose engine.
+        whole: on PostgreSQL, too, from begin to commit, so that an error in between undoes it.
     """
     if session.in_transaction():
         raise RuntimeError("a step begins in no other transaction")
@@ -207,7 +249,7 @@ def _transaction(session: Session) -> Iterator[Connection]:
     if isinstance(bind, Connection):
         with bind.begin_nested():
             yield bind
-    elif bind.dialect.name == "postgresql":
+    elif bind.dialect.name == "postgresql" and not whole:
         with each_statement(bind).connect() as connection:
             yield connection
     else:

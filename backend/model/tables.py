@@ -7,6 +7,15 @@ keep; the constraints here repeat the invariants for whoever writes a wrong quer
 from backend.model.cells import Cell as Cell
 from backend.model.cells import Lock as Lock
 from backend.model.cells import Record as Record
+from backend.model.limits import (
+    AskingRate as AskingRate,
+)
+from backend.model.limits import (
+    StoppedParty as StoppedParty,
+)
+from backend.model.limits import (
+    WakePace as WakePace,
+)
 from backend.model.oauth import (
     Authorization as Authorization,
 )
@@ -49,6 +58,9 @@ from backend.model.phones import (
 )
 from backend.model.phones import (
     RequestProof as RequestProof,
+)
+from backend.model.telling import (
+    changes as changes,
 )
 from backend.model.transactions import (
     MOVES as MOVES,

@@ -15,7 +15,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Mapped, mapped_column
 
-from backend.model.base import Base, one_of
+from backend.model.base import Base, Waitable, one_of
 
 
 class TransactionState(StrEnum):
@@ -53,7 +53,7 @@ MOVES: dict[TransactionState, frozenset[TransactionState]] = {
 """The moves that are allowed; what is not named here is an end."""
 
 
-class Transaction(Base):
+class Transaction(Waitable, Base):
     """One ask and how far it is. ``state`` is a convenience; evidence decides."""
 
     __tablename__ = "transactions"
@@ -66,6 +66,15 @@ class Transaction(Base):
             "expires_at",
             sqlite_where=text("state IN ('pending', 'approved')"),
             postgresql_where=text("state IN ('pending', 'approved')"),
+        ),
+        Index(
+            "uq_transactions_slot",
+            "signer_id",
+            "relying_party_id",
+            "slot",
+            unique=True,
+            sqlite_where=text("state = 'pending'"),
+            postgresql_where=text("state = 'pending'"),
         ),
     )
 
@@ -80,6 +89,10 @@ class Transaction(Base):
     ask: Mapped[str]
     tx_hash: Mapped[bytes] = mapped_column(unique=True)
     hash_alg: Mapped[str | None]
+    slot: Mapped[int | None]
+    """Its place among what one relying party asks one signer at a time, free once answered."""
+    number: Mapped[str | None]
+    """Two digits for the other screen, where the ask wants them; told to no phone, nor by CSC."""
     handle_hash: Mapped[bytes | None] = mapped_column(unique=True)
     csc_sad_hash: Mapped[bytes | None] = mapped_column(unique=True)
     created_at: Mapped[datetime]

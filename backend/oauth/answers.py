@@ -14,7 +14,7 @@ from flask import Response, make_response, render_template, request
 from werkzeug.exceptions import HTTPException
 
 from backend.access.outages import OUTAGES, RETRY_SECONDS
-from backend.errors import AuthorizationInvalid, SessionOver
+from backend.errors import AuthorizationInvalid, SessionOver, TooManyRequests
 from backend.oauth.words import WORDS, language_of
 from backend.settings import Settings
 
@@ -79,6 +79,11 @@ def error_page(error: Exception) -> Response:
         return message_page("over", HTTPStatus.FORBIDDEN)
     if isinstance(error, HTTPException):
         return message_page("over", HTTPStatus(error.code or HTTPStatus.INTERNAL_SERVER_ERROR))
+    if isinstance(error, TooManyRequests):
+        log.info("a browser has to wait", extra={"reason": str(error)})
+        response = message_page("too_many", HTTPStatus.TOO_MANY_REQUESTS)
+        response.headers["Retry-After"] = str(error.retry_after_seconds)
+        return response
     if isinstance(error, OUTAGES):
         log.warning("a page has to wait", exc_info=error)
         response = message_page("unavailable", HTTPStatus.SERVICE_UNAVAILABLE)

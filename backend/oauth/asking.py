@@ -19,10 +19,12 @@ from backend.errors import (
     CellkeyError,
     MalformedMessage,
     NotFound,
+    PartyStopped,
     RecordRefused,
     RequestRefused,
     SignerFrozen,
     SummaryRefused,
+    TooManyRequests,
 )
 from backend.oauth.authorizations import Held, claim, give_back, name_transaction
 from backend.oauth.request import SignatureWish
@@ -34,7 +36,7 @@ from backend.signing.request import Requester, SignatureOrder
 
 log = logging.getLogger(__name__)
 
-_DENIED: Final = (NotFound, SignerFrozen)
+_DENIED: Final = (NotFound, PartyStopped, SignerFrozen)
 _UNFIT: Final = (RequestRefused, SummaryRefused, RecordRefused)
 
 
@@ -71,6 +73,9 @@ def ask(
     except _UNFIT as error:
         log.info("not asked", extra={"reason": str(error), "client_id": held.party.client_id})
         return Declined(error="invalid_request", description=str(error))
+    except TooManyRequests as error:
+        log.info("not asked", extra={"reason": str(error), "client_id": held.party.client_id})
+        return Declined(error="temporarily_unavailable", description=str(error))
     except OUTAGES:
         session.rollback()
         give_back(session, held.id)
@@ -113,7 +118,12 @@ def _order(
         raise RequestRefused("Numbers of signatures is too high")
     party = held.party
     return SignatureOrder(
-        relying_party=Requester(id=party.id, client_id=party.client_id, name=party.name),
+        relying_party=Requester(
+            id=party.id,
+            client_id=party.client_id,
+            name=party.name,
+            asks_number=party.asks_number,
+        ),
         credential=found.id,
         hashes=wish.hashes,
         hash_alg=wish.hash_alg,

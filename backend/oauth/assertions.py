@@ -18,8 +18,9 @@ from sqlalchemy.orm import Session
 
 from backend.access.registrations import KEY_METHOD, Registration, find_registration, read_keys
 from backend.access.used_ids import use_up
-from backend.errors import CellkeyError, MalformedMessage
-from backend.oauth.clients import Client
+from backend.errors import CellkeyError, MalformedMessage, Unauthenticated
+from backend.oauth.clients import Client, watching
+from backend.oauth.uses import OauthUses
 from backend.protocol.ask import UnixSeconds
 from backend.protocol.encoding import ascii_bytes, unb64u
 from backend.settings import Settings
@@ -29,6 +30,7 @@ LONGEST_ASSERTION: Final = 8 * 1024
 LONGEST_LIFE_SECONDS: Final = 600
 SKEW_SECONDS: Final = 60
 JWS_PARTS: Final = 3
+_NOT_VALID: Final = (CellkeyError, JoseError, ValueError, msgspec.MsgspecError)
 _REGISTRY: Final = jws.JWSRegistry(algorithms=list(ALGORITHMS))
 
 
@@ -42,29 +44,52 @@ class _Claims(msgspec.Struct, frozen=True, kw_only=True):
     nbf: UnixSeconds | None = None
 
 
-def client_by_assertion(session: Session, settings: Settings, now: datetime) -> Client | None:
+def client_by_assertion(uses: OauthUses) -> Client | None:
     """Find who signed the form's assertion, and use it up. ``None``: there is none.
 
     Raises:
         InvalidClientError: it is not valid; what is wrong with it is not said (T-17).
+        TooManyRequests: too many failed from there.
     """
     form = request.form
     if form.get("client_assertion_type") != ASSERTION_TYPE or "client_assertion" not in form:
         return None
+    unverified = form["client_assertion"]
     try:
-        return Client(_verified(session, form["client_assertion"], settings, now))
-    except (CellkeyError, JoseError, ValueError, msgspec.MsgspecError) as error:
-        session.rollback()
+        with watching(uses, _unverified_maker(unverified)):
+            return Client(_prove(uses, unverified))
+    except Unauthenticated as error:
         words = "The client assertion is not valid"
         raise InvalidClientError(status_code=401, description=words) from error
 
 
-def _verified(session: Session, unverified: str, settings: Settings, now: datetime) -> Registration:
+def _unverified_maker(unverified: str) -> str:
+    """Who the assertion says has made it; nobody, where it cannot be read."""
+    try:
+        return _unverified_claims(unverified).sub
+    except _NOT_VALID:
+        return ""
+
+
+def _prove(uses: OauthUses, unverified: str) -> Registration:
+    session = uses.session()
+    try:
+        return _verified(session, unverified, uses.settings, uses.clock())
+    except _NOT_VALID as error:
+        session.rollback()
+        raise Unauthenticated("the client assertion is not valid") from error
+
+
+def _unverified_claims(unverified: str) -> _Claims:
     ascii_bytes(unverified, longest=LONGEST_ASSERTION)
     parts = unverified.split(".")
     if len(parts) != JWS_PARTS:
         raise MalformedMessage("not a compact JWS")
-    named = msgspec.json.decode(unb64u(parts[1]), type=_Claims)
+    return msgspec.json.decode(unb64u(parts[1]), type=_Claims)
+
+
+def _verified(session: Session, unverified: str, settings: Settings, now: datetime) -> Registration:
+    named = _unverified_claims(unverified)
     found = find_registration(session, named.sub)
     if found is None or found.jwks is None or KEY_METHOD not in found.auth_methods:
         raise MalformedMessage("no client that signs")

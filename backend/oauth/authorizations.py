@@ -35,6 +35,7 @@ class Party(msgspec.Struct, frozen=True, kw_only=True):
     id: UUID
     client_id: str
     name: str
+    asks_number: bool
 
 
 @final
@@ -133,6 +134,7 @@ def find(session: Session, authorization: UUID, *, now: datetime) -> Held:
             RelyingParty.id.label("party"),
             RelyingParty.client_id,
             RelyingParty.name,
+            RelyingParty.asks_number,
         )
         .join(RelyingParty, RelyingParty.id == Authorization.relying_party_id)
         .where(
@@ -270,7 +272,9 @@ def _add(
 def _held(row: Row[*tuple[Any, ...]]) -> Held:
     return Held(
         id=row.id,
-        party=Party(id=row.party, client_id=row.client_id, name=row.name),
+        party=Party(
+            id=row.party, client_id=row.client_id, name=row.name, asks_number=row.asks_number
+        ),
         request=msgspec.json.decode(row.request, type=AuthorizationRequest),
         signer=row.signer_id,
         transaction=row.transaction_id,

@@ -5,10 +5,11 @@ certificate that the proxy saw (RFC 8705): each only by the methods that are reg
 one of them at a time.
 """
 
+from contextlib import AbstractContextManager
 from typing import Final, final
 from urllib.parse import unquote_plus
 
-from authlib.oauth2.rfc6749 import ClientMixin
+from authlib.oauth2.rfc6749 import ClientMixin, InvalidClientError
 from flask import request
 from sqlalchemy.orm import Session
 
@@ -22,7 +23,8 @@ from backend.access.registrations import (
 )
 from backend.access.relying_parties import relying_party_by_secret
 from backend.access.tokens import SCOPE
-from backend.settings import Settings
+from backend.errors import Unauthenticated
+from backend.oauth.uses import OauthUses
 
 METHODS: Final = (*SECRET_METHODS, "private_key_jwt", *CERTIFICATE_METHODS)
 """In the order in which Authlib tries them."""
@@ -73,34 +75,78 @@ def find_client(session: Session, unverified_client_id: str) -> Client | None:
     return None if found is None else Client(found)
 
 
-def client_by_header(session: Session) -> Client | None:
-    """Read HTTP Basic. Authlib's own reader fails on headers that are not well-formed."""
+def client_by_header(uses: OauthUses) -> Client | None:
+    """Read HTTP Basic. Authlib's own reader fails on headers that are not well-formed.
+
+    Raises:
+        TooManyRequests: too many failed from there.
+    """
     header = request.headers.get("Authorization", "")
     given = request.authorization if header.isascii() else None
     if given is None or given.type != "basic":
         return None
-    return _client(session, unquote_plus(given.username or ""), unquote_plus(given.password or ""))
+    return _client(uses, unquote_plus(given.username or ""), unquote_plus(given.password or ""))
 
 
-def client_by_body(session: Session) -> Client | None:
-    """Read ``client_id`` and ``client_secret`` of the form."""
+def client_by_body(uses: OauthUses) -> Client | None:
+    """Read ``client_id`` and ``client_secret`` of the form.
+
+    Raises:
+        TooManyRequests: too many failed from there.
+    """
     form = request.form
     if "client_secret" not in form:
         return None
-    return _client(session, form.get("client_id", ""), form["client_secret"])
+    return _client(uses, form.get("client_id", ""), form["client_secret"])
 
 
-def client_by_certificate(session: Session, settings: Settings) -> Client | None:
-    """Read ``client_id`` of the form, and believe it of who holds its certificate."""
-    thumbprint = certificate_thumbprint(request, settings)
-    if thumbprint is None:
+def client_by_certificate(uses: OauthUses) -> Client | None:
+    """Read ``client_id`` of the form, and believe it of who holds its certificate.
+
+    A secret beside it says that the certificate is not how the client proves itself.
+
+    Raises:
+        InvalidClientError: it is no client's, or another's.
+        TooManyRequests: too many failed from there.
+    """
+    form = request.form
+    thumbprint = certificate_thumbprint(request, uses.settings)
+    if thumbprint is None or "client_id" not in form or "client_secret" in form:
         return None
-    found = find_registration(session, request.form.get("client_id", ""))
-    return Client(found) if found is not None and found.certificate == thumbprint else None
+    if "Authorization" in request.headers:
+        return None
+    try:
+        with watching(uses, form["client_id"]):
+            return Client(_holder(uses, form["client_id"], thumbprint))
+    except Unauthenticated as error:  # not tried again for the other method, nor counted twice
+        words = "The certificate is not the client's"
+        raise InvalidClientError(status_code=401, description=words) from error
 
 
-def _client(session: Session, unverified_id: str, unverified_secret: str) -> Client | None:
+def watching(uses: OauthUses, unverified_id: str) -> AbstractContextManager[None]:
+    """Prove within it who says to be that client; ``Unauthenticated`` is a failure (doorman)."""
+    return uses.doorman.watching(request.remote_addr, unverified_id, now=uses.clock())
+
+
+def _client(uses: OauthUses, unverified_id: str, unverified_secret: str) -> Client | None:
+    try:
+        with watching(uses, unverified_id):
+            return Client(_prove(uses, unverified_id, unverified_secret))
+    except Unauthenticated:
+        return None
+
+
+def _holder(uses: OauthUses, unverified_id: str, thumbprint: bytes) -> Registration:
+    found = find_registration(uses.session(), unverified_id)
+    if found is None or found.certificate != thumbprint:
+        raise Unauthenticated("the certificate is not the client's")
+    return found
+
+
+def _prove(uses: OauthUses, unverified_id: str, unverified_secret: str) -> Registration:
     found = relying_party_by_secret(
-        session, unverified_client_id=unverified_id, unverified_secret=unverified_secret
+        uses.session(), unverified_client_id=unverified_id, unverified_secret=unverified_secret
     )
-    return None if found is None else Client(found)
+    if found is None:
+        raise Unauthenticated("client id or secret is wrong")
+    return found

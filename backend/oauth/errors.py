@@ -7,7 +7,7 @@ from flask import Blueprint, Response, jsonify
 from werkzeug.exceptions import HTTPException
 
 from backend.access.outages import OUTAGES, RETRY_SECONDS
-from backend.errors import DpopRefused
+from backend.errors import DpopRefused, TooManyRequests
 
 log = logging.getLogger(__name__)
 
@@ -33,6 +33,11 @@ def _http(error: HTTPException) -> Response:
 def _any(error: Exception) -> Response:
     if isinstance(error, DpopRefused):
         return oauth_error("invalid_dpop_proof", str(error), HTTPStatus.BAD_REQUEST)
+    if isinstance(error, TooManyRequests):
+        log.info("a relying party's sign-in has to wait", extra={"reason": str(error)})
+        response = oauth_error("too_many_requests", str(error), HTTPStatus.TOO_MANY_REQUESTS)
+        response.headers["Retry-After"] = str(error.retry_after_seconds)
+        return response
     if isinstance(error, OUTAGES):
         log.warning("no token for now", exc_info=error)
         words, status = "try again in a few seconds", HTTPStatus.SERVICE_UNAVAILABLE

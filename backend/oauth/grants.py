@@ -7,6 +7,7 @@ them in one commit, so what :meth:`create_token_response` answers is ours.
 import logging
 from http import HTTPStatus
 from typing import Any, Final
+from uuid import UUID
 
 from authlib.consts import default_json_headers
 from authlib.oauth2.rfc6749 import InvalidGrantError, InvalidRequestError, InvalidScopeError
@@ -37,6 +38,15 @@ LONGEST_SECRET: Final = 512
 """Of a code, refresh token or verifier before anything looks at it."""
 
 Answer = tuple[int, dict[str, Any], list[tuple[str, str]]]
+
+
+def take_turn(uses: OauthUses, relying_party: UUID) -> None:
+    """Count a token, before a proof, a code or a refresh token is used up for it (T-39).
+
+    Raises:
+        TooManyRequests: one too many; nothing was used up.
+    """
+    uses.tokens.take(relying_party, now=uses.clock())
 
 
 def bound_to(uses: OauthUses, auth_method: str | None) -> str | None:
@@ -92,9 +102,10 @@ class Credentials(ClientCredentialsGrant):  # type: ignore[misc]  # Authlib has 
         if self.client.get_allowed_scope(SCOPE) is None:
             raise InvalidScopeError
         uses: OauthUses = self.server.uses
+        party = self.client.registration.id
+        take_turn(uses, party)
         bound = bound_to(uses, self.request.auth_method)
         token, session = new_token(), uses.session()
-        party = self.client.registration.id
         keep_token(session, token, relying_party=party, now=uses.clock(), bound_to=bound)
         made = Tokens(
             access_token=token,
@@ -159,6 +170,7 @@ class Code(AuthorizationCodeGrant):  # type: ignore[misc]  # Authlib has no type
         """Consume the code and make the tokens, in one commit."""
         uses: OauthUses = self.server.uses
         stored: StoredCode = self.request.authorization_code
+        take_turn(uses, self.client.registration.id)
         bound = bound_to(uses, self.request.auth_method)
         expected = stored.request.dpop_jkt
         if expected is not None and bound != f"jkt:{expected}":
@@ -202,6 +214,7 @@ class Refresh(RefreshTokenGrant):  # type: ignore[misc]  # Authlib has no types
     def create_token_response(self) -> Answer:
         """Use it up and make the next tokens, in one commit."""
         uses: OauthUses = self.server.uses
+        take_turn(uses, self.request.client.registration.id)
         bound = bound_to(uses, self.request.auth_method)
         stored = self.request.refresh_token
         try:

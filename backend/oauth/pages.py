@@ -3,7 +3,9 @@
 1. Without a known client and its registered address nobody is redirected anywhere: a page says so
    (RFC 6749, 4.1.2.1). With both, every answer goes there, with ``state`` and ``iss`` (RFC 9207).
 2. A page shows what its session's authorisation is about, and nothing of the signer.
-3. No script, no style in the page; it lives on by itself (``meta refresh``).
+3. Each authorisation is a row that nobody has proved anything for: so many are opened for one
+   address (T-39). Wrong passwords from one address are looked at less often, too (T-21).
+4. No script, no style in the page; it lives on by itself (``meta refresh``).
 """
 
 import logging
@@ -17,6 +19,7 @@ from flask import Blueprint, Response, make_response, redirect, render_template,
 from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import MethodNotAllowed
 
+from backend.access.doorman import network_of
 from backend.access.sessions import (
     OpenSession,
     begin_session,
@@ -28,14 +31,16 @@ from backend.access.sessions import (
 from backend.errors import (
     RequestRefused,
     SignerFrozen,
+    TooManyRequests,
     TooManyTries,
     TransactionOver,
-    WrongPassword,
+    Unauthenticated,
 )
 from backend.oauth import authorizations
 from backend.oauth.answers import error_page, origin, protect, refused, send_back
 from backend.oauth.asking import Declined, ascii_words, ask, waiting_life
 from backend.oauth.authorizations import Held
+from backend.oauth.passwords import check_password
 from backend.oauth.request import AuthorizationRequest
 from backend.oauth.server import PATH, Server
 from backend.oauth.uses import OauthUses
@@ -68,6 +73,7 @@ def create_blueprint(uses: OauthUses, server: Server) -> Blueprint:
     def authorize() -> ResponseReturnValue:
         if request.method != "GET":  # HEAD, by which some look at links, would use a request up
             raise MethodNotAllowed(valid_methods=["GET"])
+        uses.strangers.take(network_of(request.remote_addr), now=uses.clock())
         if any(len(values) != 1 for _, values in request.args.lists()):
             return refused("invalid_request", "a parameter stands twice")
         given = request.args.to_dict()
@@ -153,10 +159,10 @@ def _sign_in(uses: OauthUses, held: Held, opened: OpenSession) -> Response:
     typed = request.form.get("password", "")[:LONGEST_TYPED]
     session, now = uses.session(), uses.clock()
     try:
-        signed_in = uses.sign_in(session, login, typed)
-    except (WrongPassword, TooManyTries) as error:
+        signed_in = check_password(uses, login=login, unverified_password=typed)
+    except (Unauthenticated, TooManyTries, TooManyRequests) as error:
         log.info("a sign-in was refused", extra={"reason": str(error)})
-        return _sign_in_page(held, opened, login=login)
+        return _sign_in_page(held, opened, login=login, because=error)
     except SignerFrozen:
         return _decline(uses, held, _FROZEN)
     declined = ask(session, uses, held, signed_in, now=now)
@@ -193,17 +199,23 @@ def _cancel(uses: OauthUses, held: Held) -> Response:
     return _decline(uses, held, _CANCELLED)
 
 
-def _sign_in_page(held: Held, opened: OpenSession, *, login: str | None = None) -> Response:
-    """The form; with a ``login`` it says that this one, or its password, was wrong."""
+def _sign_in_page(
+    held: Held, opened: OpenSession, *, login: str = "", because: Exception | None = None
+) -> Response:
+    """The form; after a refusal it says that login or password was wrong, or tries too many."""
     response = _page(
         "sign_in",
         held,
         opened,
         scope=held.request.scope,
-        login=login or "",
-        wrong=login is not None,
+        login=login,
+        wrong=because is not None,
     )
-    response.status_code = HTTPStatus.OK if login is None else HTTPStatus.FORBIDDEN
+    if isinstance(because, TooManyRequests):
+        response.status_code = HTTPStatus.TOO_MANY_REQUESTS
+        response.headers["Retry-After"] = str(because.retry_after_seconds)
+    elif because is not None:
+        response.status_code = HTTPStatus.FORBIDDEN
     return response
 
 
@@ -222,6 +234,7 @@ def _wait_page(held: Held, opened: OpenSession, found: Answer | None, *, now: da
         steps=steps,
         expires_at=None if found is None else found.expires_at,
         left=f"{seconds // 60}:{seconds % 60:02}",
+        number=None if found is None else found.number,
     )
 
 

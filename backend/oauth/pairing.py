@@ -4,6 +4,8 @@ Here alone passwords arrive. Only the phone app's origin may call (CORS), the ti
 token of 15 minutes, and errors are the problem documents that phones know.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from http import HTTPStatus
 from typing import Final
 
@@ -41,15 +43,29 @@ def create_blueprint(uses: OauthUses) -> Blueprint:
 
     @blueprint.post("/code")
     def send_code() -> ResponseReturnValue:
-        ticket = ticket_of(request.headers.get("Authorization"))
         load_body(request, EmptyBody())
-        sent = uses.send_code(uses.session(), ticket)
+        with _ticket(uses) as ticket:
+            sent = uses.send_code(uses.session(), ticket)
         return jsonify(CodeSentAnswer().dump(sent)), HTTPStatus.ACCEPTED
 
     @blueprint.post("/confirmation")
     def confirm() -> ResponseReturnValue:
-        ticket = ticket_of(request.headers.get("Authorization"))
         code: str = load_body(request, CodeBody())["code"]
-        return jsonify(state=uses.confirm_by_code(uses.session(), ticket, code))
+        with _ticket(uses) as ticket:
+            state = uses.confirm_by_code(uses.session(), ticket, code)
+        return jsonify(state=state)
 
     return blueprint
+
+
+@contextmanager
+def _ticket(uses: OauthUses) -> Iterator[str]:
+    """Take the caller's ticket, for use cases that look whether it is good.
+
+    Raises:
+        Unauthenticated: there is none.
+        TooManyRequests: too many were false from there.
+    """
+    ticket = ticket_of(request.headers.get("Authorization"))
+    with uses.doorman.watching(request.remote_addr, ticket, now=uses.clock()):
+        yield ticket

@@ -61,17 +61,15 @@ class Server(AuthorizationServer):  # type: ignore[misc]  # Authlib has no types
         """Register grants and ways to prove who one is."""
         super().__init__(query_client=lambda name: find_client(uses.session(), name))
         self.uses = uses
-        settings = uses.settings
-        by_certificate = lambda *_: client_by_certificate(uses.session(), settings)  # noqa: E731  # for two names
-        ways = {
-            METHODS[0]: lambda *_: client_by_header(uses.session()),
-            METHODS[1]: lambda *_: client_by_body(uses.session()),
-            METHODS[2]: lambda *_: client_by_assertion(uses.session(), settings, uses.clock()),
-            METHODS[3]: by_certificate,
-            METHODS[4]: by_certificate,
-        }
-        for name, way in ways.items():
-            self.register_client_auth_method(name, way)
+        ways = (
+            client_by_header,
+            client_by_body,
+            client_by_assertion,
+            client_by_certificate,
+            client_by_certificate,
+        )
+        for name, way in zip(METHODS, ways, strict=True):
+            self.register_client_auth_method(name, lambda *_, way=way: way(uses))
         for grant in (Credentials, Code, Refresh):
             self.register_grant(grant)
 

@@ -29,6 +29,8 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     reached: Reached
     """How far the message to the phone is known to have come."""
     expires_at: datetime
+    number: str | None
+    """What the phone has to name, if it must (T-01)."""
 
 
 def look(session: Session, transaction: UUID, *, now: datetime) -> Answer:
@@ -50,6 +52,7 @@ def look(session: Session, transaction: UUID, *, now: datetime) -> Answer:
             Transaction.sent_at,
             Transaction.delivered_at,
             Transaction.seen_at,
+            Transaction.number,
             Approval.transaction_id.label("evidence"),
             not_frozen(Transaction.signer_id).label("may_go_on"),
             documents.label("documents"),
@@ -69,6 +72,7 @@ def look(session: Session, transaction: UUID, *, now: datetime) -> Answer:
         documents=found.documents,
         reached=_REACHED[last],
         expires_at=found.expires_at,
+        number=found.number,
     )
 
 

@@ -84,7 +84,7 @@ class Asks:
             hash_alg=request.hash_alg,
             key_thumbprints=None,
             sam=PublicJwk.of(key.public_key()),
-            number_asked=False,
+            number_asked=request.number_asked,
         )
         ask = self._voice.ask(claims)
         return OpenedTransaction(
@@ -113,6 +113,8 @@ def _items(request: OpenTransaction, record: CellRecord) -> tuple[Item, ...]:
         request.kind == "certificate_request"
     ):
         raise RequestRefused("only an ask to sign has hashes of its caller")
+    if request.number_asked:
+        raise RequestRefused("only an ask to sign is matched by a number")
     if request.fields.get("type") != request.kind:
         raise RequestRefused(f"the fields of {request.kind} are of another type")
     if request.kind == "enrol":

@@ -41,6 +41,8 @@ class OpenTransaction(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     """Unix seconds; last moment to approve."""
     use_by: int
     """Unix seconds; last moment to sign."""
+    number_asked: bool = False
+    """Whether the phone is to name the number of the other screen; kind ``sign`` alone."""
 
 
 @final

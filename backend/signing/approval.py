@@ -5,8 +5,11 @@
 2. What was accepted stands. The same bytes again get the same answer, other bytes change nothing.
 3. The state moves in the commit that keeps the answer, and only from where it may: in time, for a
    signer who is not frozen. A refusal counts until all is signed; it needs no such signer.
+4. An approval with another number than the screen's ends the transaction (``number.py``). "Not me"
+   stops who asked (``mistrust.py``).
 """
 
+import logging
 from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
@@ -16,10 +19,11 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from backend.access.phones import AuthenticatedPhone, UsedProof, use_up
-from backend.errors import NotFound, ProofReplayed, SignerFrozen, TransactionOver
+from backend.errors import NotFound, ProofReplayed, SignerFrozen, TransactionOver, WrongNumber
 from backend.model.steps import Step, look, one_row, table_of, value
 from backend.model.tables import Approval, Refusal, RequestProof, Transaction, TransactionState
 from backend.protocol.approval import (
+    ApprovalClaims,
     check_names_ask,
     check_user_verification,
     read_approval,
@@ -29,7 +33,11 @@ from backend.protocol.ask import VerifiedAsk, verify_ask
 from backend.protocol.public_keys import PublicKeys
 from backend.protocol.sealed import check_sealed
 from backend.signers.freeze import not_frozen
+from backend.signing.mistrust import BECAUSE, stop
 from backend.signing.moves import in_time, move, state_at
+from backend.signing.number import check_number
+
+log = logging.getLogger(__name__)
 
 
 def approve(
@@ -62,12 +70,18 @@ def approve(
         NotFound: there is no such transaction for this phone.
         MalformedMessage: the approval is not this phone's, or for something else.
         SignerFrozen: the signer's access is locked.
-        TransactionOver: it was answered otherwise, or too late.
+        TransactionOver: it was answered otherwise, or too late, or by a wrong number.
         ProofReplayed: the request came before.
     """
     asked = _asked(session, phone, transaction)
     ask = verify_ask(asked.ask, expected_ks=public_keys.ks)
-    _verify_approval(approval, sealed, ask=ask, phone=phone)
+    claims = _verify_approval(approval, sealed, ask=ask, phone=phone)
+    try:
+        check_number(claims, ask=ask, expected=asked.number)
+    except WrongNumber as error:
+        if proof is not None:
+            use_up(session, proof)
+        raise _ended_by_number(session, phone, transaction, now) from error
     approved = TransactionState.APPROVED
     kept = {"approval": approval, "sealed": sealed, "kid": phone.kid, "received_at": now}
     if asked.approval is None and _approve(session, transaction, kept, proof):
@@ -122,6 +136,8 @@ def refuse(
         session.execute(
             insert(Refusal).values(transaction_id=transaction, refusal=refusal, received_at=now)
         )
+        if claims.decision == BECAUSE:
+            stop(session, signer=phone.signer, refused=transaction, now=now)
         session.commit()
         return rejected
     session.commit()
@@ -133,7 +149,7 @@ def refuse(
 
 def _verify_approval(
     unverified_approval: str, unverified_sealed: str, *, ask: VerifiedAsk, phone: AuthenticatedPhone
-) -> None:
+) -> ApprovalClaims:
     claims = read_approval(unverified_approval, expected_device=phone.device)
     check_names_ask(claims, ask)
     check_user_verification(claims, phone.device)
@@ -144,6 +160,23 @@ def _verify_approval(
         expected_sender=phone.kid,
         expected_tx_hash=ask.tx_hash,
     )
+    return claims
+
+
+def _ended_by_number(
+    session: Session, phone: AuthenticatedPhone, transaction: UUID, now: datetime
+) -> TransactionOver:
+    """End what was approved with another number than the screen's. Commits.
+
+    Nothing of the approval is kept. If the transaction had an answer before, that stands.
+    """
+    failed = TransactionState.FAILED
+    pending = Transaction.state == TransactionState.PENDING
+    if move(session, transaction, failed, pending, in_time(now), ended_because="wrong number"):
+        log.warning("wrong number", extra={"transaction_id": transaction})
+    session.commit()
+    asked = _asked(session, phone, transaction)
+    return TransactionOver(_state(asked, now))
 
 
 def _approve(
@@ -182,6 +215,7 @@ _ASKED: Final = (
         Transaction.state,
         Transaction.expires_at,
         Transaction.use_by,
+        Transaction.number,
         Approval.approval,
         Refusal.refusal,
         not_frozen(Transaction.signer_id).label("may_go_on"),

@@ -1,9 +1,10 @@
 """Whom one may ask: a cell with its newest record, and its signer, who is not frozen."""
 
+from functools import cache
 from typing import Any, Final, Literal
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Row, and_, exists, select
+from sqlalchemy import ColumnElement, Row, Select, and_, exists, select
 from sqlalchemy.orm import Session
 
 from backend.delivery.subscriptions import is_in_use
@@ -11,6 +12,7 @@ from backend.errors import NotFound, SignerFrozen
 from backend.model.steps import look, table_of, value
 from backend.model.tables import Cell, Device, Record, Signer, Transaction, TransactionState
 from backend.signers.freeze import not_frozen
+from backend.signing.limits import Asker, may_ask
 
 _CELL: Final = (
     select(
@@ -32,14 +34,29 @@ _CELL: Final = (
 )
 
 
-def read_cell(session: Session, cell: UUID) -> Row[*tuple[Any, ...]]:
+@cache
+def _asked_by_somebody(slots: int) -> Select[*tuple[Any, ...]]:
+    """The same, and whether somebody may ask now."""
+    return _CELL.add_columns(may_ask(slots=slots).label("may_ask"))
+
+
+def read_cell(session: Session, cell: UUID, *, asker: Asker | None = None) -> Row[*tuple[Any, ...]]:
     """Read a cell with its record and its signer, in one statement with the freeze.
+
+    Args:
+        session: read from.
+        cell: which.
+        asker: also tell whether this one may ask now (``may_ask``).
 
     Raises:
         NotFound: there is no such cell.
         SignerFrozen: the signer's access is locked.
     """
-    found = look(session, _CELL, {"id": cell})
+    if asker is None:
+        found = look(session, _CELL, {"id": cell})
+    else:
+        statement = _asked_by_somebody(asker.slots)
+        found = look(session, statement, {"id": cell}, named=asker.parameters)
     if found is None:
         raise NotFound("no such credential")
     if not found.may_go_on:

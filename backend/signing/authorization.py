@@ -7,10 +7,10 @@
    evidence again.
 """
 
-import time
 from collections.abc import Callable
 from datetime import datetime
 from hashlib import sha256
+from itertools import chain
 from typing import Any, Final, final
 from uuid import UUID
 
@@ -19,6 +19,7 @@ from sqlalchemy import Row, select
 from sqlalchemy.orm import Session
 
 from backend.errors import AuthorizationInvalid, SignerFrozen, TransactionOver
+from backend.model.changes import Watching
 from backend.model.steps import look, table_of, value
 from backend.model.tables import Approval, Transaction, TransactionState
 from backend.protocol.encoding import b64u
@@ -26,7 +27,6 @@ from backend.signers.freeze import not_frozen
 from backend.signing.cancellation import cancel
 from backend.signing.moves import state_at
 
-POLL_SECONDS: Final = 0.25
 _CSC_SAD: Final = b"cellkey-csc-sad-v1\x00"
 
 
@@ -106,7 +106,7 @@ def wait_for_authorization(
     until: datetime,
     clock: Callable[[], datetime],
     gone: Callable[[], bool],
-    pause: Callable[[float], None] = time.sleep,
+    watching: Watching,
 ) -> Authorization:
     """Wait for the signer in the name of a caller that blocks (CSC v1.0.4, ``implicit``).
 
@@ -121,19 +121,28 @@ def wait_for_authorization(
         until: when the time is up.
         clock: tells the time.
         gone: tells whether the caller has closed its connection.
-        pause: waits so many seconds.
+        watching: tells when to look again.
 
     Raises:
         SignerFrozen: the signer's access is locked.
         TransactionOver: there is no approval; ``cancelled`` when the time is up.
     """
-    while True:
-        with sessions() as session:
-            now = clock()
-            found = authorization(session, handle=handle, relying_party=relying_party, now=now)
-            if isinstance(found, Authorization):
-                return found
-            if now >= until or gone():
-                cancel(session, transaction=transaction, because="nobody waits for it", now=now)
-                raise TransactionOver(TransactionState.CANCELLED)
-        pause(POLL_SECONDS)
+    with sessions() as session:
+        wait_id = session.scalars(
+            select(Transaction.wait_id).where(Transaction.id == transaction)
+        ).one()
+        session.commit()
+    with watching(wait_id) as watch:
+        for may_differ in chain([True], watch((until - clock()).total_seconds())):
+            if may_differ:
+                with sessions() as session:
+                    found = authorization(
+                        session, handle=handle, relying_party=relying_party, now=clock()
+                    )
+                if isinstance(found, Authorization):
+                    return found
+            if gone() or clock() >= until:
+                break
+    with sessions() as session:
+        cancel(session, transaction=transaction, because="nobody waits for it", now=clock())
+    raise TransactionOver(TransactionState.CANCELLED)

@@ -9,12 +9,16 @@
 
 from collections.abc import Collection
 from datetime import datetime
+from typing import Final
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, and_, or_, update
+from sqlalchemy import ColumnElement, and_, literal_column, or_, update
 from sqlalchemy.orm import Session
 
 from backend.model.tables import MOVES, Approval, Transaction, TransactionState
+
+PENDING: Final[ColumnElement[str]] = literal_column("'pending'")
+"""Word for word as in the partial index ``uq_transactions_slot``; a parameter would not do."""
 
 
 def move(

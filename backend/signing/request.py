@@ -7,6 +7,8 @@
 3. The relying party gets a ``handle``, of which only the hash is kept: whoever reads the database
    can neither poll for the answer nor collect the signatures.
 4. While the SAM works, no transaction of the database is open.
+5. A relying party asks within its limits (``limits.py``); how often that wakes a phone is another
+   matter (``delivery/wakes.py``).
 """
 
 from datetime import UTC, datetime
@@ -16,19 +18,17 @@ from typing import Any, Final, Literal, final
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import FromClause, Insert, Row, insert, select
+from sqlalchemy import Row, insert, select
 from sqlalchemy.orm import Session
 
-from backend.delivery.outbox import enqueue_push, pushes
+from backend.delivery.outbox import enqueue_push
 from backend.errors import (
     AlreadyThere,
     CredentialDisabled,
     NotFound,
     RequestRefused,
-    SignerFrozen,
     SummaryRefused,
 )
-from backend.model.steps import Bulk, Step, table_of, value
 from backend.model.tables import AuthorisedHash, Cell, Transaction, TransactionState
 from backend.protocol.ask import AskingParty, HashName
 from backend.protocol.encoding import b64u
@@ -40,10 +40,12 @@ from backend.sam.transactions import (
     Transactions,
 )
 from backend.settings import Settings
-from backend.signers.freeze import not_frozen
+from backend.signing.adding import add_asked
 from backend.signing.askable import language, needs_certificate, read_cell
 from backend.signing.authorization import csc_sad_of
 from backend.signing.hashes import check_hashes
+from backend.signing.limits import asker, asking, refuse_or_go_on
+from backend.signing.number import new_number
 from backend.summary.reading import numbered_labels
 from backend.summary.text import Language
 
@@ -59,6 +61,8 @@ class Requester(msgspec.Struct, frozen=True, kw_only=True):
     id: UUID
     client_id: str
     name: str
+    asks_number: bool = False
+    """Whether the phone must name the number of the other screen."""
 
 
 @final
@@ -117,9 +121,16 @@ def request_signatures(
         RequestRefused: hashes, labels or the certificate's time do not fit.
         SummaryRefused: a field cannot be shown to a signer (T-06).
         RecordRefused: the cell's record does not allow it.
+        TooManyRequests: this relying party asks too often, or this signer too much at a time.
+        PartyStopped: the signer said "not me" to this relying party.
     """
     check_hashes(order.hashes, order.hash_alg)
-    cell = read_cell(session, order.credential)
+    party = order.relying_party
+    may = asker(relying_party=party.id, settings=settings, now=now)
+    cell = read_cell(session, order.credential, asker=may)
+    asked = asking(signer=cell.signer_id, relying_party=party.id, settings=settings)
+    if not cell.may_ask:
+        refuse_or_go_on(session, asked, now=now)
     if cell.certificate is None or cell.certificate_expires_at is None:
         raise NotFound("no such credential")
     if not cell.has_phone:
@@ -132,7 +143,7 @@ def request_signatures(
     ask = OpenTransaction(
         record=cell.record,
         kind="sign",
-        rp=AskingParty(id=order.relying_party.client_id, name=order.relying_party.name),
+        rp=AskingParty(id=party.client_id, name=party.name),
         lang=lang,
         zone=cell.zone,
         fields=fields,
@@ -140,16 +151,19 @@ def request_signatures(
         hash_alg=order.hash_alg,
         exp=exp,
         use_by=exp + settings.use_seconds,
+        number_asked=party.asks_number,
     )
     opened = transactions.open_transaction(ask)
     handle = token_bytes(HANDLE_BYTES)
     row = _row(cell, ask, opened, now=now) | {
-        "relying_party_id": order.relying_party.id,
+        "relying_party_id": party.id,
         "handle_hash": sha256(handle).digest(),
         "csc_sad_hash": sha256(csc_sad_of(handle).encode()).digest(),
+        "number": new_number() if party.asks_number else None,
     }
-    if _ASK.run(session, row | _list(opened)) is None:
-        raise SignerFrozen("the signer's access is locked")
+    at_once = settings.pushes_per_ten_minutes
+    listed = list(zip(opened.items, opened.hashes, strict=True))
+    add_asked(session, row, listed, asked, at_once=at_once, now=now)
     return RequestedTransaction(id=opened.id, handle=handle, expires_at=_instant(exp))
 
 
@@ -311,45 +325,3 @@ def _add_list(session: Session, opened: OpenedTransaction) -> None:
         for position, (item, wanted) in enumerate(zip(opened.items, opened.hashes, strict=True))
     ]
     session.execute(insert(AuthorisedHash), rows)
-
-
-def _list(opened: OpenedTransaction) -> dict[str, object]:
-    """Make the parameters of the list's rows."""
-    return {
-        "position": list(range(len(opened.items))),
-        "item": list(opened.items),
-        "hash": list(opened.hashes),
-    }
-
-
-# --- the statements -------------------------------------------------------------
-
-_TRANSACTIONS: Final = table_of(Transaction)
-_COLUMNS: Final = (
-    *("id", "kind", "cell_id", "signer_id", "epoch", "state", "ask", "tx_hash", "hash_alg"),
-    *("created_at", "expires_at", "use_by", "document_count"),
-    *("relying_party_id", "handle_hash", "csc_sad_hash"),
-)
-
-
-def _follow(asked: FromClause) -> tuple[Bulk | Insert, ...]:
-    """Add the list, and wake the phones."""
-    items = Bulk(
-        table_of(AuthorisedHash),
-        columns=("position", "item", "hash"),
-        constants={"transaction_id": asked.c.id},
-    )
-    return items, pushes(asked)
-
-
-_ASK: Final = Step(
-    insert(_TRANSACTIONS).from_select(
-        list(_COLUMNS),
-        select(*(value(_TRANSACTIONS.c[name]) for name in _COLUMNS)).where(
-            not_frozen(value(_TRANSACTIONS.c.signer_id))
-        ),
-    ),
-    returning=[_TRANSACTIONS.c[name] for name in ("id", "cell_id", "created_at", "expires_at")],
-    follow=_follow,
-)
-"""Rule 2. The signer may have been frozen while the SAM worked."""

@@ -322,14 +322,19 @@ _GIVE_BACK: Final = (
 )
 
 
-def _signed_count() -> ColumnElement[int]:
-    return _T.signed_count + value(_T.signed_count, "count")
+def _is_whole() -> ColumnElement[bool]:
+    """Whether nothing is left; no sum, for what rows say has no bounds."""
+    return _T.signed_count >= _T.document_count - value(_T.signed_count, "count")
+
+
+def _signed_count() -> Case[int]:
+    more = _T.signed_count + value(_T.signed_count, "count")
+    return case((_is_whole(), _T.document_count), else_=more)
 
 
 def _state() -> Case[str]:
     """Rule 4; counted in the row itself, so that two who write parts at once both count."""
-    is_whole = _signed_count() >= _T.document_count
-    return case((is_whole, TransactionState.REDEEMED.value), else_=_T.state)
+    return case((_is_whole(), TransactionState.REDEEMED.value), else_=_T.state)
 
 
 def _keep(approved: FromClause) -> Sequence[Bulk | Insert | Update]:

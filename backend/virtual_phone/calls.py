@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from typing import Literal
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 from uuid import uuid4
 
 import msgspec
@@ -79,6 +79,8 @@ class PendingList(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
     version: str | int
     transactions: tuple[Pending, ...]
+    wait: str | None = None
+    """Where to wait for another list (section 8.4)."""
 
 
 class TransactionAnswer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -90,6 +92,20 @@ class TransactionAnswer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
     keys: tuple[str, ...]
     list: tuple[str, ...]
     lock: str | None
+
+
+class StoppedParty(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A relying party that may not ask this signer."""
+
+    id: str
+    name: str
+    stopped_at: str
+
+
+class StoppedParties(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Answer of ``GET M/relying-parties/stopped``."""
+
+    relying_parties: tuple[StoppedParty, ...]
 
 
 class PairingCalls:
@@ -180,6 +196,14 @@ class PhoneCalls:
         """Hand in a refusal; the state it led to."""
         answer = self.call("PUT", f"transactions/{transaction}/refusal", {"refusal": refusal})
         return read_json(answer.body, StateAnswer).state
+
+    def stopped(self) -> StoppedParties:
+        """Whom the signer has stopped by ``not_me``."""
+        return read_json(self.call("GET", "relying-parties/stopped").body, StoppedParties)
+
+    def allow(self, relying_party: str) -> None:
+        """Let a relying party, named as in an ask's ``rp``, ask again."""
+        self.call("DELETE", f"relying-parties/stopped/{quote(relying_party, safe='')}")
 
     def subscribe(self, *, endpoint: str, p256dh: str, auth: str) -> None:
         """Name the address and keys that push messages go to."""

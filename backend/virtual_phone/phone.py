@@ -23,6 +23,7 @@ from backend.virtual_phone.phone_keys import approval_key, request_key
 from backend.virtual_phone.push import PushMessage, PushService, decrypt, public_key
 from backend.virtual_phone.transactions import Consent, Shown
 from backend.virtual_phone.transport import Caller, Clock, Http, RequestsHttp, Watch
+from backend.virtual_phone.waiting import WaitCalls
 
 OPERATOR_ROUNDS = 450
 """As many looks at the pairing as fit into a ticket's life of 15 minutes."""
@@ -43,7 +44,9 @@ class VirtualPhone:
         """Use the state file ``state``, which need not exist; show all traffic to ``watch``."""
         self.keystore = Keystore(state)
         self._sleep = sleep
-        self._caller = Caller(http or RequestsHttp(), clock=Clock(clock), sleep=sleep, watch=watch)
+        line = http or RequestsHttp()
+        self._caller = Caller(line, clock=Clock(clock), sleep=sleep, watch=watch)
+        self.wait_calls = WaitCalls(line, sleep=sleep, watch=watch)
 
     # --- pairing ------------------------------------------------------------
 

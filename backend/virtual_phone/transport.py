@@ -152,6 +152,7 @@ class Caller:
         body: bytes | None = None,
         prove: Prove | None = None,
         timeout_seconds: float = ANSWER_SECONDS,
+        attempts: int = ATTEMPTS,
     ) -> Response:
         """The answer to a request, repeated until there is one other than 503.
 
@@ -160,7 +161,7 @@ class Caller:
             ServerRefused: status 400 and above.
         """
         last = "no answer"
-        for attempt in range(ATTEMPTS):
+        for attempt in range(attempts):
             try:
                 answer = self._once(
                     method, url, body=body, prove=prove, timeout_seconds=timeout_seconds
@@ -173,7 +174,7 @@ class Caller:
                 if answer.status != UNAVAILABLE:
                     raise refused(answer)
                 last, pause = str(refused(answer)), answer.headers.get("retry-after")
-            if attempt + 1 < ATTEMPTS:
+            if attempt + 1 < attempts:
                 self._sleep(_pause_seconds(pause, attempt=attempt))
         raise Unreachable(last)
 

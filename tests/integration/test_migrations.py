@@ -7,7 +7,18 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-from sqlalchemy import Engine, delete, insert, inspect, select, text, update
+from alembic import command
+from sqlalchemy import (
+    Engine,
+    Uuid,
+    bindparam,
+    delete,
+    insert,
+    inspect,
+    select,
+    text,
+    update,
+)
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session, sessionmaker
 
@@ -108,6 +119,49 @@ def test_who_was_registered_before_reads_moments_by_the_standard_clock(session: 
 
     assert session.scalars(select(Signer.zone)).all() == ["Europe/Moscow"]
     assert Settings().time_zone == "Europe/Moscow"
+
+
+def test_every_cell_and_transaction_has_a_random_id_to_wait_by(session: Session) -> None:
+    """Made by the database, whoever adds the row; never the row's own id."""
+    cells = [_cell(session) for _ in range(2)]
+    transactions = [_transaction(session, cell) for cell in cells]
+    wait_ids = [
+        *session.scalars(select(Cell.wait_id)),
+        *session.scalars(select(Transaction.wait_id)),
+    ]
+
+    assert len(set(wait_ids)) == 4
+    assert not {*cells, *transactions} & set(wait_ids)
+    assert all(len(set(wait_id.bytes)) > 4 for wait_id in wait_ids)
+
+
+def test_rows_of_an_older_version_get_an_id_to_wait_by(
+    empty_engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    upgrade = command.upgrade
+    monkeypatch.setattr(command, "upgrade", lambda config, _head: upgrade(config, "0001"))
+    schema.upgrade(empty_engine)
+    monkeypatch.undo()
+    signer = uuid4()
+    with empty_engine.begin() as connection:
+        connection.execute(
+            text(
+                "INSERT INTO signers (id, login, name, subject, lang, password_salt,"
+                " password_change_due, password_tries, registered_by, registered_at)"
+                " VALUES (:id, 'a', 'A', '', 'en', '', false, 0, 'o', '2026-01-01')"
+            ).bindparams(bindparam("id", signer, Uuid)),
+        )
+        for _ in range(2):
+            connection.execute(
+                text(
+                    "INSERT INTO cells (id, signer_id, algorithm, spki, blob, epoch, created_at)"
+                    " VALUES (:id, :signer, 'P-256', '', '', 1, '2026-01-01')"
+                ).bindparams(bindparam("id", uuid4(), Uuid), bindparam("signer", signer, Uuid)),
+            )
+    schema.upgrade(empty_engine)
+
+    with empty_engine.connect() as connection:
+        assert len(set(connection.scalars(select(Cell.wait_id)))) == 2
 
 
 # --- forbidden rows -----------------------------------------------------------

@@ -47,6 +47,8 @@ LOCK_ALPHABET = ("", "=", "AB", "A", "AAAA=", "AAA+", "AAA/", "AAAA\n", "é", "A
 NOT_FOLLOWED = {"cell-keys+jwt": cast.public(cast.KS)}
 """Changes of another key are passed over: the known key stays."""
 REFUSED = {400, 401, 413, 422}
+ATTACKED = {"failures_per_minute": 6_000, "phone_calls_per_minute": 60_000}
+"""Limits that so many attacks at once do not meet."""
 
 
 def spki_of(key: ec.EllipticCurvePrivateKey) -> bytes:
@@ -108,7 +110,8 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Stage:
 
 @pytest.fixture
 def service(stage: Stage, tmp_path: Path, clock: SettableClock) -> Iterator[Service]:
-    opened = copy_service(stage.folder, tmp_path / "service", clock=clock)
+    path = tmp_path / "service"
+    opened = copy_service(stage.folder, path, clock=clock, **ATTACKED)
     yield opened
     opened.close()
 

@@ -100,6 +100,9 @@ def try_mode(cases: SearchStrategy[AnyCase], checks: list[CheckFunction], exampl
     try_it()
 
 
+TRIED = {"failures_per_minute": 6_000, "phone_calls_per_minute": 60_000}
+"""Limits that so many examples at once do not meet."""
+
 # --- the stage --------------------------------------------------------------------
 
 
@@ -115,7 +118,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def service(folder: Path, tmp_path: Path) -> Iterator[Service]:
-    opened = copy_service(folder, tmp_path / "service")
+    opened = copy_service(folder, tmp_path / "service", **TRIED)
     yield opened
     opened.close()
 
@@ -136,6 +139,8 @@ MOBILE = [
     ("DELETE", "/devices/{kid}"),
     ("PUT", "/recovery-lock"),
     ("POST", "/freeze"),
+    ("GET", "/relying-parties/stopped"),
+    ("DELETE", "/relying-parties/stopped/{party}"),
 ]
 
 

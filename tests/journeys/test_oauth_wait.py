@@ -1,14 +1,17 @@
 """The waiting page: what follows from each way in which a request for signatures ends."""
 
 import json
+import re
 
 import pytest
 from sqlalchemy import select, update
 
+from backend.access.registrations import RegistrationChange, change_registration
 from backend.model.tables import Authorization, Cell, Transaction
 from backend.oauth.authorizations import claim
 from backend.signers.freeze import freeze
 from backend.signing.cancellation import cancel
+from backend.virtual_phone.transactions import Consent
 from tests.world.browser import Browser, Shown
 from tests.world.clock import SettableClock
 from tests.world.csc_client import PAYMENT, SHA256, b64, times_asked
@@ -238,3 +241,54 @@ def test_a_cell_without_a_certificate_is_none(oauth_shop: OauthClient) -> None:
     browser.open(oauth_shop.address(oauth_shop.session(scope="credential"), **wish)[0])
 
     assert denied(sign_in(browser))
+
+
+# --- limits, "not me" and the number ------------------------------------------------
+
+
+def test_t_01_the_page_shows_the_number_that_the_phone_asks_for(oauth_shop: OauthClient) -> None:
+    service, phone = oauth_shop.service, oauth_shop.service.phone()
+    with service.sessions() as session:
+        change = RegistrationChange(asks_number=True)
+        change_registration(session, client_id=oauth_shop.party.client_id, change=change)
+    browser = waiting(oauth_shop)
+    (listed,) = phone.pending().transactions
+    shown = phone.show(listed.id)
+    asked = re.search(r"The number that it will ask for: (\d\d)", browser.again().page.text)
+    assert asked is not None
+    phone.approve(shown, consent=Consent(number=asked[1]))
+
+    assert "code" in browser.again().told
+
+
+def test_who_asks_no_number_has_none_on_the_page(oauth_shop: OauthClient) -> None:
+    assert "The number" not in waiting(oauth_shop).again().page.text
+
+
+def test_t_01_a_relying_party_that_has_asked_too_much_is_told_to_come_back(
+    oauth_shop: OauthClient,
+) -> None:
+    """RFC 6749, 4.1.2.1; what is not asked takes no slot."""
+    for _ in range(5):
+        waiting(oauth_shop)
+    browser = Browser(oauth_shop.service)
+    browser.open(
+        oauth_shop.address(oauth_shop.session(scope="credential"), **oauth_shop.wish(ONE))[0]
+    )
+
+    assert sign_in(browser).told["error"] == "temporarily_unavailable"
+    assert times_asked(oauth_shop.service) == 5
+
+
+def test_a_relying_party_that_a_signer_stopped_gets_no_code(oauth_shop: OauthClient) -> None:
+    browser = waiting(oauth_shop)
+    phone = oauth_shop.service.phone()
+    (listed,) = phone.pending().transactions
+    phone.reject(phone.show(listed.id), decision="not_me")
+    again = Browser(oauth_shop.service)
+    again.open(
+        oauth_shop.address(oauth_shop.session(scope="credential"), **oauth_shop.wish(ONE))[0]
+    )
+
+    assert denied(browser.again())
+    assert denied(sign_in(again))

@@ -58,6 +58,17 @@ def test_a_time_zone_is_one_of_the_iana() -> None:
             read_settings({"CELLKEY_TIME_ZONE": wrong})
 
 
+def test_an_address_to_wait_at_needs_a_database_that_tells_changes() -> None:
+    url = {"CELLKEY_WAIT_URL": "https://wait.example.org"}
+    postgresql = {"CELLKEY_DATABASE_URL": "postgresql+psycopg://cellkey@/cellkey"}
+
+    assert read_settings(url | postgresql).wait_url == "https://wait.example.org"
+    with pytest.raises(SettingsInvalid, match="needs PostgreSQL"):
+        read_settings(url)
+    with pytest.raises(SettingsInvalid, match="CELLKEY_WAIT_URL must be https"):
+        read_settings(postgresql | {"CELLKEY_WAIT_URL": "http://wait.example.org"})
+
+
 def test_lists_are_read_as_json() -> None:
     settings = read_settings(
         {"CELLKEY_SAM_PEERS": "[33, 1000]", "CELLKEY_PUSH_HOSTS": '["push.example.org"]'}
@@ -81,6 +92,20 @@ def test_lists_are_read_as_json() -> None:
         ("CELLKEY_USE_SECONDS", "601"),
         ("CELLKEY_FIRST_APPROVAL_SECONDS", "86401"),
         ("CELLKEY_MULTISIGN", "10001"),
+        ("CELLKEY_PENDING_PER_SIGNER", "0"),
+        ("CELLKEY_PENDING_PER_SIGNER", "21"),
+        ("CELLKEY_REQUESTS_PER_MINUTE", "0"),
+        ("CELLKEY_REQUESTS_PER_MINUTE", "-1"),
+        ("CELLKEY_REQUESTS_PER_MINUTE", "none"),
+        ("CELLKEY_REQUESTS_PER_MINUTE", "600001"),
+        ("CELLKEY_PUSHES_PER_TEN_MINUTES", "0"),
+        ("CELLKEY_PUSHES_PER_TEN_MINUTES", "61"),
+        ("CELLKEY_CALLS_PER_MINUTE", "59"),
+        ("CELLKEY_TOKENS_PER_MINUTE", "0"),
+        ("CELLKEY_AUTHORIZATIONS_PER_MINUTE", "5"),
+        ("CELLKEY_PHONE_CALLS_PER_MINUTE", "29"),
+        ("CELLKEY_FAILURES_PER_MINUTE", "0"),
+        ("CELLKEY_PROXIES", "6"),
     ],
 )
 def test_an_unknown_name_or_a_value_that_does_not_fit_is_refused(name: str, value: str) -> None:

@@ -77,9 +77,12 @@ class Shown:
 class Browser:
     """One person's browser."""
 
-    def __init__(self, service: Service, *, languages: str = "en") -> None:
+    def __init__(
+        self, service: Service, *, languages: str = "en", address: str = "192.0.2.1"
+    ) -> None:
         self._origin = service.settings.authorization_server_url
-        self._headers = {"Accept-Language": languages}
+        # Believed only where the service has a proxy.
+        self._headers = {"Accept-Language": languages, "X-Forwarded-For": address}
         self.client = service.client()
         self.shown: Shown | None = None
 

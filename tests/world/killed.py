@@ -51,10 +51,15 @@ def _let_steps_die(when: When, now: Callable[[], bool]) -> None:
     """Make each step of ``backend.model.steps`` a commit, too."""
     run = steps.Step.run
 
-    def dying(step: steps.Step, session: Session, parameters: steps.Parameters) -> object:
+    def dying(
+        step: steps.Step,
+        session: Session,
+        parameters: steps.Parameters,
+        **named: steps.Parameters,
+    ) -> object:
         if when == "before_commit" and now():
             os.kill(os.getpid(), signal.SIGKILL)
-        done = run(step, session, parameters)
+        done = run(step, session, parameters, **named)
         if when == "after_commit" and now():
             os.kill(os.getpid(), signal.SIGKILL)
         return done

@@ -8,6 +8,7 @@ import hashlib
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Event
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -22,7 +23,6 @@ from backend.algorithms import KeyAlgorithm
 from backend.app import Services, create_app
 from backend.clerk import Clerk
 from backend.cli.clerk import make_clerk
-from backend.delivery.endpoints import parse_push_hosts
 from backend.delivery.worker import Worker
 from backend.delivery.worker_keys import (
     read_push_key,
@@ -30,6 +30,7 @@ from backend.delivery.worker_keys import (
 from backend.devices.enrolment.confirmation import confirm_by_operator
 from backend.devices.envelope import Envelope, register_signer_with_cell
 from backend.model import schema
+from backend.model.changes import look_often, watch_changes
 from backend.model.tables import Cell, RelyingParty, Signer
 from backend.protocol.encoding import write_message
 from backend.protocol.public_keys import PublicKeys
@@ -92,6 +93,7 @@ class Service:
     worker: Worker
     clerk: Clerk
     pauses: Pauses
+    stop: Event
 
     # --- the authority ----------------------------------------------------------
 
@@ -254,6 +256,7 @@ class Service:
 
     def close(self) -> None:
         """Close the database; the folder stays and can be opened again."""
+        self.stop.set()
         for app in (self.app, self.mobile):
             with app.app_context():
                 db.engine.dispose()
@@ -290,15 +293,17 @@ def open_service(
     schema.upgrade(engine)
     sessions = make_session_factory(engine)
     pauses = Pauses()
-    app = create_app(Services(settings=settings, sam=sam, public_keys=public_keys, clock=clock))
+    stop = Event()
+    app = create_app(
+        Services(settings=settings, sam=sam, public_keys=public_keys, clock=clock, stop=stop)
+    )
     mobile = create_mobile_app(
-        mobile_services.Services(
-            settings=settings,
+        mobile_services.make_services(
+            settings,
             public_keys=public_keys,
             push_key=read_push_key(settings),
-            push_hosts=parse_push_hosts(settings.push_hosts),
             clock=clock,
-            pause=pauses,
+            watching=watch_changes(engine, stop=stop) if settings.wait_url else look_often(pauses),
         )
     )
     inbox = Inbox()
@@ -318,6 +323,7 @@ def open_service(
         worker=make_worker(settings, sessions, inbox, clock),
         clerk=make_clerk(settings, sessions, sam, clock=clock),
         pauses=pauses,
+        stop=stop,
     )
 
 

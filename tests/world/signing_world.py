@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID, uuid4
@@ -50,6 +50,8 @@ POLICY = Policy(
     caps=Caps(multisign=1000, kinds=("pwa", "native", "virtual"), confirm=("sms",)),
 )
 SETTINGS = Settings(ca_name=CA_NAME)
+NO_WAIT_ID = UUID(int=0)
+"""Nobody waits in this world."""
 
 
 def hashes(count: int, *, seed: str = "document") -> tuple[bytes, ...]:
@@ -67,6 +69,7 @@ class SigningWorld:
     clock: SettableClock
     shop: Requester
     sightings: Sightings = field(default_factory=Sightings)
+    settings: Settings = SETTINGS
 
     # --- the relying party ------------------------------------------------------
 
@@ -89,7 +92,7 @@ class SigningWorld:
                 session,
                 self.sam.sam,
                 self.order(*wanted, **members),
-                settings=SETTINGS,
+                settings=self.settings,
                 now=self.clock(),
             )
 
@@ -129,6 +132,10 @@ class SigningWorld:
         """Waiting, for who has a clock that stands still."""
         self.clock.advance(seconds=seconds)
 
+    def another_party(self, client_id: str = "bank") -> "SigningWorld":
+        """The same world, seen by another relying party."""
+        return replace(self, shop=add_party(self.sessions, self.clock, client_id, client_id))
+
     # --- the phone --------------------------------------------------------------
 
     @property
@@ -141,6 +148,7 @@ class SigningWorld:
             signer=self.cell.signer,
             device=record.device(self.cell.phone.kid),
             record=self.cell.record,
+            wait_id=NO_WAIT_ID,
         )
 
     def read_ask(self, transaction: UUID) -> SignedAsk:
@@ -249,20 +257,29 @@ def open_signing_world(
     not_after = None
     if certified:
         not_after = datetime.fromtimestamp(cell.certify().not_after, UTC)
-    shop = Requester(id=uuid4(), client_id="shop", name="Shop")
     with sessions.begin() as session:
         _add_rows(session, cell, not_after, clock())
+    shop = add_party(sessions, clock, "shop", "Shop")
+    return SigningWorld(sam=sam, cell=cell, sessions=sessions, clock=clock, shop=shop)
+
+
+def add_party(
+    sessions: sessionmaker[Session], clock: SettableClock, client_id: str, name: str
+) -> Requester:
+    """A relying party; its secret is known to nobody."""
+    party = Requester(id=uuid4(), client_id=client_id, name=name)
+    with sessions.begin() as session:
         session.add(
             RelyingParty(
-                id=shop.id,
-                client_id=shop.client_id,
-                name=shop.name,
+                id=party.id,
+                client_id=client_id,
+                name=name,
                 secret_hash=bytes(32),
                 created_at=clock(),
                 disabled_at=None,
             )
         )
-    return SigningWorld(sam=sam, cell=cell, sessions=sessions, clock=clock, shop=shop)
+    return party
 
 
 def _add_rows(

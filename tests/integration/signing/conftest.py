@@ -32,3 +32,11 @@ def world_on_sqlite(
     engine = make_engine(sqlite_url)
     yield open_signing_world(sam_world, make_session_factory(engine), clock)
     engine.dispose()
+
+
+@pytest.fixture
+def uncertified(
+    sam_world: SamWorld, session_factory: sessionmaker[Session], clock: SettableClock
+) -> SigningWorld:
+    """A signer whose phone is paired, before the certificate."""
+    return open_signing_world(sam_world, session_factory, clock, certified=False)

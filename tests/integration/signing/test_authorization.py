@@ -1,13 +1,16 @@
 """The relying party polls."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from uuid import UUID, uuid4
 
 import pytest
-from sqlalchemy import delete, update
+from sqlalchemy import Engine, delete, update
 from sqlalchemy.orm import Session
 
 from backend.errors import AuthorizationInvalid, SignerFrozen, TransactionOver
+from backend.model.changes import Watch, Watching, look_often
 from backend.model.tables import Approval, Transaction
 from backend.signing.authorization import (
     Authorization,
@@ -19,6 +22,7 @@ from backend.signing.authorization import (
 from backend.signing.cancellation import cancel
 from backend.signing.request import RequestedTransaction
 from tests.world.signing_world import SigningWorld, hashes
+from tests.world.statements import counted
 
 
 def test_the_same_csc_sad_is_given_until_the_time_to_collect_is_over(world: SigningWorld) -> None:
@@ -125,7 +129,13 @@ class Blocked:
         if self.looks in self.happens:
             self.world.approve(self.happens[self.looks])
 
-    def wait(self, requested: RequestedTransaction, *, seconds: int = 5) -> Authorization:
+    def wait(
+        self,
+        requested: RequestedTransaction,
+        *,
+        seconds: int = 5,
+        watching: Watching | None = None,
+    ) -> Authorization:
         return wait_for_authorization(
             self.world.sessions,
             transaction=requested.id,
@@ -134,7 +144,7 @@ class Blocked:
             until=self.world.clock() + timedelta(seconds=seconds),
             clock=self.world.clock,
             gone=lambda: self.looks >= self.gone_after,
-            pause=self.pause,
+            watching=watching or look_often(self.pause),
         )
 
 
@@ -158,6 +168,23 @@ def test_when_the_time_is_up_the_request_is_cancelled(world: SigningWorld) -> No
     assert world.state(requested.id) == "cancelled"
     with pytest.raises(TransactionOver):
         world.approve(requested.id)
+
+
+def test_a_caller_that_blocks_looks_only_when_it_is_told_to(
+    world: SigningWorld, engine: Engine
+) -> None:
+    """A second that goes by costs the database nothing."""
+    requested = world.request(*hashes(1))
+    told = Blocked(world)
+
+    @contextmanager
+    def watching(_wait_id: UUID) -> Iterator[Watch]:
+        yield lambda _seconds: iter([False] * 30)
+
+    with counted(engine) as looking, pytest.raises(TransactionOver):
+        told.wait(requested, watching=watching)
+
+    assert looking.commits == 3  # the wait id, one look, the cancellation
 
 
 def test_when_the_caller_has_gone_the_request_is_cancelled(world: SigningWorld) -> None:

@@ -21,7 +21,7 @@ ON_POSTGRESQL: Final = {
 }
 """Statements, commits."""
 ON_SQLITE: Final = {
-    "asking": (5, 2),
+    "asking": (7, 2),
     "polling": (1, 1),
     "approving": (4, 2),
     "collecting": (7, 2),

@@ -189,6 +189,20 @@ def test_with_yes_a_number_that_is_missing_is_not_asked_for(
     assert paired("approve", jti, "--yes", "--number", "07").exit_code == 0
 
 
+def test_who_is_stopped_is_listed_and_may_be_allowed_again(
+    paired: Run, paper: PaperService
+) -> None:
+    paper.stopped = {"broker": "Брокер\u202e"}
+    listed = paired("stopped").stdout
+    allowed = paired("allow", "broker").stdout
+    program = events_of(paired("allow", "broker", "--json"))
+
+    assert listed == "broker  since 2026-11-21T12:00:00Z  Брокер\ufffd\n"
+    assert allowed == "broker may ask again.\n"
+    assert program == [{"allowed": "broker"}]
+    assert paired("stopped").stdout == "Nobody is stopped.\n"
+
+
 def test_a_program_reads_all_of_the_transaction(paired: Run, paper: PaperService) -> None:
     jti = paper.open_transaction()
     shown, answered = events_of(paired("approve", jti, "--yes", "--json"))

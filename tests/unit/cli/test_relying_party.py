@@ -50,6 +50,24 @@ def test_for_programs_it_answers_in_json(environment: dict[str, str]) -> None:
     assert listed[0]["disabled_at"]
 
 
+def test_whether_phones_must_name_a_number_is_its_policy(environment: dict[str, str]) -> None:
+    """T-01."""
+
+    def policy() -> list[bool]:
+        listed = json.loads(run(environment, "list", "--json").output)["relying_parties"]
+        return [one["asks_number"] for one in listed]
+
+    run(environment, "add", "Shop", "--client-id", "shop")
+    run(environment, "add", "Bank", "--client-id", "tank", "--number")
+    before = policy()
+    said = run(environment, "edit", "shop", "--number").output
+    run(environment, "edit", "tank", "--no-number")
+
+    assert (before, policy()) == ([False, True], [True, False])
+    assert "asks           by a number" in said
+    assert run(environment, "edit", "shop").exit_code == 2
+
+
 def test_who_is_disabled_is_listed_as_such(environment: dict[str, str]) -> None:
     assert run(environment, "list").output == "None.\n"
     run(environment, "add", "Shop", "--client-id", "shop")
@@ -69,6 +87,7 @@ def test_who_is_disabled_is_listed_as_such(environment: dict[str, str]) -> None:
         (["add", "Shop", "--client-id", "a b"], "a client id has"),
         (["add", "Other", "--client-id", "shop"], "there is a relying party of that client id"),
         (["disable", "nobody"], "no such relying party"),
+        (["edit", "nobody", "--number"], "no such relying party"),
     ],
 )
 def test_what_is_wrong_is_one_line(

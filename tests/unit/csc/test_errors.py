@@ -45,6 +45,8 @@ def client(error: Exception) -> FlaskClient:
         (errors.NotApproved("why"), INVALID),
         (errors.AuthDataRefused("why"), (400, "invalid_authentication_data")),
         (errors.SignerFrozen("why"), DENIED),
+        (errors.PartyStopped("why"), DENIED),
+        (errors.TooManyRequests("why", retry_after_seconds=7), (429, "too_many_requests")),
         (errors.TransactionOver(TransactionState.REJECTED), DENIED),
         (errors.TransactionOver(TransactionState.EXPIRED), DENIED),
         (errors.TransactionOver(TransactionState.CANCELLED), DENIED),
@@ -68,7 +70,14 @@ def test_csc_09_every_error_has_its_status_and_identifier(
     assert answer.json is not None
     assert (answer.status_code, answer.json["error"]) == expected
     assert answer.json["error_description"]
-    assert ("Retry-After" in answer.headers) is (answer.status_code == 503)
+    assert ("Retry-After" in answer.headers) is (answer.status_code in {429, 503})
+
+
+def test_a_signer_who_stopped_one_party_looks_like_one_who_stopped_all() -> None:
+    """Whom a signer mistrusts is told to nobody."""
+    answers = [client(kind("why")).post("/") for kind in (errors.SignerFrozen, errors.PartyStopped)]
+
+    assert answers[0].json == answers[1].json
 
 
 @pytest.mark.parametrize("error", [ValueError("secret"), errors.SamUnavailable("secret"), KeyError])

@@ -9,12 +9,13 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from flask import Flask
 from flask.testing import FlaskClient
 
+from backend.model.changes import look_often
 from backend.protocol.jose import PublicJwk
 from backend.protocol.public_keys import PublicKeys
 from backend.settings import Settings
 from backend.wiring import db
 from mobile_api.app import create_app
-from mobile_api.services import Services
+from mobile_api.services import make_services
 from tests.world.clock import SettableClock
 
 APP = "https://app.example.org"
@@ -31,13 +32,12 @@ def make_app(url: str, folder: Path) -> Flask:
         mobile_api_url="https://phones.example.org",
     )
     return create_app(
-        Services(
-            settings=settings,
+        make_services(
+            settings,
             public_keys=PublicKeys(ks=keys[0], ka=keys[1], keys=()),
             push_key="BPoint",
-            push_hosts=(),
             clock=SettableClock(),
-            pause=Event().wait,
+            watching=look_often(Event().wait),
         )
     )
 

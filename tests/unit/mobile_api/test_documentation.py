@@ -15,6 +15,8 @@ CALLS = {
     ("get", "/transactions/{transaction}"),
     ("put", "/transactions/{transaction}/approval"),
     ("put", "/transactions/{transaction}/refusal"),
+    ("get", "/relying-parties/stopped"),
+    ("delete", "/relying-parties/stopped/{party}"),
     ("put", "/push-subscription"),
     ("delete", "/push-subscription"),
     ("get", "/devices"),

@@ -35,6 +35,7 @@ NAMES: list[tuple[Exception, int, str, dict[str, object]]] = [
     (errors.CellUnopened("x"), 422, "refused", {}),
     (errors.WrongCode(2), 422, "wrong-code", {"tries_left": 2}),
     (errors.TooManyTries("x", 30), 429, "too-many-tries", {}),
+    (errors.TooManyRequests("x", retry_after_seconds=7), 429, "too-many-requests", {}),
     (errors.Overloaded("x"), 503, "unavailable", {}),
     (errors.SamUnavailable("x"), 503, "unavailable", {}),
     (errors.HsmUnavailable("x"), 503, "unavailable", {}),
@@ -108,10 +109,11 @@ def test_a_401_says_how_to_prove_oneself() -> None:
     [
         (errors.TooManyTries("x", 30), "30"),
         (errors.TooManyTries("x"), None),
+        (errors.TooManyRequests("x", retry_after_seconds=7), "7"),
         (errors.SamUnavailable("x"), "2"),
         (errors.NotFound("x"), None),
     ],
-    ids=["later", "never", "unavailable", "other"],
+    ids=["later", "never", "too many", "unavailable", "other"],
 )
 def test_retry_after_stands_where_another_attempt_is_heard(
     error: Exception, seconds: str | None

@@ -6,7 +6,7 @@ import pytest
 from cryptography import x509
 from cryptography.x509.oid import NameOID
 
-from backend.errors import RecordRefused, RequestRefused, TooManySignatures, SummaryRefused
+from backend.errors import RecordRefused, RequestRefused, SummaryRefused, TooManySignatures
 from backend.protocol.ask import AskingParty, verify_ask
 from backend.protocol.encoding import b64u
 from backend.protocol.tree import tree_root
@@ -33,6 +33,19 @@ def test_the_ask_carries_text_root_and_count(world: SamWorld, cell: PairedCell) 
     assert ask.claims.documents.count == 2
     assert any("1 250,00 ₽" in line.replace("\xa0", " ") for line in ask.claims.text.lines)
     assert opened.hashes == (ONE, TWO)
+
+
+def test_an_ask_to_sign_may_want_a_number_and_no_other_ask(
+    world: SamWorld, cell: PairedCell
+) -> None:
+    """T-01."""
+    for wanted in (True, False):
+        opened = cell.open_signing(ONE, number_asked=wanted)
+        ask = verify_ask(opened.ask, expected_ks=world.public_keys.ks)
+        assert ask.claims.number_asked is wanted
+
+    with pytest.raises(RequestRefused, match="number"):
+        cell.open("enrol", fields={"type": "enrol", "name": NAME}, number_asked=True)
 
 
 def test_two_asks_have_two_transaction_keys(world: SamWorld, cell: PairedCell) -> None:

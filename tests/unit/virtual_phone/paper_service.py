@@ -63,6 +63,7 @@ class PaperService(OtherSide):
         self.ticket = ""
         self.codes_sent = 0
         self.recovery: list[str] = []
+        self.stopped: dict[str, str] = {}
         self.transactions: dict[str, dict[str, Any]] = {}
         self.subscription: dict[str, Any] | None = None
         self.seen: set[str] = set()
@@ -212,6 +213,8 @@ class PaperService(OtherSide):
         if parts == ["push-subscription"]:
             self.subscription = body
             return 204, None
+        if parts[:2] == ["relying-parties", "stopped"]:
+            return self._stopped_parties(request, parts)
         if parts == ["transactions"]:
             return 200, {"version": str(self.version), "transactions": self._pending()}
         transaction = self.transactions.get(parts[1])
@@ -224,6 +227,16 @@ class PaperService(OtherSide):
                 "lock": self._lock(),
             }
         return self._answered(transaction, parts[2], body)
+
+    def _stopped_parties(self, request: Request, parts: list[str]) -> tuple[int, Any]:
+        if request.method == "DELETE":
+            self.stopped.pop(parts[2], None)
+            return 204, None
+        told = [
+            {"id": party, "name": name, "stopped_at": "2026-11-21T12:00:00Z"}
+            for party, name in self.stopped.items()
+        ]
+        return 200, {"relying_parties": told}
 
     def _pending(self) -> list[dict[str, str]]:
         return [
