@@ -28,7 +28,7 @@ WHOLLY_COVERED := backend/sam/*,backend/signing/*,backend/protocol/*
 # Each process has its own PostgreSQL server and its own SoftHSM store.
 SIDE_BY_SIDE := --numprocesses auto --maxprocesses 4 --dist worksteal
 
-.PHONY: help demo serve test bench bench-waiting bench-worker soak lint coverage lock
+.PHONY: help demo serve test bench bench-waiting bench-worker mutants soak lint coverage lock
 
 help: ## Say what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
@@ -60,6 +60,9 @@ soak: $(DONE)/test-programs ## Run flows for ten minutes while every process is 
 bench-waiting: $(DONE)/development $(DONE)/test-programs ## Measure how soon 10 000 who wait are woken; figures in var/bench-waiting.json
 	@$(BIN)/python -m tests.bench_waiting
 
+mutants: $(DONE)/mutants ## Change sam/ and protocol/ line by line: the tests must notice (long)
+	@nice -n 19 $(BIN)/python -m tests.mutation
+
 lint: $(DONE)/development ## Check form, types and the direction of imports
 	@echo "ruff"
 	@$(BIN)/ruff check --quiet --output-format concise .
@@ -75,6 +78,8 @@ lock: $(DONE)/venv ## Choose the newest versions that fit, and pin them with the
 	@$(LOCK) --upgrade pyproject.toml --all-extras -o requirements.lock
 	@$(LOCK) --upgrade pyproject.toml --all-extras --group pyproject.toml:tests \
 	  --group pyproject.toml:lint -c requirements.lock -o requirements-dev.lock
+	@$(LOCK) --upgrade --group pyproject.toml:mutants -c requirements-dev.lock \
+	  -o requirements-mutants.lock
 
 # --- what is installed ------------------------------------------------------------------------------
 
@@ -95,6 +100,11 @@ $(DONE)/product: requirements.lock pyproject.toml $(DONE)/venv
 $(DONE)/development: requirements-dev.lock $(DONE)/product
 	@echo "what tests and checks need"
 	@$(INSTALL) -r requirements-dev.lock
+	@touch $@
+
+$(DONE)/mutants: requirements-mutants.lock $(DONE)/development
+	@echo "what makes mutants"
+	@$(INSTALL) -r requirements-mutants.lock
 	@touch $@
 
 $(DONE)/demo-programs: Makefile $(DONE)/venv

@@ -108,7 +108,7 @@ class TooManyRequests(CellkeyError):
         retry_after_seconds: after that time the same call is heard.
     """
 
-    def __init__(self, message: str, *, retry_after_seconds: int) -> None:
+    def __init__(self, message: str, retry_after_seconds: int) -> None:
         """Say what there is too much of."""
         super().__init__(message)
         self.retry_after_seconds = retry_after_seconds

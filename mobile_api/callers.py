@@ -6,7 +6,7 @@ from typing import Final
 
 from flask import request
 
-from backend.access.phones import AuthenticatedPhone, ProvenCall, prove_phone, use_up
+from backend.access.phones import AuthenticatedPhone, Beside, ProvenCall, prove_phone, use_up
 from backend.access.tickets import ticket_of
 from backend.wiring import db
 from mobile_api.services import services
@@ -41,13 +41,24 @@ def reading_phone() -> AuthenticatedPhone:
     Raises:
         Unauthenticated: no proof, a false one, or one of a phone that is not paired any more.
         ProofReplayed: the proof came before.
+        TooManyRequests: this phone calls too often, or too many proofs were false from there.
     """
-    call = proven_call()
+    return reading_call().phone
+
+
+def reading_call(beside: Beside | None = None) -> ProvenCall:
+    """The same, and what was read beside the phone.
+
+    Raises:
+        Unauthenticated: no proof, a false one, or one of a phone that is not paired any more.
+        ProofReplayed: the proof came before.
+    """
+    call = proven_call(beside)
     services().sightings.use_up(call.proof)
-    return call.phone
+    return call
 
 
-def proven_call() -> ProvenCall:
+def proven_call(beside: Beside | None = None) -> ProvenCall:
     """The phone that made this very request, and its proof, which what it asks for uses up.
 
     Raises:
@@ -67,6 +78,7 @@ def proven_call() -> ProvenCall:
             body=request.get_data(),
             public_keys=here.public_keys,
             now=now,
+            beside=beside,
         )
     here.calls.take(call.phone.kid, now=now)
     return call

@@ -7,11 +7,11 @@ from uuid import UUID
 import msgspec
 
 from backend.protocol.jose import PublicJwk
-from backend.signing.approval import approve, refuse
-from backend.signing.pending import PendingTransaction, pending, show
+from backend.signing.approval import approve, asked_beside, refuse
+from backend.signing.pending import PendingTransaction, pending, show, shown_beside
 from backend.wiring import db
 from mobile_api.blueprint import Blueprint
-from mobile_api.callers import PROOF, proven_call, reading_phone
+from mobile_api.callers import PROOF, proven_call, reading_call, reading_phone
 from mobile_api.long_poll import wait_address, wait_for_change
 from mobile_api.schemas import (
     ApprovalBody,
@@ -73,11 +73,12 @@ def list_pending(query: Mapping[str, Any]) -> Listed:
 @blueprint.doc(security=PROOF)
 def show_transaction(transaction: UUID) -> Shown:
     """The ask, its list, and this phone's lock. Recorded as opened."""
-    here, phone = services(), reading_phone()
+    here, call = services(), reading_call(shown_beside(transaction))
     shown = show(
         db.session(),
-        phone=phone,
+        phone=call.phone,
         transaction=transaction,
+        read=call.row,
         sightings=here.sightings,
         now=here.clock(),
     )
@@ -97,11 +98,11 @@ def show_transaction(transaction: UUID) -> Shown:
 @blueprint.doc(security=PROOF)
 def approve_transaction(body: Mapping[str, str], transaction: UUID) -> Mapping[str, str]:
     """Approve. The same bytes may be repeated."""
-    here, call = services(), proven_call()
+    here, call = services(), proven_call(asked_beside(transaction))
     state = approve(
         db.session(),
         phone=call.phone,
-        proof=call.proof,
+        call=call,
         transaction=transaction,
         approval=body["approval"],
         sealed=body["sealed"],
@@ -117,11 +118,11 @@ def approve_transaction(body: Mapping[str, str], transaction: UUID) -> Mapping[s
 @blueprint.doc(security=PROOF)
 def refuse_transaction(body: Mapping[str, str], transaction: UUID) -> Mapping[str, str]:
     """Refuse; also after an approval, until all is signed."""
-    here, call = services(), proven_call()
+    here, call = services(), proven_call(asked_beside(transaction))
     state = refuse(
         db.session(),
         phone=call.phone,
-        proof=call.proof,
+        call=call,
         transaction=transaction,
         refusal=body["refusal"],
         public_keys=here.public_keys,

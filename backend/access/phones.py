@@ -10,13 +10,14 @@
 """
 
 import logging
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Any, Final, final
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import Row, and_, delete, exists, insert, select
+from sqlalchemy import Row, Select, and_, delete, exists, insert, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -39,6 +40,18 @@ SCHEME: Final = "DPoP "
 LONGEST_PROOF: Final = 4096
 
 
+Statement = Select[*tuple[Any, ...]]
+
+
+@final
+class Beside(msgspec.Struct, frozen=True, kw_only=True):
+    """What is read in the statement that looks for the phone."""
+
+    statement: Statement
+    """Made by :func:`phone_and`."""
+    parameters: dict[str, object]
+
+
 @final
 class UsedProof(msgspec.Struct, frozen=True, kw_only=True):
     """A verified proof that is to be kept, so that it counts once."""
@@ -54,6 +67,8 @@ class ProvenCall(msgspec.Struct, frozen=True, kw_only=True):
 
     phone: "AuthenticatedPhone"
     proof: UsedProof
+    row: Row[*tuple[Any, ...]]
+    """With what was read beside the phone; see :func:`phone_and`."""
 
 
 @final
@@ -118,8 +133,19 @@ def prove_phone(
     body: bytes,
     public_keys: PublicKeys,
     now: datetime,
+    beside: Beside | None = None,
 ) -> ProvenCall:
     """Find out the same, and leave it to the caller to use up the proof. Writes nothing.
+
+    Args:
+        session: read from.
+        authorization: the header, as it came.
+        method: HTTP method.
+        address: as above.
+        body: the body.
+        public_keys: whose records are believed.
+        now: the time.
+        beside: what is read in the same statement.
 
     Raises:
         Unauthenticated: no proof, a false one, or one of a phone that is not paired any more.
@@ -128,7 +154,7 @@ def prove_phone(
     unverified_proof = _proof_of(authorization)
     try:
         request_kid = proving_kid(unverified_proof)
-        row = _look_up(session, request_kid, proof_id(unverified_proof))
+        row = _look_up(session, request_kid, proof_id(unverified_proof), beside)
         claims = verified_record(row.record, public_keys.ks)
         device = _device(claims, row, request_kid)
         proof = verify_request_proof(
@@ -152,7 +178,8 @@ def prove_phone(
         wait_id=row.wait_id,
     )
     expires_at = datetime.fromtimestamp(proof.iat, UTC) + timedelta(seconds=ACCEPTED_SECONDS + 1)
-    return ProvenCall(phone=phone, proof=UsedProof(jti=proof.jti, expires_at=expires_at))
+    used = UsedProof(jti=proof.jti, expires_at=expires_at)
+    return ProvenCall(phone=phone, proof=used, row=row)
 
 
 def use_up(session: Session, proof: UsedProof) -> None:
@@ -214,8 +241,17 @@ _PHONE: Final = (
 )
 
 
-def _look_up(session: Session, request_kid: bytes, jti: UUID) -> Row[*tuple[Any, ...]]:
-    row = look(session, _PHONE, {"request_kid": request_kid, "jti": jti})
+def phone_and(add: Callable[[Statement], Statement]) -> Statement:
+    """Make a statement that reads a phone, of table ``devices``, and something beside it."""
+    return add(_PHONE)
+
+
+def _look_up(
+    session: Session, request_kid: bytes, jti: UUID, beside: Beside | None
+) -> Row[*tuple[Any, ...]]:
+    statement = _PHONE if beside is None else beside.statement
+    more = {} if beside is None else beside.parameters
+    row = look(session, statement, {**more, "request_kid": request_kid, "jti": jti})
     if row is None:
         raise Unauthenticated("no paired phone has this key")
     return row

@@ -130,7 +130,7 @@ ES256: Final = _es256()
 @lru_cache(maxsize=1024)
 def _imported(key: PublicJwk) -> ECKey:
     """Import a key once; the same phones and KS come again and again."""
-    return ECKey.import_key({"kty": "EC", "crv": "P-256", "x": b64u(key.x), "y": b64u(key.y)})
+    return ECKey.import_key(key.public_key())
 
 
 def raw_signature(der: bytes) -> bytes:
@@ -274,19 +274,10 @@ def open_seal(unverified: str, private_key: ec.EllipticCurvePrivateKey) -> bytes
     Raises:
         MalformedMessage: it was sealed to another key, or changed.
     """
-    numbers = private_key.private_numbers()
-    public = PublicJwk.of(private_key.public_key())
-    key = ECKey.import_key(
-        {
-            "kty": "EC",
-            "crv": "P-256",
-            "x": b64u(public.x),
-            "y": b64u(public.y),
-            "d": b64u(numbers.private_value.to_bytes(32, "big")),
-        }
-    )
     try:
-        opened = jwe.decrypt_compact(unverified, key, algorithms=["ECDH-ES", "A256GCM"])
+        opened = jwe.decrypt_compact(
+            unverified, ECKey.import_key(private_key), algorithms=["ECDH-ES", "A256GCM"]
+        )
     except (JoseError, ValueError) as error:
         raise MalformedMessage("the seal does not open") from error
     return opened.plaintext or b""

@@ -119,8 +119,8 @@ def error_from(reply: ErrorReply) -> CellkeyError:
         return kind(field, reply.message.removeprefix(f"{field}: "))
     if issubclass(kind, errors.WrongCode):
         return kind(reply.tries_left or 0)
-    if issubclass(kind, errors.TooManyTries):
-        return kind(reply.message, reply.retry_after_seconds)
+    if issubclass(kind, errors.TooManyTries | errors.TooManyRequests):
+        return kind(reply.message, reply.retry_after_seconds)  # type: ignore[arg-type]  # written by error_reply
     return kind(reply.message)
 
 

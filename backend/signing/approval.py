@@ -14,14 +14,21 @@ from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import FromClause, Insert, Row, insert, select, update
+from sqlalchemy import FromClause, Insert, Row, and_, insert, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from backend.access.phones import AuthenticatedPhone, UsedProof, use_up
+from backend.access.phones import AuthenticatedPhone, Beside, ProvenCall, phone_and, use_up
 from backend.errors import NotFound, ProofReplayed, SignerFrozen, TransactionOver, WrongNumber
 from backend.model.steps import Step, look, one_row, table_of, value
-from backend.model.tables import Approval, Refusal, RequestProof, Transaction, TransactionState
+from backend.model.tables import (
+    Approval,
+    Device,
+    Refusal,
+    RequestProof,
+    Transaction,
+    TransactionState,
+)
 from backend.protocol.approval import (
     ApprovalClaims,
     check_names_ask,
@@ -40,6 +47,11 @@ from backend.signing.number import check_number
 log = logging.getLogger(__name__)
 
 
+def asked_beside(transaction: UUID) -> Beside:
+    """Read what is answered in the statement that looks for the phone."""
+    return Beside(statement=_ASKED_BESIDE, parameters={"id": transaction})
+
+
 def approve(
     session: Session,
     *,
@@ -49,7 +61,7 @@ def approve(
     sealed: str,
     public_keys: PublicKeys,
     now: datetime,
-    proof: UsedProof | None = None,
+    call: ProvenCall | None = None,
 ) -> TransactionState:
     """Accept an approval. Commits.
 
@@ -61,7 +73,7 @@ def approve(
         sealed: the JWE that the approval names, not verified yet.
         public_keys: KS, from the file.
         now: the moment of arrival.
-        proof: of the request that brought it, to be used up.
+        call: the request that brought it, read with :func:`asked_beside`; its proof is used up.
 
     Returns:
         ``approved``.
@@ -73,21 +85,21 @@ def approve(
         TransactionOver: it was answered otherwise, or too late, or by a wrong number.
         ProofReplayed: the request came before.
     """
-    asked = _asked(session, phone, transaction)
+    asked = _asked(session, phone, transaction, None if call is None else call.row)
     ask = verify_ask(asked.ask, expected_ks=public_keys.ks)
     claims = _verify_approval(approval, sealed, ask=ask, phone=phone)
     try:
         check_number(claims, ask=ask, expected=asked.number)
     except WrongNumber as error:
-        if proof is not None:
-            use_up(session, proof)
+        if call is not None:
+            use_up(session, call.proof)
         raise _ended_by_number(session, phone, transaction, now) from error
     approved = TransactionState.APPROVED
     kept = {"approval": approval, "sealed": sealed, "kid": phone.kid, "received_at": now}
-    if asked.approval is None and _approve(session, transaction, kept, proof):
+    if asked.approval is None and _approve(session, transaction, kept, call):
         return approved
-    if proof is not None:
-        use_up(session, proof)
+    if call is not None:
+        use_up(session, call.proof)
         session.commit()
     asked = _asked(session, phone, transaction)
     if not asked.may_go_on:
@@ -106,7 +118,7 @@ def refuse(
     refusal: str,
     public_keys: PublicKeys,
     now: datetime,
-    proof: UsedProof | None = None,
+    call: ProvenCall | None = None,
 ) -> TransactionState:
     """Accept a refusal, also after an approval until all is signed. Commits.
 
@@ -119,12 +131,12 @@ def refuse(
         TransactionOver: it is over already.
         ProofReplayed: the request came before.
     """
-    asked = _asked(session, phone, transaction)
+    asked = _asked(session, phone, transaction, None if call is None else call.row)
     ask = verify_ask(asked.ask, expected_ks=public_keys.ks)
     claims = verify_refusal(refusal, ask=ask, expected_request_key=phone.device.request)
     rejected = TransactionState.REJECTED
-    if proof is not None:
-        use_up(session, proof)
+    if call is not None:
+        use_up(session, call.proof)
     if asked.refusal is None and move(
         session,
         transaction,
@@ -180,12 +192,12 @@ def _ended_by_number(
 
 
 def _approve(
-    session: Session, transaction: UUID, kept: dict[str, object], proof: UsedProof | None
+    session: Session, transaction: UUID, kept: dict[str, object], call: ProvenCall | None
 ) -> bool:
     """Keep an approval, move the transaction and use up the proof, if it may still be answered."""
-    if proof is None:
+    if call is None:
         return _APPROVE.run(session, {"transaction": transaction, **kept}) is not None
-    used = {"jti": proof.jti, "expires_at": proof.expires_at}
+    used = {"jti": call.proof.jti, "expires_at": call.proof.expires_at}
     try:
         moved = _APPROVE_ONCE.run(session, {"transaction": transaction, **kept, **used})
     except IntegrityError as error:
@@ -193,10 +205,15 @@ def _approve(
     return moved is not None
 
 
-def _asked(session: Session, phone: AuthenticatedPhone, transaction: UUID) -> Row[*tuple[Any, ...]]:
+def _asked(
+    session: Session,
+    phone: AuthenticatedPhone,
+    transaction: UUID,
+    read: Row[*tuple[Any, ...]] | None = None,
+) -> Row[*tuple[Any, ...]]:
     """Read what this phone was asked, and what was answered."""
-    found = look(session, _ASKED, {"id": transaction, "cell_id": phone.cell})
-    if found is None:
+    found = read or look(session, _ASKED, {"id": transaction, "cell_id": phone.cell})
+    if found is None or found.ask is None:
         raise NotFound("no such request")
     return found
 
@@ -209,17 +226,33 @@ def _state(asked: Row[*tuple[Any, ...]], now: datetime) -> TransactionState:
 
 _T: Final = table_of(Transaction).c
 
-_ASKED: Final = (
-    select(
-        Transaction.ask,
-        Transaction.state,
-        Transaction.expires_at,
-        Transaction.use_by,
-        Transaction.number,
-        Approval.approval,
-        Refusal.refusal,
-        not_frozen(Transaction.signer_id).label("may_go_on"),
+_COLUMNS: Final = (
+    Transaction.ask,
+    Transaction.state,
+    Transaction.expires_at,
+    Transaction.use_by,
+    Transaction.number,
+    Approval.approval,
+    Refusal.refusal,
+    not_frozen(Transaction.signer_id).label("may_go_on"),
+)
+_ASKED_BESIDE: Final = phone_and(
+    lambda phone: (
+        phone.add_columns(*_COLUMNS)
+        .outerjoin(
+            Transaction,
+            and_(
+                Transaction.id == value(_T.id),
+                Transaction.cell_id == Device.cell_id,
+                Transaction.kind != "enrol",
+            ),
+        )
+        .outerjoin(Approval, Approval.transaction_id == Transaction.id)
+        .outerjoin(Refusal, Refusal.transaction_id == Transaction.id)
     )
+)
+_ASKED: Final = (
+    select(*_COLUMNS)
     .outerjoin(Approval, Approval.transaction_id == Transaction.id)
     .outerjoin(Refusal, Refusal.transaction_id == Transaction.id)
     .where(

@@ -5,18 +5,18 @@ An ask to enrol is not among them: it belongs to a pairing, and to the phone tha
 
 from datetime import datetime
 from hashlib import sha256
-from typing import Final, final
+from typing import Any, Final, final
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import and_, select
+from sqlalchemy import Row, and_, select
 from sqlalchemy.orm import Session
 
-from backend.access.phones import AuthenticatedPhone
+from backend.access.phones import AuthenticatedPhone, Beside, phone_and
 from backend.errors import NotFound
 from backend.model.json_rows import json_rows
 from backend.model.steps import look, table_of, value
-from backend.model.tables import AuthorisedHash, Lock, Transaction, TransactionState
+from backend.model.tables import AuthorisedHash, Device, Lock, Transaction, TransactionState
 from backend.protocol.encoding import b64u
 from backend.signing.moves import in_time, state_at
 from backend.signing.sightings import Sightings
@@ -76,19 +76,21 @@ def pending(session: Session, *, cell: UUID, now: datetime) -> PendingList:
     )
 
 
+_COLUMNS: Final = (
+    Transaction.state,
+    Transaction.ask,
+    Transaction.expires_at,
+    Transaction.use_by,
+    Transaction.seen_at,
+    Lock.lock,
+    select(json_rows(AuthorisedHash.position, AuthorisedHash.item))
+    .where(AuthorisedHash.transaction_id == Transaction.id)
+    .scalar_subquery()
+    .label("listed"),
+)
+_ID: Final = value(table_of(Transaction).c.id)
 _SHOWN: Final = (
-    select(
-        Transaction.state,
-        Transaction.ask,
-        Transaction.expires_at,
-        Transaction.use_by,
-        Transaction.seen_at,
-        Lock.lock,
-        select(json_rows(AuthorisedHash.position, AuthorisedHash.item))
-        .where(AuthorisedHash.transaction_id == Transaction.id)
-        .scalar_subquery()
-        .label("listed"),
-    )
+    select(*_COLUMNS)
     .join(
         Lock,
         and_(
@@ -98,11 +100,37 @@ _SHOWN: Final = (
         ),
     )
     .where(
-        Transaction.id == value(table_of(Transaction).c.id),
+        Transaction.id == _ID,
         Transaction.cell_id == value(table_of(Transaction).c.cell_id),
         Transaction.kind != "enrol",
     )
 )
+_SHOWN_BESIDE: Final = phone_and(
+    lambda phone: (
+        phone.add_columns(*_COLUMNS)
+        .outerjoin(
+            Transaction,
+            and_(
+                Transaction.id == _ID,
+                Transaction.cell_id == Device.cell_id,
+                Transaction.kind != "enrol",
+            ),
+        )
+        .outerjoin(
+            Lock,
+            and_(
+                Lock.cell_id == Device.cell_id,
+                Lock.kind == "device",
+                Lock.key_id == Device.kid,
+            ),
+        )
+    )
+)
+
+
+def shown_beside(transaction: UUID) -> Beside:
+    """Read what :func:`show` gives in the statement that looks for the phone."""
+    return Beside(statement=_SHOWN_BESIDE, parameters={"id": transaction})
 
 
 def show(
@@ -112,15 +140,24 @@ def show(
     transaction: UUID,
     sightings: Sightings,
     now: datetime,
+    read: Row[*tuple[Any, ...]] | None = None,
 ) -> ShownTransaction:
     """Give a phone what it is asked, and note that it was opened. Writes nothing.
+
+    Args:
+        session: read from.
+        phone: who asks.
+        transaction: for what.
+        sightings: where it is noted.
+        now: the time.
+        read: what was read by :func:`shown_beside`.
 
     Raises:
         NotFound: it is none of this phone's cell, or the phone has no lock.
     """
     names = {"id": transaction, "cell_id": phone.cell, "key_id": phone.kid}
-    shown = look(session, _SHOWN, names)
-    if shown is None:
+    shown = read or look(session, _SHOWN, names)
+    if shown is None or shown.ask is None or shown.lock is None:
         raise NotFound("no such request")
     if shown.seen_at is None:
         sightings.see(transaction, now=now)

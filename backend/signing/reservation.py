@@ -200,6 +200,8 @@ def reserve(session: Session, wanted: Wanted, *, now: datetime) -> Reservation |
     if found is None:
         return _signed_before(session, wanted, now=now)
     try:
+        if _is_stale(found):
+            found = look(session, _BY_ID.read, {"transaction": found.id}) or found
         reservation = _reservation(wanted, found, holder=holder)
     except Exception:
         _give_back(session, found.id, holder)
@@ -207,6 +209,15 @@ def reserve(session: Session, wanted: Wanted, *, now: datetime) -> Reservation |
     if reservation.lease is None:
         _give_back(session, found.id, holder)
     return reservation
+
+
+def _is_stale(found: Row[*tuple[Any, ...]]) -> bool:
+    """Whether the list is older than the lease.
+
+    Who waited for the row's lock reads everything else as it was before; somebody may have signed.
+    """
+    signatures = sum(signature is not None for *_, signature in found.listed or ())
+    return bool(signatures != found.signed_count)
 
 
 def _signed_before(session: Session, wanted: Wanted, *, now: datetime) -> Reservation | None:
@@ -281,6 +292,7 @@ def store(
         stored = _STORE.run(session, parameters)
     except IntegrityError:
         _lost(lease, "another holder of the lease was faster")
+        give_back(session, lease)
         return False
     if stored is None:
         _lost(lease, "the transaction was ended, its signer frozen, or the phone removed")

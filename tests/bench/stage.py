@@ -40,7 +40,12 @@ BIN: Final = Path(sys.executable).parent
 SECONDS: Final = 60
 PASSWORD: Final = "green kettle 7"  # of a signer that lives for a minute
 MULTISIGN: Final = 10_000
-RATES_OF_A_LOAD_TEST: Final[Mapping[str, str]] = {}
+RATES_OF_A_LOAD_TEST: Final[Mapping[str, str]] = {
+    "CELLKEY_REQUESTS_PER_MINUTE": "600000",
+    "CELLKEY_CALLS_PER_MINUTE": "6000000",
+    "CELLKEY_PHONE_CALLS_PER_MINUTE": "60000",
+    "CELLKEY_TOKENS_PER_MINUTE": "6000",
+}
 """Limits on requests, raised: here one relying party asks as fast as it can."""
 
 

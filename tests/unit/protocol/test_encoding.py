@@ -121,6 +121,7 @@ def test_json_that_is_not_utf8_is_refused(raw: bytes) -> None:
     [
         '"\\ud83d\\ude00"',
         "[" * 16 + "]" * 16,
+        '{"a":' * 16 + "1" + "}" * 16,
         "-1",
         "1234567890123456",
         "true",

@@ -21,6 +21,12 @@ def test_qr_1_opens_the_app_and_names_both_servers() -> None:
         assert parse_qs(parts.fragment) == {name: [value] for name, value in servers.items()}
 
 
+def test_qr_1_leaves_the_apps_own_path_whole() -> None:
+    for app in ("https://example.org/app", "https://example.org/APPX"):
+        text = addresses_text(app, authorization_server="https://a.example", mobile_api="b")
+        assert text.startswith(f"{app}/#as=")
+
+
 def test_qr_2_is_the_secret_and_can_be_typed() -> None:
     text = pairing_text(SECRET)
     assert text == f"cellkey:pair?s={by_hand.crockford(SECRET)}"

@@ -119,3 +119,20 @@ def test_what_is_sealed_here_is_opened_by_hand_and_never_twice_the_same() -> Non
     with pytest.raises(MalformedMessage):
         unverified_seal(first, expected_typ="cell-lock", with_sender=True)
     assert open_seal(first, cast.UNLOCK) == b"text"
+
+
+def test_a_seal_is_bounded() -> None:
+    """T-39. It would open: nothing but its length is wrong."""
+    recipient = cast.public(cast.UNLOCK)
+    for size, fits in ((40_000, True), (50_000, False)):
+        sealed = make_seal(bytes(size), typ="cell-lock", recipient=recipient, apv=b"label")
+        if fits:
+            unverified_seal(sealed, expected_typ="cell-lock", with_sender=False)
+        else:
+            with pytest.raises(MalformedMessage, match="longer than"):
+                unverified_seal(sealed, expected_typ="cell-lock", with_sender=False)
+
+
+def test_a_seal_of_nothing_opens_to_nothing() -> None:
+    sealed = make_seal(b"", typ="cell-lock", recipient=cast.public(cast.UNLOCK), apv=b"label")
+    assert open_seal(sealed, cast.UNLOCK) == b""

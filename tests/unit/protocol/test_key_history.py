@@ -75,6 +75,11 @@ def test_a_history_with(name: str) -> None:
         follow_key_history(BROKEN[name], known=public(KEYS[0]))
 
 
+def test_a_history_of_the_greatest_length_is_followed() -> None:
+    longest = (*HISTORY, *[change(KEYS[3], KEYS[3])] * (LONGEST_HISTORY - len(HISTORY)))
+    assert follow_key_history(longest, known=public(KEYS[0])) == public(KEYS[3])
+
+
 def test_a_change_that_is_signed_here_is_followed() -> None:
     compact = sign_key_change(
         KeyChangeClaims(iat=NOW, old=Octets32(cast.tp(KEYS[0])), new=public(KEYS[1])),

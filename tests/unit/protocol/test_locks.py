@@ -30,13 +30,19 @@ from tests.unit.protocol.cast import APPROVAL, CELL, CELL_SECRET, KS, SIGNER, UN
 
 SECRET = by_hand.octets("envelope", 16)
 KEY = by_hand.octets("a lock's key")
-LABELS = {
-    "envelope": envelope_label(CELL, pairing_id(SECRET)),
-    "device": device_label(CELL, cast.tp(APPROVAL)),
-    "password to sign": password_label(CELL, SIGNER, "sign"),
-    "password to recover": password_label(CELL, SIGNER, "recover"),
-    "recovery": recovery_label(CELL),
-}
+
+
+def labels() -> dict[str, bytes]:
+    return {
+        "envelope": envelope_label(CELL, pairing_id(SECRET)),
+        "device": device_label(CELL, cast.tp(APPROVAL)),
+        "password to sign": password_label(CELL, SIGNER, "sign"),
+        "password to recover": password_label(CELL, SIGNER, "recover"),
+        "recovery": recovery_label(CELL),
+    }
+
+
+LABELS = labels()
 
 
 def test_labels_are_the_protocols() -> None:
@@ -48,7 +54,7 @@ def test_labels_are_the_protocols() -> None:
         "password to recover": by_hand.label(CELL.bytes, "password", "recover", SIGNER.bytes),
         "recovery": by_hand.label(CELL.bytes, "recovery", "recover"),
     }
-    assert expected == LABELS
+    assert expected == labels()
 
 
 @given(
@@ -103,6 +109,22 @@ def test_a_raw_lock_is_nonce_ciphertext_and_tag() -> None:
     lock = by_hand.b64(by_hand.raw_lock(CELL_SECRET, key=KEY, nonce=nonce, aad=label))
     assert unlock_raw(lock, key=KEY, label=label) == CELL_SECRET
     assert check_recovery_lock(lock) == lock
+
+
+def test_a_lock_is_bounded() -> None:
+    """It would open: nothing but its length is wrong."""
+    for size, fits in ((740, True), (741, False)):
+        lock = lock_raw(bytes(size), key=KEY, label=b"")
+        if fits:
+            assert len(lock) == 1024
+            assert unlock_raw(lock, key=KEY, label=b"") == bytes(size)
+        else:
+            with pytest.raises(MalformedMessage, match="too long"):
+                unlock_raw(lock, key=KEY, label=b"")
+
+
+def test_nothing_can_be_sealed_too() -> None:
+    assert decrypt(encrypt(b"", key=KEY, aad=b"aad"), key=KEY, aad=b"aad") == b""
 
 
 def test_no_nonce_comes_twice() -> None:

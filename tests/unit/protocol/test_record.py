@@ -56,6 +56,8 @@ ALLOWED: tuple[dict[str, Any], ...] = (
     phone(**PLAIN | {"kind": "native", "uv": "attested"}),
     phone(**PLAIN | {"kind": "native"}),
     phone(confirmed_by=["device"]),
+    passkey(id="AA"),
+    passkey(id=by_hand.b64(bytes(1023))),
     policy(methods=["password+totp"], kinds=[], confirm=["sms", "operator"], multisign=10_000),
 )
 REFUSED: tuple[dict[str, Any], ...] = (
@@ -76,6 +78,7 @@ REFUSED: tuple[dict[str, Any], ...] = (
     {"devices": [PHONE, PHONE]},
     phones(17),
     phone(kid=cast.b64_tp(cast.REQUEST)),
+    phone(kid=cast.b64_tp(cast.KS)),
     phone(request=PHONE["approval"]),
     phone(unlock=PHONE["request"]),
     phone(uv="self_asserted"),

@@ -3,7 +3,7 @@
 import pytest
 
 from backend.errors import MalformedMessage
-from backend.protocol.request_proof import proving_kid, verify_request_proof
+from backend.protocol.request_proof import proof_id, proving_kid, verify_request_proof
 from tests.unit.protocol import by_hand, cast
 from tests.unit.protocol.cast import ADDRESS, BODY, NOW, REQUEST
 from tests.unit.protocol.examples import BY_TYP
@@ -33,6 +33,13 @@ def test_a_proof_is_found_by_its_kid() -> None:
     assert proving_kid(EXAMPLE.compact()) == cast.tp(REQUEST)
     with pytest.raises(MalformedMessage):
         proving_kid(BY_TYP["cell-refusal+jwt"].compact())
+
+
+def test_a_proofs_id_is_read_from_a_proof_alone() -> None:
+    assert str(proof_id(EXAMPLE.compact())) == EXAMPLE.good["jti"]
+    for other in (BY_TYP["cell-refusal+jwt"].compact(), "", EXAMPLE.compact(jti="1")):
+        with pytest.raises(MalformedMessage):
+            proof_id(other)
 
 
 @pytest.mark.parametrize("now", [NOW - 60, NOW, NOW + 60])

@@ -181,3 +181,20 @@ def test_an_item_that_no_reader_would_accept_is_not_written() -> None:
 def test_text_that_is_no_unicode_has_no_leaf() -> None:
     with pytest.raises(MalformedMessage):
         leaf_hash("\ud800")
+
+
+def test_an_item_is_bounded() -> None:
+    """White space is JSON, so nothing but the length is wrong."""
+    assert len(verify(item().ljust(2048))) == 1
+    with pytest.raises(MalformedMessage, match="longer than"):
+        verify(item().ljust(2049))
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_a_list_has_the_length_that_the_ask_says(count: int) -> None:
+    """Also where the root is right: count and root are shown and signed together."""
+    other = by_hand.b64(bytes(range(32)))
+    texts = (item(), item(hash=other))
+    root = Octets32(by_hand.tree_root([text.encode() for text in texts]))
+    with pytest.raises(MalformedMessage, match="length"):
+        verify_list(texts, expected=Documents(root=root, count=count))

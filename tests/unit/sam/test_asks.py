@@ -6,10 +6,18 @@ import pytest
 from cryptography import x509
 from cryptography.x509.oid import NameOID
 
-from backend.errors import RecordRefused, RequestRefused, SummaryRefused, TooManySignatures
+from backend.errors import (
+    MalformedMessage,
+    RecordRefused,
+    RequestRefused,
+    SummaryRefused,
+    TooManySignatures,
+)
 from backend.protocol.ask import AskingParty, verify_ask
 from backend.protocol.encoding import b64u
+from backend.protocol.record import verify_record
 from backend.protocol.tree import tree_root
+from backend.sam.certificate_request import registered_subject
 from backend.sam.transactions import RequestedItem
 from tests.world.clock import SettableClock
 from tests.world.paired_cell import CA, NAME, PairedCell, make_cell
@@ -33,6 +41,8 @@ def test_the_ask_carries_text_root_and_count(world: SamWorld, cell: PairedCell) 
     assert ask.claims.documents.count == 2
     assert any("1 250,00 ₽" in line.replace("\xa0", " ") for line in ask.claims.text.lines)
     assert opened.hashes == (ONE, TWO)
+    assert (opened.id, opened.epoch) == (ask.claims.jti, ask.claims.epoch)
+    assert (ask.claims.iss, ask.claims.epoch, ask.claims.cell) == (CA_NAME, 3, cell.made.cell)
 
 
 def test_an_ask_to_sign_may_want_a_number_and_no_other_ask(
@@ -128,6 +138,16 @@ def test_times_beyond_their_bounds_are_refused(
         cell.open_signing(ONE, exp=now + exp, use_by=now + use_by)
 
 
+@pytest.mark.parametrize(("exp", "use_by"), [(1, 1), (86_400, 87_000)])
+def test_times_at_their_bounds_are_taken(
+    world: SamWorld, cell: PairedCell, clock: SettableClock, exp: int, use_by: int
+) -> None:
+    now = int(clock().timestamp())
+    opened = cell.open_signing(ONE, exp=now + exp, use_by=now + use_by)
+    claims = verify_ask(opened.ask, expected_ks=world.public_keys.ks).claims
+    assert (claims.iat, claims.exp, claims.use_by) == (now, now + exp, now + use_by)
+
+
 @pytest.mark.parametrize("kind", ["amend", "set_password"])
 def test_kinds_that_are_not_offered_are_refused(cell: PairedCell, kind: str) -> None:
     with pytest.raises(RequestRefused, match="not offered"):
@@ -215,6 +235,20 @@ def test_a_confirmed_cell_gets_no_second_first_certificate(cell: PairedCell) -> 
 def test_a_cell_without_a_phone_is_not_asked(world: SamWorld) -> None:
     with pytest.raises(RecordRefused, match="no phone"):
         make_cell(world).open_certificate_request()
+
+
+def test_a_registered_name_is_bounded(world: SamWorld) -> None:
+    """The name is the registered one in both cases: only its length is against the longer."""
+    for size, fits in ((1536, True), (1537, False)):
+        name = bytes(size)
+        record = verify_record(
+            make_cell(world, subject=name).record, expected_ks=world.public_keys.ks
+        )
+        if fits:
+            assert registered_subject({"subject": b64u(name)}, record) == name
+        else:
+            with pytest.raises(MalformedMessage):
+                registered_subject({"subject": b64u(name)}, record)
 
 
 def test_a_missing_subject_is_refused(world: SamWorld) -> None:

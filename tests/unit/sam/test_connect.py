@@ -1,18 +1,19 @@
 """Where the SAM is, as the settings say."""
 
 import json
+import time
 import warnings
 from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from backend.errors import HsmNotReady
+from backend.errors import HsmNotReady, SamUnavailable
 from backend.hsm.software import SoftwareCellsWarning, SoftwareHsm
-from backend.protocol.encoding import write_message
+from backend.protocol.encoding import read_message, write_message
 from backend.protocol.jose import PublicJwk
 from backend.sam.client import SamClient
-from backend.sam.connect import connect
+from backend.sam.connect import connect, open_sam
 from backend.sam.module import Sam
 from backend.settings import Settings
 from tests.world.sam import pem, root_certificate, software_hsm
@@ -42,9 +43,29 @@ def test_without_a_socket_the_sam_is_in_this_process(settings: Settings) -> None
     assert isinstance(connected(settings), Sam)
 
 
+def test_the_sam_speaks_for_the_authority_of_the_settings_by_this_machines_clock(
+    tmp_path: Path,
+) -> None:
+    settings = Settings(data_dir=tmp_path, ca_name="Authority", app_url="https://app.example")
+    make_ready(settings)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", SoftwareCellsWarning)
+        sam = open_sam(settings)
+    before = int(time.time())
+    assert (sam._issuer, sam._asks._issuer) == ("Authority", "Authority")
+    assert (sam._enrolments._origin, sam._enrolments._rp_id) == (settings.app_url, settings.rp_id)
+    assert sam._worker_key == read_message(
+        settings.worker_public_key_path.read_bytes().strip(), PublicJwk
+    )
+    assert before <= sam._clock() <= time.time()
+
+
 def test_with_a_socket_it_is_behind_it(settings: Settings, tmp_path: Path) -> None:
     elsewhere = Settings(data_dir=settings.data_dir, sam_socket=tmp_path / "sam.sock")
-    assert isinstance(connected(elsewhere), SamClient)
+    sam = connected(elsewhere)
+    assert isinstance(sam, SamClient)
+    with pytest.raises(SamUnavailable, match=r"sam\.sock"):
+        sam.health()
 
 
 def test_an_installation_that_is_not_ready_says_which_command_is_missing(

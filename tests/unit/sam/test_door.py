@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives.hashes import SHA256, SHA384, SHA512, HashAl
 
 from backend.algorithms import KeyAlgorithm, SignatureScheme
 from backend.errors import DoorRefused
+from backend.protocol.approval import approval_hash
 from backend.protocol.ask import HashName
 from backend.protocol.encoding import Octets
 from backend.protocol.receipt import verify_receipt
@@ -100,7 +101,10 @@ def test_a_receipt_names_what_was_signed_and_counts_in_its_boot(
     assert [(bytes(each.item), bytes(each.hash)) for each in one.signed] == [
         (leaf_hash(release.items[1]), TWO)
     ]
-    assert (two.boot, two.number) == (one.boot, one.number + 1)
+    assert (one.number, two.number, two.boot) == (2, 3, one.boot)  # 1 was the first approval's
+    assert one.tx_hash == read(release.ask, world.public_keys.ks).tx_hash
+    assert one.approval == approval_hash(release.approval)
+    assert one.iat == int(world.clock().timestamp())
 
 
 def test_a_passkey_phone_opens_its_cell(world: SamWorld) -> None:

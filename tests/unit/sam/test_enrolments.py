@@ -53,6 +53,13 @@ def test_a_believed_phone_stands_in_the_next_epoch_and_can_open_its_lock(
         ("sms",),
     )
     assert new_cell.phone.secret_in_lock(enrolled.device_lock) == new_cell.secret
+    request_key = new_cell.phone.keys.public().request
+    assert (enrolled.epoch, enrolled.kid, enrolled.request_kid, enrolled.kind) == (
+        2,
+        new_cell.phone.kid,
+        request_key.thumbprint(),
+        "virtual",
+    )
 
 
 def test_a_passkey_phone_is_believed_with_its_passkey(
@@ -109,8 +116,9 @@ def test_rule_2_refuses_one_phone_too_many(world: SamWorld, new_cell: PairedCell
         new_cell.phone = PaperPhone()
         new_cell.pair()
     new_cell.phone = PaperPhone()
-    with pytest.raises(EnrolmentRefused, match="at most"):
+    with pytest.raises(EnrolmentRefused, match="at most") as caught:
         new_cell.enrol_request()
+    assert caught.value.rule == 2
 
 
 # --- (3), (4), (5) the phone ------------------------------------------------------
@@ -129,8 +137,9 @@ def test_rule_3_refuses_a_kind_that_policy_does_not_allow(world: SamWorld) -> No
 
 
 def test_rule_3_refuses_a_phone_that_is_paired_already(world: SamWorld, cell: PairedCell) -> None:
-    with pytest.raises(EnrolmentRefused, match="already"):
+    with pytest.raises(EnrolmentRefused, match="already") as caught:
         cell.enrol_request()
+    assert caught.value.rule == 3
     assert len(verify_record(cell.record, expected_ks=world.public_keys.ks).devices) == 1
 
 
@@ -241,6 +250,15 @@ def test_a_right_code_forgets_the_wrong_ones(world: SamWorld, new_cell: PairedCe
     assert world.sam.enrol(request).epoch == 2
 
 
+def test_a_right_code_that_is_sent_again_and_again_is_no_guessing(
+    world: SamWorld, new_cell: PairedCell
+) -> None:
+    """An answer that got lost is asked for again; the record is the same, so is the use."""
+    request = new_cell.enrol_request()
+    for _ in range(4):
+        assert world.sam.enrol(request).epoch == 2
+
+
 def test_where_policy_asks_for_both_the_code_alone_is_not_enough(world: SamWorld) -> None:
     cell = make_cell(world, policy=BOTH)
     request = cell.enrol_request()
@@ -249,6 +267,17 @@ def test_where_policy_asks_for_both_the_code_alone_is_not_enough(world: SamWorld
     record = world.sam.enrol(change(request, operator=word)).record
     (device,) = verify_record(record, expected_ks=world.public_keys.ks).devices
     assert device.confirmed_by == ("sms", "operator")
+
+
+def test_codes_and_characters_may_be_typed_in_groups(world: SamWorld) -> None:
+    cell = make_cell(world, policy=BOTH)
+    request = cell.enrol_request()
+    assert request.code is not None
+    word = OperatorWord(
+        operator="olga", twelve=twelve_characters(request.enrolment).replace("-", " ")
+    )
+    code = f"{request.code[:4]} {request.code[4:]}"
+    assert world.sam.enrol(change(request, code=code, operator=word)).epoch == 2
 
 
 def test_rule_6_refuses_another_phones_twelve_characters(world: SamWorld) -> None:
@@ -328,8 +357,9 @@ def test_the_sms_goes_to_the_verified_number_and_names_the_phone(
     assert str(request.code) in sms.text
 
 
+@pytest.mark.parametrize("number", ["+79990000000", "\uff0b79161234567"])
 def test_no_sms_goes_to_a_number_that_was_not_verified(
-    world: SamWorld, new_cell: PairedCell
+    world: SamWorld, new_cell: PairedCell, number: str
 ) -> None:
     """The number's row was overwritten."""
     request = new_cell.enrol_request()
@@ -337,7 +367,7 @@ def test_no_sms_goes_to_a_number_that_was_not_verified(
         record=request.record,
         ask=request.ask,
         enrolment=request.enrolment,
-        number="+79990000000",
+        number=number,
         lang="ru",
     )
     with pytest.raises(RecordRefused, match="verified"):

@@ -3,6 +3,9 @@
 import copy
 import hashlib
 import pickle
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 
 import msgspec
 import pytest
@@ -20,7 +23,9 @@ from backend.errors import (
     WrongPassword,
 )
 from backend.protocol.encoding import Octets, b64u, sha256
-from backend.protocol.record import verify_record
+from backend.protocol.locks import Purpose, password_label, unlock_raw
+from backend.protocol.password_proof import verify_password_proof
+from backend.protocol.record import Method, verify_record
 from backend.protocol.tree import Documents, Item, item_text, tree_root
 from backend.sam import tries
 from backend.sam.approvals import VerifiedApproval, verify_approval
@@ -118,8 +123,19 @@ def test_guesses_are_counted_in_the_sams_memory_whoever_rewrites_the_database(
 
 
 def test_no_proof_for_an_ask_that_is_not_ours(world: SamWorld, cell: PairedCell) -> None:
-    with pytest.raises(EnrolmentRefused):
+    with pytest.raises(EnrolmentRefused) as caught:
         world.sam.check_password(password_check(cell, PASSWORD_HASH, ask="e30.e30.e30"))
+    assert caught.value.rule == 1
+
+
+def test_a_password_proof_is_for_one_ask_and_ends_with_it(
+    world: SamWorld, cell: PairedCell
+) -> None:
+    opened = cell.open_enrolment()
+    ask = read(opened.ask, world.public_keys.ks)
+    proof = verify_password_proof(cell.password_proof(opened.ask), expected_ks=world.public_keys.ks)
+    assert (proof.signer, proof.tx_hash) == (cell.signer, ask.tx_hash)
+    assert proof.exp == ask.ask.use_by
 
 
 def change_request(
@@ -151,6 +167,21 @@ def test_a_changed_password_keeps_the_cell(world: SamWorld, cell: PairedCell) ->
     )
     with pytest.raises(RequestRefused, match="does not open"):
         world.sam.change_password(again)
+
+
+@pytest.mark.parametrize(
+    ("methods", "purpose"), [(("app",), "recover"), (("app", "password+sms"), "sign")]
+)
+def test_a_password_lock_states_what_the_policy_lets_a_password_do(
+    world: SamWorld, methods: tuple[Method, ...], purpose: Purpose
+) -> None:
+    """A lock that is meant for recovery does not open where one to sign is wanted."""
+    policy = msgspec.structs.replace(POLICY, methods=methods)
+    cell = make_cell(world, policy=policy)
+    assert cell.made.password is not None
+    key = world.sam._passwords._key(cell.made.cell, PASSWORD_HASH)  # looks where nothing else can
+    label = password_label(cell.made.cell, cell.signer, purpose)
+    assert unlock_raw(cell.made.password.lock, key=key, label=label) == cell.secret
 
 
 def test_a_change_with_a_wrong_password_changes_nothing(world: SamWorld, cell: PairedCell) -> None:
@@ -193,6 +224,60 @@ def test_the_certificate_carries_the_registered_name_and_the_cells_key(world: Sa
     assert cell.made.spki in issued.certificate
 
 
+def test_the_certificate_says_that_its_key_signs_and_nothing_else(world: SamWorld) -> None:
+    """RFC 5280, 4.2; the key certifies nobody, encrypts nothing, agrees on nothing."""
+    _, request = approved_request(world)
+    issued = x509.load_der_x509_certificate(world.sam.certificate(request).certificate)
+    root = x509.load_der_x509_certificate(world.root)
+    extensions = issued.extensions
+    constraints = extensions.get_extension_for_class(x509.BasicConstraints)
+    assert (constraints.critical, constraints.value.ca) == (True, False)
+    usage = extensions.get_extension_for_class(x509.KeyUsage)
+    allowed = {
+        name
+        for name in (
+            "digital_signature",
+            "content_commitment",
+            "key_encipherment",
+            "data_encipherment",
+            "key_agreement",
+            "key_cert_sign",
+            "crl_sign",
+        )
+        if getattr(usage.value, name)
+    }
+    assert usage.critical
+    assert allowed == {"digital_signature", "content_commitment"}
+    own = extensions.get_extension_for_class(x509.SubjectKeyIdentifier)
+    assert not own.critical
+    assert own.value == x509.SubjectKeyIdentifier.from_public_key(issued.public_key())
+    issuer = extensions.get_extension_for_class(x509.AuthorityKeyIdentifier)
+    assert not issuer.critical
+    assert issuer.value == x509.AuthorityKeyIdentifier.from_issuer_public_key(root.public_key())  # type: ignore[arg-type]  # a P-256 key
+    asked = read(request.ask, world.public_keys.ks).ask.iat
+    assert issued.not_valid_before_utc == datetime.fromtimestamp(asked, UTC)
+    assert issued.not_valid_after_utc - issued.not_valid_before_utc == timedelta(days=456)
+    assert issued.signature_algorithm_oid == x509.SignatureAlgorithmOID.ECDSA_WITH_SHA256
+
+
+@pytest.fixture
+def machine_in_tokyo(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    with monkeypatch.context() as patched:
+        patched.setenv("TZ", "Asia/Tokyo")
+        time.tzset()
+        yield
+    time.tzset()
+
+
+def test_a_certificate_begins_with_its_ask_whatever_the_machines_zone(
+    world: SamWorld, machine_in_tokyo: None
+) -> None:
+    _, request = approved_request(world)
+    issued = x509.load_der_x509_certificate(world.sam.certificate(request).certificate)
+    asked = read(request.ask, world.public_keys.ks).ask.iat
+    assert issued.not_valid_before_utc.timestamp() == asked
+
+
 def test_the_same_request_gives_the_same_serial_again(world: SamWorld) -> None:
     """A crash between issuing and storing leaves no second serial in the world."""
     _, request = approved_request(world)
@@ -200,7 +285,9 @@ def test_the_same_request_gives_the_same_serial_again(world: SamWorld) -> None:
         x509.load_der_x509_certificate(world.sam.certificate(request).certificate).serial_number
         for _ in range(2)
     }
-    assert len(serials) == 1
+    tx_hash = read(request.ask, world.public_keys.ks).tx_hash
+    digest = hashlib.sha256(b"cell-serial-v1\0" + tx_hash).digest()
+    assert serials == {int.from_bytes(digest[:19]) | 1}
 
 
 def test_an_rsa_cell_gets_its_certificate(world: SamWorld) -> None:
@@ -297,8 +384,9 @@ def test_no_certificate_for_a_name_that_is_not_der(world: SamWorld) -> None:
         approval=release.approval,
         signature=world.sam.release(release).signatures[0],
     )
-    with pytest.raises(DoorRefused, match="not DER"):
+    with pytest.raises(DoorRefused, match="not DER") as caught:
         world.sam.certificate(request)
+    assert caught.value.rule == 5
 
 
 # --- hours ------------------------------------------------------------------------
@@ -360,8 +448,9 @@ def proof(world: SamWorld, cell: PairedCell) -> VerifiedApproval:
 def test_a_proof_is_redeemed_once(world: SamWorld, cell: PairedCell) -> None:
     approval = proof(world, cell)
     approval.redeem((0,), messages=None)
-    with pytest.raises(DoorRefused, match="before"):
+    with pytest.raises(DoorRefused, match="before") as caught:
         approval.redeem((0,), messages=None)
+    assert caught.value.rule == 5
 
 
 def test_a_proof_is_not_copied_pickled_or_made_by_hand(world: SamWorld, cell: PairedCell) -> None:
@@ -385,13 +474,14 @@ def test_an_ask_without_documents_proves_nothing(world: SamWorld, cell: PairedCe
     ask = read(opened.ask, world.public_keys.ks)
     approval, _ = cell.phone.approve(ask, cell.secret)
     voice = world.sam._voice  # the door's own way
-    with pytest.raises(DoorRefused, match="without documents"):
+    with pytest.raises(DoorRefused, match="without documents") as caught:
         verify_approval(
             approval,
             (),
             ask=voice.verified_ask(opened.ask),
             record=voice.verified_record(cell.record),
         )
+    assert caught.value.rule == 5
 
 
 # --- counts -----------------------------------------------------------------------
@@ -405,3 +495,17 @@ def test_a_full_memory_of_counts_tries_nothing_more(monkeypatch: pytest.MonkeyPa
     with pytest.raises(TooManyTries, match="everywhere"):
         counts.count("c", until=20, now=0)
     assert counts.count("c", until=20, now=10) == 2
+
+
+def test_when_its_time_is_over_a_count_begins_anew() -> None:
+    counts = Tries(allowed=2)
+    assert [counts.count("a", until=10, now=0) for _ in range(2)] == [1, 0]
+    assert [counts.count("a", until=20, now=10) for _ in range(2)] == [1, 0]
+
+
+def test_two_right_answers_at_once_are_both_right() -> None:
+    counts = Tries(allowed=2)
+    counts.count("a", until=10, now=0)
+    counts.forget("a")
+    counts.forget("a")
+    assert counts.count("a", until=10, now=0) == 1

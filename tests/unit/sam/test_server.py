@@ -23,6 +23,7 @@ from backend.errors import (
     TooManyTries,
     WrongCode,
 )
+from backend.sam import client as client_module
 from backend.sam import housekeeping
 from backend.sam.cells import ChangePassword, PasswordLock, RemoveDevice
 from backend.sam.client import SamClient
@@ -195,6 +196,14 @@ def test_a_client_finds_a_restarted_sam(world: SamWorld, socket_path: Path) -> N
     client.close()
 
 
+def test_a_connection_is_used_again(server: SamServer, client: SamClient) -> None:
+    del server
+    client.health()
+    (kept,) = client._idle
+    client.health()
+    assert list(client._idle) == [kept]
+
+
 # --- what comes over the socket ---------------------------------------------------
 
 
@@ -314,6 +323,17 @@ def test_a_sam_that_dies_within_its_answer_is_unavailable(socket_path: Path) -> 
         with closing(SamClient(socket_path)) as client, pytest.raises(SamUnavailable):
             client.health()
         answering.join()
+
+
+def test_a_sam_that_never_answers_is_unavailable(
+    socket_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client_module, "ANSWER_SECONDS", 0.05)
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(socket_path))
+        listener.listen()
+        with closing(SamClient(socket_path)) as client, pytest.raises(SamUnavailable):
+            client.health()
 
 
 def test_a_release_of_ten_thousand_items_fits_into_a_frame() -> None:

@@ -1,0 +1,83 @@
+"""``make mutants``: mutation testing of the protocol and of the SAM (docs/mutation-testing.md)."""
+
+import argparse
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Final
+
+import click
+import msgspec
+
+from tests.mutation.run import PLAN, RESULTS, Result
+from tests.mutation.score import identity, listed, report
+from tests.mutation.tree import Mutant, make_tree
+
+ROOT: Final = Path(__file__).resolve().parents[2]
+TREE: Final = ROOT / "var/mutants"
+KEPT: Final = ROOT / "var/mutants.jsonl"
+TESTS: Final = ("tests/unit/protocol", "tests/unit/sam")
+WITHOUT: Final = ("no:randomly", "no:xdist", "no:cacheprovider")
+LONGEST_TEST_SECONDS: Final = 30
+
+
+def main() -> bool:
+    """Make the mutants, try them, compare the survivors with those that are listed."""
+    parser = argparse.ArgumentParser(prog="python -m tests.mutation", description=__doc__)
+    parser.add_argument("--only", default="", help="a part of a file's path, as sam/door")
+    parser.add_argument(
+        "--again", action="store_true", help="try only what survived the last time, or is new"
+    )
+    arguments = parser.parse_args()
+    start = time.monotonic()
+    made = make_tree(ROOT, TREE)
+    before = _killed_before() if arguments.again else []
+    known = {identity(result.mutant) for result in before}
+    _try_all(
+        [
+            mutant
+            for mutant in made
+            if arguments.only in mutant.file and identity(mutant) not in known
+        ]
+    )
+    results = _read(TREE / RESULTS)
+    there = {identity(mutant) for mutant in made if arguments.only in mutant.file}
+    results += [result for result in before if identity(result.mutant) in there]
+    KEPT.write_bytes(b"".join(msgspec.json.encode(result) + b"\n" for result in results))
+    click.echo(f"{(time.monotonic() - start) / 60:.0f} minutes, {len(results)} mutants")
+    return report(
+        results, known=listed(ROOT / "docs/mutation-testing.md"), whole=not arguments.only
+    )
+
+
+def _try_all(plan: list[Mutant]) -> None:
+    click.echo(f"{len(plan)} mutants")
+    (TREE / PLAN).write_bytes(msgspec.json.encode(plan))
+    options = [word for plugin in WITHOUT for word in ("-p", plugin)]
+    options += [
+        "-p",
+        "tests.mutation.run",
+        "--capture=no",
+        "--tb=native",
+        f"--timeout={LONGEST_TEST_SECONDS}",
+    ]
+    with (TREE / "log").open("wb") as log:
+        subprocess.run(
+            [sys.executable, "-m", "pytest", "--quiet", *options, *TESTS],
+            cwd=TREE,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            check=True,
+        )
+
+
+def _killed_before() -> list[Result]:
+    return [result for result in _read(KEPT) if result.is_killed] if KEPT.exists() else []
+
+
+def _read(path: Path) -> list[Result]:
+    return [msgspec.json.decode(line, type=Result) for line in path.read_bytes().splitlines()]
+
+
+sys.exit(not main())
