@@ -34,7 +34,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 from backend.errors import CellkeyError, HsmNotReady, MalformedMessage
 from backend.model.engines import EACH_STATEMENT, with_transactions
-from backend.model.schema import check_version
+from backend.model.version import check_version
 from backend.protocol.public_keys import PublicKeys, read_public_keys
 from backend.settings import Settings
 

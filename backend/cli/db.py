@@ -11,6 +11,7 @@ from sqlalchemy.exc import OperationalError
 from backend.cli.context import answer, json_option, settings_from_environment
 from backend.errors import DatabaseOutdated
 from backend.model import schema
+from backend.model.version import check_version, current_version, newest_version
 from backend.wiring import make_engine
 
 
@@ -36,10 +37,10 @@ def upgrade(*, as_json: bool) -> None:
 def current(*, as_json: bool) -> None:
     """Name the database's version and the newest one."""
     with _engine() as engine, engine.connect() as connection:
-        version, newest = schema.current_version(connection), schema.newest_version()
+        there, newest = current_version(connection), newest_version()
     answer(
-        {"version": version, "newest": newest},
-        f"The database is at version {version or 'none'}; the newest is {newest}.",
+        {"version": there, "newest": newest},
+        f"The database is at version {there or 'none'}; the newest is {newest}.",
         as_json=as_json,
     )
 
@@ -49,7 +50,7 @@ def current(*, as_json: bool) -> None:
 def check(*, as_json: bool) -> None:
     """Compare the database with this program; exit code 1 when they differ."""
     with _engine() as engine, engine.connect() as connection:
-        schema.check_version(connection)
+        check_version(connection)
         found = schema.differences(connection)
     if found:
         raise DatabaseOutdated("the database differs from this program: " + "; ".join(found))

@@ -32,7 +32,7 @@ from backend.delivery.worker_keys import (
     read_worker_public_key,
 )
 from backend.errors import CellkeyError
-from backend.model import schema
+from backend.model import schema, version
 from backend.model.tables import OutboxMessage
 from backend.protocol.jose import PublicJwk
 from backend.sam.connect import connect
@@ -156,11 +156,11 @@ def _push_hosts(settings: Settings) -> str:
 
 def _database(settings: Settings) -> str:
     with _engine(settings) as engine, engine.connect() as connection:
-        schema.check_version(connection)
+        version.check_version(connection)
         found = schema.differences(connection)
     if found:
         raise NotWell("it differs from this program: `cellkey db check`")
-    return f"{engine.dialect.name}, version {schema.newest_version()}"
+    return f"{engine.dialect.name}, version {version.newest_version()}"
 
 
 def _outbox(settings: Settings) -> str:

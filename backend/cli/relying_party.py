@@ -26,7 +26,7 @@ from backend.access.relying_parties import (
 )
 from backend.cli.context import answer, json_option, settings_from_environment
 from backend.errors import NotFound
-from backend.model.schema import check_version
+from backend.model.version import check_version
 from backend.wiring import make_engine, make_session_factory, utc_now
 
 _FILE: Final = click.Path(exists=True, dir_okay=False, path_type=Path)

@@ -25,8 +25,8 @@ from backend.cli.context import settings_from_environment, told_to_stop
 from backend.cli.http_server import HttpServer
 from backend.cli.worker import make_worker
 from backend.errors import DatabaseOutdated
-from backend.model.schema import check_version
 from backend.model.telling import tell_changes
+from backend.model.version import check_version
 from backend.sam.connect import Capabilities, connect, open_sam
 from backend.sam.housekeeping import keep_house
 from backend.settings import Settings

@@ -18,7 +18,7 @@ from backend.cli.envelope_paper import paper
 from backend.credentials.overview import SignerOverview, every_signer, one_signer
 from backend.devices import envelope as envelopes
 from backend.devices.enrolment.confirmation import confirm_by_operator
-from backend.model.schema import check_version
+from backend.model.version import check_version
 from backend.signers import freeze as access
 from backend.signers.registration import (
     Applicant,

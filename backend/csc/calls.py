@@ -185,6 +185,10 @@ def ask_signer(
         PartyStopped: the signer said "not me".
     """
     _check_signer(uses, party, call.credential_id)
+    if call.count > len(call.hashes):
+        most = credential(uses, party, call.credential_id).multisign
+        if call.count > most:
+            raise TooManySignatures(f"more than {most}")
     _check_counts(call)
     order = SignatureOrder(
         relying_party=Requester(
@@ -254,8 +258,12 @@ def collect(
         return uses.release(uses.session(), collection)
     except AlgorithmUnfit as error:
         raise RequestRefused(f"Invalid parameter signAlgo: {error}") from error
-    except AuthorizationInvalid:
-        credential(uses, party, call.credential_id)  # it may be what is not known
+    except (AuthorizationInvalid, RequestRefused):
+        # Of two things that are wrong the specification names the other one first.
+        known = credential(uses, party, call.credential_id)
+        if call.sign_oid not in key_oids(known.algorithm):
+            words = f"Invalid parameter signAlgo: {known.algorithm} has another"
+            raise RequestRefused(words) from None
         raise
     except TransactionOver as over:
         if over.state == TransactionState.EXPIRED:

@@ -1,50 +1,16 @@
-"""The schema's version: what it is, what it should be, and the way there.
-
-Rules: an upgrade is one transaction and only one runs at a time; whoever needs the tables refuses a
-database that is not at the newest version, rather than meet a missing column later.
-"""
-
-from pathlib import Path
+"""The way to the newest version of the schema: an upgrade is one transaction, one at a time."""
 
 from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
-from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, text
 
-from backend.errors import DatabaseOutdated
 from backend.model import tables
-
-MIGRATIONS = Path(__file__).resolve().parents[2] / "migrations"
+from backend.model.version import MIGRATIONS, newest_version
 
 _UPGRADE_LOCK = 0x63656C6C
 """Number of PostgreSQL's advisory lock for upgrades. SQLite locks the whole database anyway."""
-
-
-def newest_version() -> str:
-    """Give the version that this code is written for."""
-    heads = ScriptDirectory(str(MIGRATIONS)).get_heads()
-    return ",".join(heads)
-
-
-def current_version(connection: Connection) -> str | None:
-    """Give the version of the database; ``None`` before the first upgrade."""
-    return MigrationContext.configure(connection).get_current_revision()
-
-
-def check_version(connection: Connection) -> None:
-    """Refuse a database of another version than this code's.
-
-    Raises:
-        DatabaseOutdated: it is older or newer.
-    """
-    current, newest = current_version(connection), newest_version()
-    if current != newest:
-        raise DatabaseOutdated(
-            f"the database is at version {current or 'none'}, this program needs {newest}; "
-            "run `cellkey db upgrade`"
-        )
 
 
 def upgrade(engine: Engine) -> str:

@@ -23,7 +23,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session, sessionmaker
 
 from backend.errors import DatabaseOutdated
-from backend.model import schema
+from backend.model import schema, version
 from backend.model.tables import (
     Approval,
     AuthorisedHash,
@@ -56,10 +56,10 @@ def session(session_factory: sessionmaker[Session]) -> Iterator[Session]:
 
 
 def test_an_upgrade_from_nothing_gives_exactly_the_tables_of_the_code(empty_engine: Engine) -> None:
-    assert schema.upgrade(empty_engine) == schema.newest_version()
+    assert schema.upgrade(empty_engine) == version.newest_version()
 
     with empty_engine.connect() as connection:
-        schema.check_version(connection)
+        version.check_version(connection)
         assert schema.differences(connection) == ()
 
 
@@ -77,7 +77,7 @@ def test_every_check_of_the_code_stands_in_the_database(engine: Engine) -> None:
 
 
 def test_a_second_upgrade_changes_nothing(engine: Engine) -> None:
-    assert schema.upgrade(engine) == schema.newest_version()
+    assert schema.upgrade(engine) == version.newest_version()
 
 
 def test_two_upgrades_at_once_both_succeed(empty_engine: Engine, empty_database_url: str) -> None:
@@ -86,7 +86,7 @@ def test_two_upgrades_at_once_both_succeed(empty_engine: Engine, empty_database_
         versions = list(pool.map(schema.upgrade, (empty_engine, other)))
     other.dispose()
 
-    assert versions == [schema.newest_version()] * 2
+    assert versions == [version.newest_version()] * 2
 
 
 def test_a_database_without_tables_is_refused(empty_engine: Engine) -> None:
@@ -94,7 +94,7 @@ def test_a_database_without_tables_is_refused(empty_engine: Engine) -> None:
         empty_engine.connect() as connection,
         pytest.raises(DatabaseOutdated, match="cellkey db upgrade"),
     ):
-        schema.check_version(connection)
+        version.check_version(connection)
 
 
 def test_a_database_of_a_newer_program_is_refused(engine: Engine) -> None:
@@ -102,7 +102,7 @@ def test_a_database_of_a_newer_program_is_refused(engine: Engine) -> None:
         connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
 
     with engine.connect() as connection, pytest.raises(DatabaseOutdated, match="9999"):
-        schema.check_version(connection)
+        version.check_version(connection)
 
 
 def test_a_column_that_the_code_does_not_know_is_a_difference(engine: Engine) -> None:

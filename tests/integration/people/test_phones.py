@@ -55,7 +55,8 @@ def test_to_know_a_phone_takes_one_look_and_one_row(paired: Counter, engine: Eng
         paired.paired_phone()
 
     assert len(asked.texts) == 2
-    assert (asked.writes, asked.commits) == (1, 0)
+    # On SQLite the look is a transaction by itself.
+    assert (asked.writes, asked.commits) == (1, 0 if engine.dialect.name == "postgresql" else 1)
 
 
 def test_a_request_with_a_body_is_proved_with_it(paired: Counter) -> None:

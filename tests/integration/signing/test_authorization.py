@@ -184,7 +184,8 @@ def test_a_caller_that_blocks_looks_only_when_it_is_told_to(
     with counted(engine) as looking, pytest.raises(TransactionOver):
         told.wait(requested, watching=watching)
 
-    assert looking.commits == 3  # the wait id, one look, the cancellation
+    # The wait id, the cancellation, and on SQLite, where a look is a transaction, one look.
+    assert looking.commits == (2 if engine.dialect.name == "postgresql" else 3)
 
 
 def test_when_the_caller_has_gone_the_request_is_cancelled(world: SigningWorld) -> None:

@@ -11,7 +11,7 @@ from click.testing import CliRunner, Result
 from sqlalchemy import text
 
 from backend.cli.main import COMMANDS, main
-from backend.model.schema import newest_version
+from backend.model.version import newest_version
 from backend.wiring import make_engine
 
 
