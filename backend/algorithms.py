@@ -52,6 +52,15 @@ _FUNCTIONS: Final[dict[HashAlgorithm, Callable[[bytes], "hashlib._Hash"]]] = {
     HashAlgorithm.SHA512: hashlib.sha512,
 }
 
+HASH_OIDS: Final[dict[str, HashAlgorithm]] = {
+    "2.16.840.1.101.3.4.2.1": HashAlgorithm.SHA256,
+    "2.16.840.1.101.3.4.2.2": HashAlgorithm.SHA384,
+    "2.16.840.1.101.3.4.2.3": HashAlgorithm.SHA512,
+}
+"""As CSC and OAuth name them; none weaker than SHA-256."""
+
+HASH_BY_LENGTH: Final = {length: name for name, length in DIGEST_BYTES.items()}
+
 SCHEMES: Final[dict[KeyAlgorithm, frozenset[SignatureScheme]]] = {
     KeyAlgorithm.P256: frozenset({SignatureScheme.ECDSA}),
     KeyAlgorithm.P384: frozenset({SignatureScheme.ECDSA}),

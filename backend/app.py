@@ -29,11 +29,15 @@ from backend.errors import HsmNotReady
 from backend.model.changes import watch_changes
 from backend.model.tables import PairingState
 from backend.oauth import blueprint as oauth
-from backend.oauth import pairing
+from backend.oauth import metadata, pages, pairing
+from backend.oauth.server import Server
 from backend.oauth.uses import OauthUses
 from backend.protocol.public_keys import PublicKeys
 from backend.sam.connect import Capabilities, connect
 from backend.settings import Settings, read_settings
+from backend.signers.known_places import KnownPlaces
+from backend.signers.sign_in import SignedIn, sign_in
+from backend.signers.sign_in import SignIn as PasswordSignIn
 from backend.signing.release import Collection, release
 from backend.signing.request import RequestedTransaction, SignatureOrder, request_signatures
 from backend.wiring import (
@@ -90,7 +94,10 @@ def create_app(services: Services) -> Flask:
     app.register_blueprint(health({"sam": lambda: check_sam(services)}))
     oauth_uses = _oauth_uses(services)
     app.register_blueprint(pairing.create_blueprint(oauth_uses))
-    app.register_blueprint(oauth.create_blueprint(oauth_uses))
+    server = Server(oauth_uses)
+    app.register_blueprint(oauth.create_blueprint(oauth_uses, server))
+    app.register_blueprint(pages.create_blueprint(oauth_uses, server))
+    app.register_blueprint(metadata.create_blueprint(services.settings))
     sessions = _sessions_of(app)
     for edition in csc.create_blueprints(_csc_uses(services, sessions)):
         app.register_blueprint(edition)
@@ -151,6 +158,7 @@ def _csc_uses(services: Services, sessions: sessionmaker[Session]) -> CscUses:
 
 def _oauth_uses(services: Services) -> OauthUses:
     sam, settings, clock = services.sam, services.settings, services.clock
+    places = KnownPlaces()
 
     def ticket(session: Session, sign_in: SignIn) -> Ticket:
         return open_ticket(session, sam, sam, sign_in, settings=settings, now=clock())
@@ -161,13 +169,25 @@ def _oauth_uses(services: Services) -> OauthUses:
     def confirm(session: Session, ticket: str, code: str) -> PairingState:
         return confirm_by_code(session, sam, ticket=ticket, code=code, now=clock())
 
+    def sign(session: Session, typed: PasswordSignIn) -> SignedIn:
+        return sign_in(session, sam, places, typed, now=clock())
+
+    def ask(session: Session, order: SignatureOrder) -> RequestedTransaction:
+        return request_signatures(session, sam, order, settings=settings, now=clock())
+
     return OauthUses(
         settings=settings,
         clock=clock,
         session=_session,
+        public_keys=services.public_keys,
+        sign_in=sign,
+        request=ask,
         open_ticket=ticket,
         send_code=code,
         confirm_by_code=confirm,
         doorman=Doorman(failures_per_minute=settings.failures_per_minute),
         tokens=Buckets(per_minute=settings.tokens_per_minute, what="tokens"),
+        strangers=Buckets(
+            per_minute=settings.authorizations_per_minute, what="sign-ins begun from here"
+        ),
     )

@@ -68,6 +68,18 @@ class TokenInvalid(Unauthenticated):
     """A bearer token is unknown, expired or revoked."""
 
 
+class DpopRefused(TokenInvalid):
+    """A DPoP proof is missing or not valid (RFC 9449)."""
+
+
+class InsufficientScope(TokenInvalid):
+    """The token is good, but not for this call."""
+
+
+class SessionOver(Unauthenticated):
+    """The browser has no session for this page, or it is over."""
+
+
 class WrongPassword(CellkeyError):
     """Login or password is wrong; which of them is not said (T-17)."""
 

@@ -61,6 +61,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     rp_id: str = "localhost"
     """WebAuthn relying party id: the app's domain."""
 
+    client_certificate_header: str = ""
+    """Header in which the proxy passes a relying party's TLS certificate; empty: no mutual TLS."""
+    trusted_proxies: tuple[str, ...] = ()
+    """Addresses (JSON list) of the proxies whose word on that header is taken."""
+
     sam_socket: Path | None = None
     """Unix socket of ``cellkey sam``; without it the SAM lives in the process that needs it."""
     sam_peers: tuple[int, ...] = ()
@@ -109,10 +114,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """CSC calls of one relying party that one process answers."""
     tokens_per_minute: Annotated[int, msgspec.Meta(ge=1, le=6_000)] = 60
     """Access tokens that one process gives one relying party."""
+    authorizations_per_minute: Annotated[int, msgspec.Meta(ge=6, le=60_000)] = 300
+    """Authorisations that one process opens for browsers of one address."""
     phone_calls_per_minute: Annotated[int, msgspec.Meta(ge=30, le=60_000)] = 300
     """Calls of one phone that one process answers."""
     failures_per_minute: Annotated[int, msgspec.Meta(ge=1, le=6_000)] = 60
-    """False secrets, proofs and tickets from one address that one process looks at."""
+    """False secrets, passwords, proofs and tickets from one address that one process looks at."""
     proxies: Annotated[int, msgspec.Meta(ge=0, le=5)] = 0
     """Proxies before us that add the caller's address to ``X-Forwarded-For``."""
 
@@ -163,7 +170,7 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
         for name, value in environ.items()
         if name.startswith(PREFIX)
     }
-    lists = {"sam_peers", "push_hosts"} & given.keys()
+    lists = {"sam_peers", "push_hosts", "trusted_proxies"} & given.keys()
     try:
         values: dict[str, object] = {
             name: msgspec.json.decode(value) if name in lists else value
@@ -197,6 +204,10 @@ def _check(settings: Settings) -> None:
         time_zone(settings.time_zone)
     except NotFound as error:
         raise SettingsInvalid(f"{PREFIX}TIME_ZONE is none that the IANA names") from error
+    if bool(settings.client_certificate_header) != bool(settings.trusted_proxies):
+        raise SettingsInvalid(
+            "CELLKEY_CLIENT_CERTIFICATE_HEADER and CELLKEY_TRUSTED_PROXIES go together"
+        )
     for name in ("authorization_server_url", "mobile_api_url", "app_url"):
         _check_address(name, getattr(settings, name))
     if settings.wait_url:

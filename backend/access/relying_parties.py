@@ -13,13 +13,21 @@ import secrets
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Final, final
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 import msgspec
 from sqlalchemy import insert, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from backend.access.registrations import (
+    COLUMNS,
+    Registration,
+    RegistrationChange,
+    changed,
+    columns_of,
+    registration,
+)
 from backend.errors import AlreadyThere, NotFound, RequestRefused
 from backend.model.tables import RelyingParty
 from backend.protocol.encoding import sha256
@@ -63,7 +71,7 @@ def add_relying_party(
     name: str,
     client_id: str | None,
     now: datetime,
-    asks_number: bool = False,
+    change: RegistrationChange | None = None,
 ) -> NewRelyingParty:
     """Let somebody ask. Commits.
 
@@ -72,11 +80,12 @@ def add_relying_party(
         name: as signers read it.
         client_id: ``None``: one is made.
         now: the time.
-        asks_number: whether phones must name the number that our page shows (T-01).
+        change: what is registered in place of a secret and ``client_credentials`` alone.
 
     Raises:
         SummaryRefused: the name cannot be shown to a signer.
-        RequestRefused: the client id has other characters than are allowed, or is the authority's.
+        RequestRefused: the client id has other characters than are allowed, or is the authority's;
+            or what is to be registered is not fit.
         AlreadyThere: there is one of that client id.
     """
     check_name(name, field="name", longest=LONGEST_NAME)
@@ -86,8 +95,11 @@ def add_relying_party(
     if chosen == _AUTHORITY:
         raise RequestRefused("this client id means the authority itself")
     secret = secrets.token_urlsafe(SECRET_BYTES)
-    row = {"id": uuid4(), "client_id": chosen, "name": name, "created_at": now}
-    row |= {"asks_number": asks_number}
+    wanted = changed(
+        Registration(id=uuid4(), client_id=chosen, name=name), change or RegistrationChange()
+    )
+    row = {"id": wanted.id, "client_id": chosen, "name": name, "created_at": now}
+    row |= columns_of(wanted)
     try:
         session.execute(insert(RelyingParty).values(secret_hash=_hash(secret), **row))
     except IntegrityError as error:
@@ -112,25 +124,6 @@ def list_relying_parties(session: Session) -> Sequence[KnownRelyingParty]:
     return [KnownRelyingParty(**row._asdict()) for row in rows]
 
 
-def edit_relying_party(session: Session, *, client_id: str, asks_number: bool) -> None:
-    """Change how it asks, from its next request on. Commits.
-
-    Raises:
-        NotFound: there is none of that client id.
-    """
-    edited = session.scalar(
-        update(RelyingParty)
-        .where(RelyingParty.client_id == client_id)
-        .values(asks_number=asks_number)
-        .returning(RelyingParty.id)
-        .execution_options(synchronize_session=False)
-    )
-    session.commit()
-    if edited is None:
-        raise NotFound("no such relying party")
-    log.info("relying party edited", extra={"client_id": client_id})
-
-
 def disable_relying_party(session: Session, *, client_id: str, now: datetime) -> None:
     """Let it ask no more; who is disabled already stays so. Commits.
 
@@ -152,19 +145,19 @@ def disable_relying_party(session: Session, *, client_id: str, now: datetime) ->
 
 def relying_party_by_secret(
     session: Session, *, unverified_client_id: str, unverified_secret: str
-) -> UUID | None:
+) -> Registration | None:
     """Find the relying party whose secret this is, in constant time; a disabled one is nobody."""
     found = None
     if _CLIENT_ID.fullmatch(unverified_client_id):
         found = session.execute(
-            select(RelyingParty.id, RelyingParty.secret_hash).where(
+            select(*COLUMNS, RelyingParty.secret_hash).where(
                 RelyingParty.client_id == unverified_client_id,
                 RelyingParty.disabled_at.is_(None),
             )
         ).one_or_none()
     expected = _NOBODYS_SECRET if found is None else found.secret_hash
     is_right = hmac.compare_digest(_hash(unverified_secret), expected)
-    return found.id if found is not None and is_right else None
+    return registration(found) if found is not None and is_right else None
 
 
 def _hash(secret: str) -> bytes:

@@ -11,8 +11,10 @@ import click
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session, sessionmaker
 
+from backend.access.families import forget_authorizations
 from backend.access.phones import forget_proofs
 from backend.access.turns import forget_rates
+from backend.access.used_ids import forget_used_ids
 from backend.cli.context import answer, json_option, settings_from_environment, told_to_stop
 from backend.delivery.desk import PeriodicJob
 from backend.delivery.dispatch import Channels
@@ -30,6 +32,8 @@ from backend.wiring import configure_logging, make_engine, make_session_factory,
 JOBS = (
     PeriodicJob(name="expiry", every_seconds=1, run=expire_overdue),
     PeriodicJob(name="used proofs", every_seconds=60, run=forget_proofs),
+    PeriodicJob(name="used ids", every_seconds=60, run=forget_used_ids),
+    PeriodicJob(name="authorisations", every_seconds=60, run=forget_authorizations),
     PeriodicJob(name="asking rates", every_seconds=60, run=forget_rates),
     PeriodicJob(name="wake paces", every_seconds=60, run=forget_paces),
 )

@@ -10,7 +10,7 @@ from typing import Any, final
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import Row, Select, and_, select
+from sqlalchemy import ColumnElement, Row, Select, and_, select
 from sqlalchemy.orm import Session
 
 from backend.access.phones import verified_record
@@ -57,26 +57,52 @@ def credential_for(
     public_keys: PublicKeys,
     settings: Settings,
     now: datetime,
+    signer: UUID | None = None,
 ) -> Credential:
     """Show one credential.
+
+    Args:
+        session: read from.
+        credential: which.
+        public_keys: whose records are believed.
+        settings: where the authority's root lies.
+        now: the time.
+        signer: whose it must be; ``None``: anybody's.
 
     Raises:
         NotFound: there is none of that id.
         MalformedMessage: its row holds a record that KS did not sign.
     """
-    row = session.execute(_credentials().where(Cell.id == credential)).one_or_none()
+    which = _credentials().where(Cell.id == credential)
+    if signer is not None:
+        which = which.where(Cell.signer_id == signer)
+    row = session.execute(which).one_or_none()
     if row is None:
         raise NotFound("no such credential")
     return _credential(row, public_keys=public_keys, settings=settings, now=now)
 
 
 def credentials_of(
-    session: Session, *, login: str, public_keys: PublicKeys, settings: Settings, now: datetime
+    session: Session,
+    *,
+    signer: str | UUID,
+    public_keys: PublicKeys,
+    settings: Settings,
+    now: datetime,
 ) -> Sequence[Credential]:
-    """Show a signer's credentials, the oldest first; an unknown login has none (T-17)."""
-    rows = session.execute(
-        _credentials().where(Signer.login == plain_login(login)).order_by(Cell.created_at, Cell.id)
-    )
+    """Show a signer's credentials, the oldest first; an unknown one has none (T-17).
+
+    Args:
+        session: read from.
+        signer: login, or id.
+        public_keys: whose records are believed.
+        settings: where the authority's root lies.
+        now: the time.
+    """
+    whose: ColumnElement[bool] = Signer.id == signer
+    if isinstance(signer, str):
+        whose = Signer.login == plain_login(signer)
+    rows = session.execute(_credentials().where(whose).order_by(Cell.created_at, Cell.id))
     return [_credential(row, public_keys=public_keys, settings=settings, now=now) for row in rows]
 
 

@@ -12,6 +12,7 @@ from typing import Final, NamedTuple
 
 from backend.algorithms import (
     DIGEST_BYTES,
+    HASH_OIDS,
     HASHES,
     SCHEMES,
     HashAlgorithm,
@@ -21,17 +22,11 @@ from backend.algorithms import (
 from backend.errors import RequestRefused
 from backend.protocol.ask import HashName
 
-HASH_OIDS: Final[dict[str, HashAlgorithm]] = {
-    "2.16.840.1.101.3.4.2.1": HashAlgorithm.SHA256,
-    "2.16.840.1.101.3.4.2.2": HashAlgorithm.SHA384,
-    "2.16.840.1.101.3.4.2.3": HashAlgorithm.SHA512,
-}
 HASH_NAMES: Final[dict[HashAlgorithm, HashName]] = {
     HashAlgorithm.SHA256: "SHA-256",
     HashAlgorithm.SHA384: "SHA-384",
     HashAlgorithm.SHA512: "SHA-512",
 }
-HASH_BY_LENGTH: Final = {length: name for name, length in DIGEST_BYTES.items()}
 RSA: Final = "1.2.840.113549.1.1.1"
 PSS: Final = "1.2.840.113549.1.1.10"
 ED25519: Final = "1.3.101.112"

@@ -33,7 +33,7 @@ def service_info(settings: Settings, *, specs: str, methods: Sequence[str]) -> d
         "region": settings.region,
         "lang": "en",
         "description": "Signatures by keys in HSM cells that the signer's phone opens.",
-        "authType": ["oauth2client"],
+        "authType": ["oauth2code", "oauth2client"],
         "oauth2": settings.authorization_server_url,
         "methods": list(methods),
     }
@@ -47,7 +47,7 @@ def service_info_v2(settings: Settings) -> dict[str, Any]:
         "signAlgorithms": {"algos": list(SIGN_OIDS), "algoParams": [None] * len(SIGN_OIDS)},
         "signature_formats": {"formats": [], "envelope_properties": []},
         "conformance_levels": [],
-        "supportsRar": False,
+        "supportsRar": True,
         "supportedHashTypes": ["dtbsr"],
     }
 

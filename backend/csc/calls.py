@@ -7,13 +7,20 @@ from uuid import UUID
 import msgspec
 from flask import g, request
 
+from backend.access.client_certificates import certificate_thumbprint
 from backend.access.doorman import network_of
-from backend.access.tokens import CallingParty, authenticate_relying_party
+from backend.access.tokens import (
+    CREDENTIAL,
+    SCOPE,
+    CallingParty,
+    Possession,
+    authenticate_relying_party,
+    bearer_token,
+)
 from backend.algorithms import HashAlgorithm, KeyAlgorithm
 from backend.credentials.view import Credential, credential_for, credentials_of
 from backend.csc.algorithms import HASH_NAMES, Signing, key_oids
 from backend.csc.answers import Certificates
-from backend.csc.fields import MOST_HASHES
 from backend.csc.uses import CscUses
 from backend.errors import (
     AlgorithmUnfit,
@@ -31,6 +38,7 @@ from backend.errors import (
 from backend.model.tables import TransactionState
 from backend.protocol.encoding import read_id, unb64u
 from backend.signing.authorization import Authorization, Waiting, authorization
+from backend.signing.hashes import MOST_HASHES
 from backend.signing.release import Collection, Collector
 from backend.signing.request import RequestedTransaction, Requester, SignatureOrder
 
@@ -74,7 +82,7 @@ class SignCall(msgspec.Struct, frozen=True, kw_only=True):
     """``signatures/signHash``."""
 
     credential_id: str
-    csc_sad: str
+    csc_sad: str | None
     hashes: tuple[bytes, ...]
     sign_oid: str
     hash_oid: str | None
@@ -83,16 +91,28 @@ class SignCall(msgspec.Struct, frozen=True, kw_only=True):
     """Extension: what was hashed, where the key signs messages (Ed25519)."""
 
 
-def caller(uses: CscUses) -> CallingParty:
+def caller(uses: CscUses, *scopes: str) -> CallingParty:
     """Who calls.
 
+    ``scopes`` are those that the call is for, if it is not ``service`` alone.
+
     Raises:
-        TokenMissing: it brought no bearer token.
-        TokenInvalid: the token is not valid.
+        TokenMissing: it brought no token.
+        TokenInvalid: the token is not valid, not its bearer's, or of another scope.
         TooManyRequests: it calls more often than this process lets it.
     """
+    settings = uses.settings
     found = authenticate_relying_party(
-        uses.session(), authorization=request.headers.get("Authorization"), now=uses.clock()
+        uses.session(),
+        authorization=request.headers.get("Authorization"),
+        now=uses.clock(),
+        possession=Possession(
+            method=request.method,
+            address=settings.authorization_server_url.rstrip("/") + request.path,
+            dpop=request.headers.get("DPoP"),
+            certificate=certificate_thumbprint(request, settings),
+        ),
+        scopes=frozenset(scopes or (SCOPE,)),
     )
     g.client_id = found.client_id
     uses.calls.take(found.id, now=uses.clock())
@@ -108,26 +128,44 @@ def stranger(uses: CscUses) -> None:
     uses.calls.take(network_of(request.remote_addr), now=uses.clock())
 
 
-def credential(uses: CscUses, unverified_id: str) -> Credential:
+def credential(uses: CscUses, party: CallingParty, unverified_id: str) -> Credential:
     """Show a credential; what is no id at all is as unknown as any other (CSC-69).
+
+    So is another signer's, where a signer signed in for the token, and another one than a token of
+    scope ``credential`` is for (CSC-58).
 
     Raises:
         NotFound: there is none of that id.
     """
+    wanted = _credential_id(unverified_id)
+    if party.credential not in {None, wanted}:
+        raise NotFound("the token is for another credential")
     return credential_for(
         uses.session(),
-        credential=_credential_id(unverified_id),
+        credential=wanted,
+        signer=party.signer,
         public_keys=uses.public_keys,
         settings=uses.settings,
         now=uses.clock(),
     )
 
 
-def credentials(uses: CscUses, login: str) -> Sequence[Credential]:
-    """Show a signer's credentials; an unknown login has none."""
+def credentials(
+    uses: CscUses, party: CallingParty, unverified_login: str | None
+) -> Sequence[Credential]:
+    """Show a signer's credentials; an unknown login has none (CSC-59, CSC-60).
+
+    Raises:
+        RequestRefused: the token says which signer, and the call too; or neither does.
+    """
+    if party.signer is not None and unverified_login is not None:
+        raise RequestRefused("userID parameter MUST be null")
+    whose = party.signer or unverified_login
+    if whose is None:
+        raise RequestRefused("Missing (or invalid type) string parameter userID")
     return credentials_of(
         uses.session(),
-        login=login,
+        signer=whose,
         public_keys=uses.public_keys,
         settings=uses.settings,
         now=uses.clock(),
@@ -146,11 +184,11 @@ def ask_signer(
         TooManyRequests: a limit of ``signing/limits.py`` is reached.
         PartyStopped: the signer said "not me".
     """
-    if (
-        call.count > len(call.hashes)
-        and call.count > credential(uses, call.credential_id).multisign
-    ):
-        raise TooManySignatures(f"{call.count} signatures")
+    _check_signer(uses, party, call.credential_id)
+    if call.count > len(call.hashes):
+        most = credential(uses, party, call.credential_id).multisign
+        if call.count > most:
+            raise TooManySignatures(f"more than {most}")
     _check_counts(call)
     order = SignatureOrder(
         relying_party=Requester(
@@ -205,9 +243,10 @@ def collect(
         AuthorizationInvalid: the SAD is not for this, or its time is over.
         TransactionOver: the signer's approval does not count any more.
     """
+    _check_signer(uses, party, call.credential_id)
     collection = Collection(
         relying_party=Collector(id=party.id, client_id=party.client_id),
-        csc_sad=call.csc_sad,
+        csc_sad=call.csc_sad or _own_sad(party),
         credential=_credential_id(call.credential_id),
         algorithms=frozenset(each for each in KeyAlgorithm if call.sign_oid in key_oids(each)),
         hashes=call.hashes,
@@ -221,16 +260,33 @@ def collect(
         raise RequestRefused(f"Invalid parameter signAlgo: {error}") from error
     except (AuthorizationInvalid, RequestRefused):
         # Of two things that are wrong the specification names the other one first.
-        known = credential(uses, call.credential_id)
+        known = credential(uses, party, call.credential_id)
         if call.sign_oid not in key_oids(known.algorithm):
-            raise RequestRefused(
-                f"Invalid parameter signAlgo: {known.algorithm} has another"
-            ) from None
+            words = f"Invalid parameter signAlgo: {known.algorithm} has another"
+            raise RequestRefused(words) from None
         raise
     except TransactionOver as over:
         if over.state == TransactionState.EXPIRED:
             raise AuthorizationExpired("the time to collect is over") from over
         raise
+
+
+def _check_signer(uses: CscUses, party: CallingParty, unverified_id: str) -> None:
+    """Where a signer signed in for the token, go no further for another's credential (CSC-87).
+
+    Raises:
+        NotFound: it is another's.
+    """
+    if party.signer is not None:
+        credential(uses, party, unverified_id)
+        uses.session().commit()  # the steps that follow begin in no other transaction
+
+
+def _own_sad(party: CallingParty) -> str:
+    """The token itself, where its scope is ``credential`` (CSC API 2.0, 11.10)."""
+    if party.scope != CREDENTIAL:
+        raise RequestRefused("Missing (or invalid type) string parameter SAD")
+    return bearer_token(request.headers.get("Authorization"))
 
 
 def _credential_id(unverified: str) -> UUID:

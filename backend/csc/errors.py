@@ -34,6 +34,8 @@ _INVALID: Final = _Answer("invalid_request")
 _ANSWERS: Final[dict[type[Exception], _Answer]] = {
     errors.TokenMissing: _Answer("invalid_request", "Malformed authorization header"),
     errors.TokenInvalid: _Answer("invalid_token", status=HTTPStatus.UNAUTHORIZED),
+    errors.DpopRefused: _Answer("invalid_dpop_proof", status=HTTPStatus.UNAUTHORIZED),
+    errors.InsufficientScope: _Answer("insufficient_scope", status=HTTPStatus.FORBIDDEN),
     errors.RequestRefused: _INVALID,
     errors.TooManySignatures: _Answer("invalid_request", "Numbers of signatures is too high"),
     errors.CredentialDisabled: _Answer(
@@ -128,7 +130,8 @@ def _write(answer: _Answer, description: str) -> Response:
     response = jsonify(error=answer.error, error_description=description)
     response.status_code = answer.status
     if answer.status is HTTPStatus.UNAUTHORIZED:
-        response.headers["WWW-Authenticate"] = f'Bearer error="{answer.error}"'
+        scheme = "DPoP" if answer.error == "invalid_dpop_proof" else "Bearer"
+        response.headers["WWW-Authenticate"] = f'{scheme} error="{answer.error}"'
     if answer.status is HTTPStatus.SERVICE_UNAVAILABLE:
         response.headers["Retry-After"] = str(RETRY_SECONDS)
     return response

@@ -3,13 +3,13 @@
 What marshmallow would mend is refused: a number is no string, ``1`` is no boolean (CSC-10).
 """
 
-import base64
 import re
 from typing import Any, ClassVar, Final, final
 
 from marshmallow import ValidationError, fields, missing, validate
 
 from backend.algorithms import LONGEST_SIGNED_MESSAGE
+from backend.signing.hashes import LONGEST_HASH, MOST_HASHES, read_octets
 
 WRONG_TYPE: Final = "missing, or of another type"
 EMPTY: Final = "Empty hash array"
@@ -19,9 +19,6 @@ NOT_A_MESSAGE: Final = "messages: base64 of at most 16 KiB each"
 OWN_WORDS: Final = frozenset({EMPTY, NOT_BASE64, NOT_A_MESSAGE, TOO_MANY})
 """Errors that the specification words itself; all the others name the member."""
 
-MOST_HASHES: Final = 10_000
-LONGEST_HASH: Final = 100
-"""Characters: 64 bytes in base64 have 88."""
 LONGEST_TEXT: Final = 200
 LONGEST_MESSAGE_TEXT: Final = 4 * -(-LONGEST_SIGNED_MESSAGE // 3)
 """Characters of a message in base64."""
@@ -177,11 +174,7 @@ class Messages(fields.Field[tuple[bytes, ...]]):
 
 
 def _octets(unverified: object, *, longest: int, words: str) -> bytes:
-    if not isinstance(unverified, str) or len(unverified) > longest:
-        raise ValidationError(words)
-    text = unverified.replace("-", "+").replace("_", "/")
-    padding = "" if "=" in text else "=" * (-len(text) % 4)
     try:
-        return base64.b64decode(text + padding, validate=True)
+        return read_octets(unverified, longest=longest)
     except ValueError as error:
         raise ValidationError(words) from error

@@ -15,7 +15,6 @@ from marshmallow import EXCLUDE, Schema, ValidationError, fields, pre_load
 
 from backend.access.json_body import LONGEST_BODY, read_json
 from backend.csc.fields import (
-    MOST_HASHES,
     OWN_WORDS,
     WRONG_TYPE,
     Array,
@@ -28,6 +27,7 @@ from backend.csc.fields import (
     Text,
 )
 from backend.errors import RequestRefused
+from backend.signing.hashes import MOST_HASHES
 
 LONGEST_DESCRIPTION: Final = 500
 LONGEST_CLIENT_DATA: Final = 4000
@@ -77,9 +77,9 @@ class CredentialBody(CscBody):
 
 
 class ListBody(CredentialBody):
-    """``credentials/list``; a relying party's token is no user's, so it names the user (3.4)."""
+    """``credentials/list``; whether it names the user hangs on whose the token is (3.4)."""
 
-    user_id = Text("userID", required=True)
+    user_id = Text("userID")
     credential_info = Flag("credentialInfo")
     only_valid = Flag("onlyValid")
 
@@ -87,7 +87,7 @@ class ListBody(CredentialBody):
 class OldListBody(CscBody):
     """``credentials/list``."""
 
-    user_id = Text("userID", required=True)
+    user_id = Text("userID")
     most = Number("maxResults", least=1)
     page_token = Text("pageToken")
 
@@ -144,14 +144,17 @@ class _SignBody(CscBody):
 
     credential_id = Text("credentialID", required=True)
     messages = Messages()
-    csc_sad = Text("SAD", required=True)
     sign_oid = Text("signAlgo", required=True)
     parameters = Text("signAlgoParams", longest=LONGEST_PARAMETERS)
 
 
 class SignBody(_SignBody):
-    """``signatures/signHash``; only the synchronous mode is offered."""
+    """``signatures/signHash``; only the synchronous mode is offered.
 
+    A token of scope ``credential`` is itself the SAD.
+    """
+
+    csc_sad = Text("SAD")
     hashes = Hashes("hashes")
     hash_oid = Text("hashAlgorithmOID")
     mode = Choice("operationMode", "S")
@@ -160,6 +163,7 @@ class SignBody(_SignBody):
 class OldSignBody(_SignBody):
     """``signatures/signHash``."""
 
+    csc_sad = Text("SAD", required=True)
     hashes = Hashes("hash")
     hash_oid = Text("hashAlgo")
 

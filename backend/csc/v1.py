@@ -14,11 +14,11 @@ import msgspec
 from flask import Blueprint, jsonify, request
 from flask.typing import ResponseReturnValue
 
-from backend.access.tokens import CallingParty
-from backend.algorithms import HashAlgorithm
+from backend.access.tokens import CREDENTIAL, SCOPE, CallingParty
+from backend.algorithms import HASH_BY_LENGTH, HashAlgorithm
 from backend.credentials.view import Credential
 from backend.csc import schemas
-from backend.csc.algorithms import HASH_BY_LENGTH, signing_of
+from backend.csc.algorithms import signing_of
 from backend.csc.answers import V1_METHODS, credential_info, service_info, signatures
 from backend.csc.broken_off import is_gone
 from backend.csc.calls import (
@@ -52,7 +52,7 @@ CODES: Final = dict.fromkeys(("PIN", "OTP"), "is not used; the signer approves o
 class ListCall(msgspec.Struct, frozen=True, kw_only=True):
     """``credentials/list``."""
 
-    user_id: str
+    user_id: str | None
     most: int | None
     page_token: str | None
 
@@ -68,15 +68,16 @@ def add_v1(blueprint: Blueprint, uses: CscUses) -> None:
 
     @blueprint.post("/credentials/list")
     def credentials_list() -> ResponseReturnValue:
-        caller(uses)
+        party = caller(uses)
         call = load_body(request, schemas.OldListBody, ListCall)
-        return jsonify(page([str(each.id) for each in credentials(uses, call.user_id)], call))
+        found = credentials(uses, party, call.user_id)
+        return jsonify(page([str(each.id) for each in found], call))
 
     @blueprint.post("/credentials/info")
     def credentials_info() -> ResponseReturnValue:
-        caller(uses)
+        party = caller(uses, SCOPE, CREDENTIAL)
         call = load_body(request, schemas.InfoBody, InfoCall)
-        return jsonify(_info(credential(uses, call.credential_id), call))
+        return jsonify(_info(credential(uses, party, call.credential_id), call))
 
     @blueprint.post("/credentials/authorize")
     def authorize() -> ResponseReturnValue:
@@ -88,7 +89,7 @@ def add_v1(blueprint: Blueprint, uses: CscUses) -> None:
 
     @blueprint.post("/signatures/signHash")
     def sign_hash() -> ResponseReturnValue:
-        party = caller(uses)
+        party = caller(uses, SCOPE, CREDENTIAL)
         call = load_body(request, schemas.OldSignBody, SignCall, foreign=FOREIGN)
         signing = signing_of(
             call.sign_oid,

@@ -8,6 +8,7 @@ import msgspec
 from flask import Blueprint, jsonify, request
 from flask.typing import ResponseReturnValue
 
+from backend.access.tokens import CREDENTIAL, SCOPE
 from backend.credentials.view import Credential
 from backend.csc import schemas
 from backend.csc.algorithms import hash_of_oid, signing_of
@@ -53,7 +54,7 @@ FOREIGN: Final = {
 class ListCall(msgspec.Struct, frozen=True, kw_only=True):
     """``credentials/list``."""
 
-    user_id: str
+    user_id: str | None
     credential_info: bool
     only_valid: bool
     certificates: Certificates
@@ -71,15 +72,15 @@ def add_v2(blueprint: Blueprint, uses: CscUses) -> None:
 
     @blueprint.post("/credentials/list")
     def credentials_list() -> ResponseReturnValue:
-        caller(uses)
+        party = caller(uses)
         call = load_body(request, schemas.ListBody, ListCall)
-        return jsonify(_list(credentials(uses, call.user_id), call))
+        return jsonify(_list(credentials(uses, party, call.user_id), call))
 
     @blueprint.post("/credentials/info")
     def credentials_info() -> ResponseReturnValue:
-        caller(uses)
+        party = caller(uses, SCOPE, CREDENTIAL)
         call = load_body(request, schemas.InfoBody, InfoCall)
-        return jsonify(_info(credential(uses, call.credential_id), call))
+        return jsonify(_info(credential(uses, party, call.credential_id), call))
 
     @blueprint.post("/credentials/authorize")
     def authorize() -> ResponseReturnValue:
@@ -101,7 +102,7 @@ def add_v2(blueprint: Blueprint, uses: CscUses) -> None:
 
     @blueprint.post("/signatures/signHash")
     def sign_hash() -> ResponseReturnValue:
-        party = caller(uses)
+        party = caller(uses, SCOPE, CREDENTIAL)
         call = load_body(request, schemas.SignBody, SignCall, foreign=FOREIGN)
         signing = signing_of(
             call.sign_oid,

@@ -70,12 +70,23 @@ class RelyingParty(Base):
     secret_hash: Mapped[bytes]
     asks_number: Mapped[bool] = mapped_column(server_default=false())
     """Its asks want the number that our page shows (number matching, T-01)."""
+    auth_methods: Mapped[str] = mapped_column(
+        server_default="client_secret_basic client_secret_post"
+    )
+    """How it proves who it is; lists are words with spaces between."""
+    grants: Mapped[str] = mapped_column(server_default="client_credentials")
+    scopes: Mapped[str] = mapped_column(server_default="service")
+    redirect_uris: Mapped[str] = mapped_column(server_default="")
+    jwks: Mapped[str | None]
+    """Its public keys, for ``private_key_jwt``."""
+    certificate: Mapped[bytes | None]
+    """SHA-256 of its TLS certificate (DER), for mutual TLS."""
     created_at: Mapped[datetime]
     disabled_at: Mapped[datetime | None]
 
 
 class AccessToken(Base):
-    """A relying party's bearer token, by its SHA-256."""
+    """A relying party's access token, by its SHA-256. Who bears it is told by this row alone."""
 
     __tablename__ = "access_tokens"
 
@@ -84,3 +95,13 @@ class AccessToken(Base):
     scope: Mapped[str]
     expires_at: Mapped[datetime] = mapped_column(index=True)
     revoked_at: Mapped[datetime | None]
+    signer_id: Mapped[UUID | None] = mapped_column(ForeignKey("signers.id"))
+    """Who signed in for it; ``None``: the relying party by itself."""
+    credential_id: Mapped[UUID | None] = mapped_column(ForeignKey("cells.id"))
+    """Scope ``credential``: the one cell that it is for."""
+    authorization_id: Mapped[UUID | None] = mapped_column(
+        ForeignKey("authorizations.id"), index=True
+    )
+    """Its family."""
+    bound_to: Mapped[str | None]
+    """What its bearer must hold: ``jkt:`` or ``x5t#S256:`` and a thumbprint (RFC 7800)."""

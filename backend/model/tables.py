@@ -16,6 +16,18 @@ from backend.model.limits import (
 from backend.model.limits import (
     WakePace as WakePace,
 )
+from backend.model.oauth import (
+    Authorization as Authorization,
+)
+from backend.model.oauth import (
+    BrowserSession as BrowserSession,
+)
+from backend.model.oauth import (
+    RefreshToken as RefreshToken,
+)
+from backend.model.oauth import (
+    UsedId as UsedId,
+)
 from backend.model.outbox import OutboxMessage as OutboxMessage
 from backend.model.people import (
     AccessToken as AccessToken,

@@ -1,38 +1,33 @@
-"""Tokens of relying parties: OAuth 2.0 ``client_credentials`` and their revocation, by Authlib.
+"""What relying parties call without a browser: token, revocation, pushed requests (RFC 9126).
 
-Errors are those of RFC 6749, 5.2. Parameters come in the form body alone, each once, and the secret
-in one place: two readers could otherwise see two requests (and Authlib hides repeated parameters).
+Errors are those of RFC 6749, 5.2. Parameters come in the form body alone.
 """
 
 import logging
 from http import HTTPStatus
 from typing import Final
 
-from authlib.integrations.flask_oauth2 import AuthorizationServer
 from authlib.oauth2 import OAuth2Error
 from authlib.oauth2.rfc6749 import InvalidRequestError, OAuth2Request
-from authlib.oauth2.rfc6749.grants import ClientCredentialsGrant
-from authlib.oauth2.rfc6750 import BearerTokenGenerator
 from authlib.oauth2.rfc7009 import RevocationEndpoint
-from flask import Blueprint, Response, request
+from flask import Blueprint, jsonify, request
 from flask.typing import ResponseReturnValue
 
-from backend.access.tokens import LIFE, keep_token, new_token, revoke_token
-from backend.oauth.clients import METHODS, client_by_body, client_by_header
+from backend.access.dpop import DpopRequest, jkt, verify_dpop
+from backend.access.families import revoke_token
+from backend.oauth.authorizations import PUSHED_SECONDS, push
+from backend.oauth.clients import METHODS
 from backend.oauth.errors import answer_with_oauth_errors, oauth_error
+from backend.oauth.server import PATH, OurRequest, Server
 from backend.oauth.uses import OauthUses
 
 log = logging.getLogger(__name__)
 
-PATH: Final = "/oauth2"
 HINTS: Final = ("access_token", "refresh_token")
 FORM: Final = "application/x-www-form-urlencoded"
-
-
-class ClientCredentials(ClientCredentialsGrant):  # type: ignore[misc]  # Authlib has no types
-    """RFC 6749, 4.4, with the secret in the header or in the body."""
-
-    TOKEN_ENDPOINT_AUTH_METHODS = METHODS
+PUSH: Final = "pushed_authorize"
+LONGEST_PUSHED: Final = 4 * 1024 * 1024
+"""As many hashes as one approval may cover, with labels (CSC-43)."""
 
 
 class Revocation(RevocationEndpoint):  # type: ignore[misc]  # Authlib has no types
@@ -56,30 +51,26 @@ class Revocation(RevocationEndpoint):  # type: ignore[misc]  # Authlib has no ty
         revoke_token(
             uses.session(),
             request.form["token"],
-            relying_party=client.relying_party,
+            relying_party=client.registration.id,
             now=uses.clock(),
         )
         return HTTPStatus.NO_CONTENT, "", []
 
-
-class Server(AuthorizationServer):  # type: ignore[misc]  # Authlib has no types
-    """Says in the log what it refuses."""
-
-    def handle_error_response(self, request: OAuth2Request, error: OAuth2Error) -> Response:
-        """Answer as RFC 6749, 5.2 has it."""
-        log.info("a relying party's sign-in was refused", extra={"reason": error.error})
-        answer: Response = super().handle_error_response(request, error)
-        return answer
+    def create_endpoint_request(self, asked: object) -> OAuth2Request:
+        """Take the form that came."""
+        return self.server.create_oauth2_request(asked)
 
 
-def create_blueprint(uses: OauthUses) -> Blueprint:
-    """Make the two endpoints."""
+def create_blueprint(uses: OauthUses, server: Server) -> Blueprint:
+    """Make the three endpoints."""
     blueprint = Blueprint("oauth2", __name__, url_prefix=PATH)
     answer_with_oauth_errors(blueprint)
-    server = _server(uses)
+    server.register_endpoint(Revocation(uses))
 
     @blueprint.before_request
     def check_form() -> ResponseReturnValue | None:
+        if request.path == f"{PATH}/{PUSH}":
+            request.max_content_length = request.max_form_memory_size = LONGEST_PUSHED
         problem = _problem()
         if problem is None:
             return None
@@ -95,24 +86,48 @@ def create_blueprint(uses: OauthUses) -> Blueprint:
         answer: ResponseReturnValue = server.create_endpoint_response(Revocation.ENDPOINT_NAME)
         return answer
 
+    @blueprint.post(f"/{PUSH}")
+    def pushed_authorize() -> ResponseReturnValue:
+        asked = OurRequest(uses, request.form)
+        try:
+            request_uri = _push(uses, server, asked)
+        except OAuth2Error as error:
+            error.redirect_uri = error.state = None  # the client hears it, no browser
+            return server.handle_error_response(asked, error)
+        told = jsonify(request_uri=request_uri, expires_in=PUSHED_SECONDS)
+        return told, HTTPStatus.CREATED
+
     return blueprint
 
 
-def _server(uses: OauthUses) -> Server:
-    def keep(token: dict[str, str], asked: OAuth2Request) -> None:
-        party = asked.client.relying_party
-        uses.tokens.take(party, now=uses.clock())
-        keep_token(uses.session(), token["access_token"], relying_party=party, now=uses.clock())
+def _push(uses: OauthUses, server: Server, asked: OurRequest) -> str:
+    client = server.authenticate_client(asked, METHODS, PUSH)
+    form = request.form.to_dict()
+    if "request_uri" in form:
+        raise InvalidRequestError("request_uri stands in no pushed request")  # RFC 9126, 2.1
+    form["client_id"] = client.get_client_id()
+    proof = request.headers.get("DPoP")
+    if proof is not None:
+        form["dpop_jkt"] = _proven_key(uses, proof, named=form.get("dpop_jkt"))
+    _, wanted = server.read_authorization(form)
+    return push(
+        uses.session(),
+        relying_party=client.registration.id,
+        request=wanted,
+        now=uses.clock(),
+    )
 
-    server = Server(save_token=keep)
-    server.register_client_auth_method(METHODS[0], lambda *_: client_by_header(uses))
-    server.register_client_auth_method(METHODS[1], lambda *_: client_by_body(uses))
-    server.register_grant(ClientCredentials)
-    server.register_endpoint(Revocation(uses))
-    seconds = int(LIFE.total_seconds())
-    generator = BearerTokenGenerator(lambda **_: new_token(), expires_generator=seconds)
-    server.register_token_generator("default", generator)
-    return server
+
+def _proven_key(uses: OauthUses, proof: str, *, named: str | None) -> str:
+    """RFC 9449, 10.1: a proof in place of ``dpop_jkt``, or the same."""
+    here = uses.settings.authorization_server_url.rstrip("/") + request.path
+    expected = DpopRequest(method="POST", address=here, token=None)
+    session = uses.session()
+    shown = jkt(verify_dpop(session, proof, expected, now=uses.clock())).removeprefix("jkt:")
+    session.commit()
+    if named not in {None, shown}:
+        raise InvalidRequestError("dpop_jkt is of another key than the proof")
+    return shown
 
 
 def _problem() -> str | None:
@@ -123,6 +138,7 @@ def _problem() -> str | None:
         return "parameters stand in the body, not in the address"
     if any(len(values) != 1 for _, values in request.form.lists()):
         return "a parameter stands twice"
-    if "Authorization" in request.headers and "client_secret" in request.form:
-        return "the secret stands in the header or in the body, not in both"
+    ways = ("Authorization" in request.headers, "client_secret" in request.form)
+    if sum((*ways, "client_assertion" in request.form)) > 1:
+        return "the client proves who it is in one way: header, secret or assertion"
     return None

@@ -7,7 +7,7 @@ from flask import Blueprint, Response, jsonify
 from werkzeug.exceptions import HTTPException
 
 from backend.access.outages import OUTAGES, RETRY_SECONDS
-from backend.errors import TooManyRequests
+from backend.errors import DpopRefused, TooManyRequests
 
 log = logging.getLogger(__name__)
 
@@ -31,6 +31,8 @@ def _http(error: HTTPException) -> Response:
 
 
 def _any(error: Exception) -> Response:
+    if isinstance(error, DpopRefused):
+        return oauth_error("invalid_dpop_proof", str(error), HTTPStatus.BAD_REQUEST)
     if isinstance(error, TooManyRequests):
         log.info("a relying party's sign-in has to wait", extra={"reason": str(error)})
         response = oauth_error("too_many_requests", str(error), HTTPStatus.TOO_MANY_REQUESTS)

@@ -15,7 +15,11 @@ from backend.access.doorman import Doorman
 from backend.devices.enrolment.sms_code import CodeSent
 from backend.devices.enrolment.ticket import SignIn, Ticket
 from backend.model.tables import PairingState
+from backend.protocol.public_keys import PublicKeys
 from backend.settings import Settings
+from backend.signers.sign_in import SignedIn
+from backend.signers.sign_in import SignIn as PasswordSignIn
+from backend.signing.request import RequestedTransaction, SignatureOrder
 
 
 @final
@@ -32,7 +36,14 @@ class OauthUses(msgspec.Struct, frozen=True, kw_only=True):
     """Pairing, step 3, for the holder of a ticket."""
     confirm_by_code: Callable[[Session, str, str], PairingState]
     """Pairing, step 3, for the holder of a ticket, by the code that came."""
+    public_keys: PublicKeys
+    sign_in: Callable[[Session, PasswordSignIn], SignedIn]
+    """Login and password; see :func:`backend.signers.sign_in.sign_in`."""
+    request: Callable[[Session, SignatureOrder], RequestedTransaction]
+    """See :func:`backend.signing.request.request_signatures`."""
     doorman: Doorman
     """Looks less often at who fails to sign in."""
     tokens: Buckets
     """How often each relying party gets a token of this process."""
+    strangers: Buckets
+    """How many authorisations this process opens for each address."""

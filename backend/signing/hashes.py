@@ -3,6 +3,7 @@
 The SAM says the same; here it costs nothing, and nothing is reserved for what cannot be signed.
 """
 
+import base64
 from collections.abc import Sequence
 from typing import Final
 
@@ -11,6 +12,30 @@ from backend.errors import RequestRefused
 from backend.protocol.ask import HashName
 
 MOST_HASHES: Final = 10_000
+LONGEST_HASH: Final = 100
+"""Characters: 64 bytes in base64 have 88."""
+
+
+def read_hash(unverified: object) -> bytes:
+    """Read a hash as :func:`read_octets` does.
+
+    Raises:
+        ValueError: it is none.
+    """
+    return read_octets(unverified, longest=LONGEST_HASH)
+
+
+def read_octets(unverified: object, *, longest: int) -> bytes:
+    """Read base64 in either alphabet, padded or not; what counts is the bytes.
+
+    Raises:
+        ValueError: it is none, or longer.
+    """
+    if not isinstance(unverified, str) or len(unverified) > longest:
+        raise ValueError("no base64 of this length")
+    text = unverified.replace("-", "+").replace("_", "/")
+    padding = "" if "=" in text else "=" * (-len(text) % 4)
+    return base64.b64decode(text + padding, validate=True)
 
 
 def check_hashes(unverified_hashes: Sequence[bytes], hash_alg: HashName) -> None:

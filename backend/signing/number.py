@@ -1,7 +1,7 @@
 """Number matching: the phone names the two digits that the other screen shows (T-01).
 
 1. They are made here and stand in the transaction's row: no phone is told them, and CSC tells them
-   to nobody. Only our own page will show them, to who began the transaction there.
+   to nobody. Only our own page shows them (``oauth.pages``), to who began the transaction there.
 2. Compared once, in constant time. Another number ends the transaction: one guess in a hundred.
 3. Against approving by habit, nothing more. The door has no rule of it.
 """

@@ -10,6 +10,7 @@ from backend.algorithms import KeyAlgorithm
 from backend.devices.envelope import Envelope
 from tests.world.clock import SettableClock
 from tests.world.csc_client import CscClient, a_relying_party
+from tests.world.oauth_client import OauthClient, an_oauth_client
 from tests.world.service import Service, copy_service, open_service
 
 
@@ -91,4 +92,18 @@ def calm_shop(certified: Stage, tmp_path_factory: pytest.TempPathFactory) -> Ite
     """A relying party of a service that no test changes: for calls that must be refused."""
     opened = copy_service(certified.folder, tmp_path_factory.mktemp("calm"))
     yield a_relying_party(opened)
+    opened.close()
+
+
+@pytest.fixture
+def oauth_shop(signing_service: Service) -> OauthClient:
+    """A relying party that may get codes of that signer."""
+    return an_oauth_client(signing_service)
+
+
+@pytest.fixture(scope="session")
+def calm_oauth(certified: Stage, tmp_path_factory: pytest.TempPathFactory) -> Iterator[OauthClient]:
+    """One of a service where nobody signs in: for requests that must be refused."""
+    opened = copy_service(certified.folder, tmp_path_factory.mktemp("calm-oauth"))
+    yield an_oauth_client(opened)
     opened.close()

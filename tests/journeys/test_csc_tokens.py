@@ -118,6 +118,27 @@ def test_csc_39_nobody_revokes_anothers_token(service: Service, party: NewRelyin
     assert call(service, other.token) == 200
 
 
+def test_behind_a_proxy_that_ends_tls_our_address_is_that_of_the_settings(tmp_path: Path) -> None:
+    """There the request itself says http, and another host."""
+    here = "https://sign.example"
+    service = open_service(tmp_path, authorization_server_url=here)
+    with service.sessions() as session:
+        party = add_relying_party(session, name="Shop", client_id="shop", now=service.clock())
+
+    answer = service.client().post(
+        "/oauth2/token",
+        data=GRANT,
+        auth=(party.client_id, party.client_secret),
+        base_url="http://backend:8600",
+    )
+    told = service.client().get("/.well-known/oauth-authorization-server")
+    service.close()
+
+    assert content(answer, 200)["access_token"]
+    assert told.json is not None
+    assert told.json["issuer"] == here
+
+
 # --- no token ---------------------------------------------------------------------
 
 
@@ -191,7 +212,8 @@ def test_a_disabled_relying_party_gets_no_token(service: Service, party: NewRely
     ("form", "expected"),
     [
         ({"grant_type": "password"}, "unsupported_grant_type"),
-        ({"grant_type": "authorization_code"}, "unsupported_grant_type"),
+        ({"grant_type": "authorization_code"}, "unauthorized_client"),
+        ({"grant_type": "refresh_token"}, "unauthorized_client"),
         ({"grant_type": ""}, "unsupported_grant_type"),
         ({"scope": "credential"}, "invalid_scope"),
         ({"scope": "service credential"}, "invalid_scope"),

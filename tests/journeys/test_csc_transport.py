@@ -189,7 +189,7 @@ def test_csc_15_info_has_what_both_editions_require(
     assert info["specs"] == specs
     assert all(0 < len(info[name]) <= 255 for name in ("name", "description"))
     assert re.fullmatch("[A-Z]{2}", info["region"])
-    assert info["authType"] == ["oauth2client"]
+    assert info["authType"] == ["oauth2code", "oauth2client"]
     assert info["oauth2"] == calm_shop.service.settings.authorization_server_url
     assert not info.keys() & {"oauth2Issuer", "oauth2Servers"}
 
@@ -231,5 +231,6 @@ def test_csc_19_algorithms_are_all_that_any_key_has(calm_shop: CscClient) -> Non
     assert len(named["algoParams"]) == len(named["algos"]) == len(SIGN_OIDS)
     assert info["signature_formats"] == {"formats": [], "envelope_properties": []}
     assert info["conformance_levels"] == []
-    assert info["supportsRar"] is info["asynchronousOperationMode"] is False
+    assert info["supportsRar"] is True
+    assert info["asynchronousOperationMode"] is False
     assert info["supportedHashTypes"] == ["dtbsr"]

@@ -8,7 +8,7 @@ import pytest
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from backend.access.relying_parties import edit_relying_party
+from backend.access.registrations import RegistrationChange, change_registration
 from backend.signing.number import number_of
 from backend.virtual_phone.errors import ServerRefused
 from backend.virtual_phone.transactions import Consent
@@ -240,7 +240,8 @@ def test_only_a_phone_sees_and_lifts_what_its_signer_stopped(shop: CscClient) ->
 def test_a_relying_partys_policy_has_the_phone_ask_for_the_number(shop: CscClient) -> None:
     service, phone = shop.service, shop.service.phone()
     with service.sessions() as session:
-        edit_relying_party(session, client_id=shop.party.client_id, asks_number=True)
+        change = RegistrationChange(asks_number=True)
+        change_registration(session, client_id=shop.party.client_id, change=change)
     states = []
     for right in (True, False):
         handle = shop.asked(*ONE)

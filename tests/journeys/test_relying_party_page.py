@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from backend.csc import errors
 from backend.csc.algorithms import SIGN_OIDS
+from backend.oauth.details import read_details, read_entry
 from backend.summary.catalogue import KINDS
 from backend.summary.several import ContentsField
 from backend.wiring import utc_now
@@ -74,7 +75,7 @@ def signers_certificate(shop: CscClient) -> bytes:
     return base64.b64decode(info["cert"]["certificates"][0])
 
 
-@pytest.mark.parametrize("example", blocks("json"))
+@pytest.mark.parametrize("example", [text for text in blocks("json") if text.startswith("{")])
 def test_the_pages_typed_requests_are_taken(signing_service: Service, example: str) -> None:
     shop = a_relying_party(signing_service)
     request = json.loads(example)
@@ -84,7 +85,7 @@ def test_the_pages_typed_requests_are_taken(signing_service: Service, example: s
 
 
 def test_the_page_has_a_typed_request_of_each_kind() -> None:
-    shown = [json.loads(example)["type"] for example in blocks("json")]
+    shown = [json.loads(text)["type"] for text in blocks("json") if text.startswith("{")]
     assert sorted([*shown, "generic"]) == sorted(ASKED_FOR)
 
 
@@ -117,6 +118,11 @@ def rows_of_kinds() -> list[list[str]]:
 
 def code(cell: str) -> set[str]:
     return set(re.findall(r"`([^`]+)`", cell))
+
+
+@pytest.mark.parametrize("example", [text for text in blocks("json") if text.startswith("[")])
+def test_the_pages_details_are_read(example: str) -> None:
+    assert read_details(read_entry(example)).hashes()
 
 
 def test_the_page_names_every_error() -> None:

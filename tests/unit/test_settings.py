@@ -102,6 +102,7 @@ def test_lists_are_read_as_json() -> None:
         ("CELLKEY_PUSHES_PER_TEN_MINUTES", "61"),
         ("CELLKEY_CALLS_PER_MINUTE", "59"),
         ("CELLKEY_TOKENS_PER_MINUTE", "0"),
+        ("CELLKEY_AUTHORIZATIONS_PER_MINUTE", "5"),
         ("CELLKEY_PHONE_CALLS_PER_MINUTE", "29"),
         ("CELLKEY_FAILURES_PER_MINUTE", "0"),
         ("CELLKEY_PROXIES", "6"),
@@ -110,6 +111,20 @@ def test_lists_are_read_as_json() -> None:
 def test_an_unknown_name_or_a_value_that_does_not_fit_is_refused(name: str, value: str) -> None:
     with pytest.raises(SettingsInvalid):
         read_settings({name: value})
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"CELLKEY_CLIENT_CERTIFICATE_HEADER": "X-Client-Cert"},
+        {"CELLKEY_TRUSTED_PROXIES": '["10.0.0.1"]'},
+    ],
+)
+def test_a_header_with_certificates_is_believed_of_named_proxies_alone(
+    given: dict[str, str],
+) -> None:
+    with pytest.raises(SettingsInvalid, match="TRUSTED_PROXIES"):
+        read_settings(given)
 
 
 def test_production_refuses_software_cells() -> None:

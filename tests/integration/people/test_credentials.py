@@ -33,7 +33,7 @@ def listed(counter: Counter, login: str) -> list[UUID]:
     with counter.session_factory() as session:
         found = credentials_of(
             session,
-            login=login,
+            signer=login,
             public_keys=counter.public_keys,
             settings=counter.settings,
             now=counter.clock(),

@@ -7,6 +7,7 @@ import pytest
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session, sessionmaker
 
+from backend.access.families import revoke_token
 from backend.access.relying_parties import (
     NewRelyingParty,
     add_relying_party,
@@ -20,7 +21,6 @@ from backend.access.tokens import (
     bearer_token,
     keep_token,
     new_token,
-    revoke_token,
 )
 from backend.errors import (
     AlreadyThere,
@@ -57,7 +57,7 @@ def token_for(sessions: sessionmaker[Session], party: NewRelyingParty, clock: Se
             unverified_secret=party.client_secret,
         )
         assert found is not None
-        keep_token(session, token, relying_party=found, now=clock())
+        keep_token(session, token, relying_party=found.id, now=clock())
     return token
 
 

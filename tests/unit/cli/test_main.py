@@ -75,10 +75,8 @@ def test_upgrade_makes_the_database_and_its_folder(tmp_path: Path) -> None:
     assert json.loads(first) == {"version": newest_version()}
     assert second == f"The database is at version {newest_version()}.\n"
     assert folder.stat().st_mode & 0o777 == 0o700
-    assert json.loads(_db(folder, "current", "--json")) == {
-        "version": newest_version(),
-        "newest": newest_version(),
-    }
+    current = {"version": newest_version(), "newest": newest_version()}
+    assert json.loads(_db(folder, "current", "--json")) == current
     assert json.loads(_db(folder, "check", "--json")) == {"differences": []}
 
 

@@ -8,12 +8,18 @@ from asn1crypto.core import Void
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backend.algorithms import HASHES, SCHEMES, HashAlgorithm, KeyAlgorithm, SignatureScheme
+from backend.algorithms import (
+    HASH_BY_LENGTH,
+    HASH_OIDS,
+    HASHES,
+    SCHEMES,
+    HashAlgorithm,
+    KeyAlgorithm,
+    SignatureScheme,
+)
 from backend.csc.algorithms import (
     ED25519,
-    HASH_BY_LENGTH,
     HASH_NAMES,
-    HASH_OIDS,
     PSS,
     RSA,
     SIGN_OIDS,

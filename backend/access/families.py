@@ -1,0 +1,102 @@
+"""Tokens that follow from one authorisation live and end together (RFC 9700, 4.14).
+
+1. A code or refresh token that comes a second time was copied: its whole family ends.
+2. Revoking a refresh token ends the family; revoking an access token ends it alone (RFC 7009, 2.1).
+3. A token of scope ``credential`` is the ``csc_sad``: where it ends, its approval opens nothing.
+"""
+
+import logging
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import delete, select, update
+from sqlalchemy.orm import Session
+
+from backend.access.tokens import token_hash
+from backend.model.tables import (
+    AccessToken,
+    Authorization,
+    BrowserSession,
+    RefreshToken,
+    Transaction,
+)
+
+log = logging.getLogger(__name__)
+
+
+def end_family(session: Session, authorization: UUID, *, because: str, now: datetime) -> None:
+    """Revoke every token of an authorisation. Does not commit."""
+    for table in (AccessToken, RefreshToken):
+        session.execute(
+            update(table)
+            .where(table.authorization_id == authorization, table.revoked_at.is_(None))
+            .values(revoked_at=now)
+            .execution_options(synchronize_session=False)
+        )
+    transaction = select(Authorization.transaction_id).where(Authorization.id == authorization)
+    session.execute(
+        update(Transaction)
+        .where(Transaction.id == transaction.scalar_subquery())
+        .values(csc_sad_hash=None)
+        .execution_options(synchronize_session=False)
+    )
+    log.warning("the tokens of an authorisation ended", extra={"reason": because})
+
+
+def revoke_token(
+    session: Session, unverified_token: str, *, relying_party: UUID, now: datetime
+) -> None:
+    """Revoke a relying party's own token; any other text changes nothing (RFC 7009, 2.2). Commits.
+
+    Args:
+        session: in whose transaction it happens.
+        unverified_token: what is said to be one.
+        relying_party: whose it must be.
+        now: the time.
+    """
+    hashed = token_hash(unverified_token)
+    revoked = session.execute(
+        update(AccessToken)
+        .where(
+            AccessToken.token_hash == hashed,
+            AccessToken.relying_party_id == relying_party,
+            AccessToken.revoked_at.is_(None),
+        )
+        .values(revoked_at=now)
+        .returning(AccessToken.credential_id)
+        .execution_options(synchronize_session=False)
+    ).one_or_none()
+    if revoked is not None and revoked.credential_id is not None:
+        session.execute(
+            update(Transaction)
+            .where(Transaction.csc_sad_hash == hashed)
+            .values(csc_sad_hash=None)
+            .execution_options(synchronize_session=False)
+        )
+    if revoked is None:
+        family = session.scalar(
+            select(RefreshToken.authorization_id)
+            .join(Authorization, Authorization.id == RefreshToken.authorization_id)
+            .where(
+                RefreshToken.token_hash == hashed, Authorization.relying_party_id == relying_party
+            )
+        )
+        if family is not None:
+            end_family(session, family, because="revoked", now=now)
+    session.commit()
+
+
+def forget_authorizations(session: Session, now: datetime) -> int:
+    """Delete authorisations of which nothing counts any more, and their tokens. Commits."""
+    over = select(Authorization.id).where(Authorization.expires_at < now)
+    for table in (BrowserSession, RefreshToken, AccessToken):
+        session.execute(
+            delete(table)
+            .where(table.authorization_id.in_(over))
+            .execution_options(synchronize_session=False)
+        )
+    forgotten = session.execute(
+        delete(Authorization).where(Authorization.expires_at < now).returning(Authorization.id)
+    ).all()
+    session.commit()
+    return len(forgotten)

@@ -1,0 +1,93 @@
+"""How a browser is answered: sent back to the relying party, or shown that it goes no further.
+
+1. Back to the relying party leads only an address that is registered for it, with ``state`` and
+   ``iss`` (RFC 6749, 4.1.2; RFC 9207). Everything else ends in a page.
+2. A page says nothing of why it goes no further, but for what the relying party's developer did.
+"""
+
+import logging
+from http import HTTPStatus
+from urllib.parse import urlsplit
+
+from authlib.common.urls import add_params_to_uri
+from flask import Response, make_response, render_template, request
+from werkzeug.exceptions import HTTPException
+
+from backend.access.outages import OUTAGES, RETRY_SECONDS
+from backend.errors import AuthorizationInvalid, SessionOver, TooManyRequests
+from backend.oauth.words import WORDS, language_of
+from backend.settings import Settings
+
+log = logging.getLogger(__name__)
+
+
+def protect(response: Response, *, form_to: str = "") -> None:
+    """Nothing from elsewhere; a form's redirect may lead to the relying party, and only there.
+
+    Browsers apply ``form-action`` to the redirects that follow a form, too.
+    """
+    targets = f"'self' {form_to}".strip()
+    response.headers["Content-Security-Policy"] = (
+        "default-src 'none'; style-src 'self'; img-src 'self'; "
+        f"form-action {targets}; frame-ancestors 'none'; base-uri 'none'"
+    )
+
+
+def origin(uri: str) -> str:
+    """Scheme, host and port of an address."""
+    parts = urlsplit(uri)
+    return f"{parts.scheme}://{parts.netloc}"
+
+
+def send_back(
+    settings: Settings, redirect_uri: str, state: str | None, told: dict[str, str]
+) -> Response:
+    """Redirect to a registered address (RFC 6749, 4.1.2), with a GET also after a form."""
+    issuer = settings.authorization_server_url.rstrip("/")
+    members = told | ({"state": state} if state else {}) | {"iss": issuer}
+    address = add_params_to_uri(redirect_uri, list(members.items()))
+    return make_response("", HTTPStatus.SEE_OTHER, {"Location": address})
+
+
+def refused(error: str, description: str) -> Response:
+    """Tell that a relying party asked wrongly, where there is nowhere to send the browser back."""
+    log.info("an authorisation was refused", extra={"reason": f"{error}: {description}"})
+    return message_page("bad_request", HTTPStatus.BAD_REQUEST, error=error, description=description)
+
+
+def message_page(
+    message: str, status: HTTPStatus, *, error: str = "", description: str = ""
+) -> Response:
+    """Show a page of one message."""
+    lang = language_of(request, None)
+    html = render_template(
+        "oauth/message.html",
+        lang=lang,
+        words=WORDS[lang],
+        message=message,
+        error=error,
+        description=description,
+    )
+    response = make_response(html, status)
+    protect(response)
+    return response
+
+
+def error_page(error: Exception) -> Response:
+    """Say on a page that it goes no further; nothing of why, but whether to come back."""
+    if isinstance(error, SessionOver | AuthorizationInvalid):
+        return message_page("over", HTTPStatus.FORBIDDEN)
+    if isinstance(error, HTTPException):
+        return message_page("over", HTTPStatus(error.code or HTTPStatus.INTERNAL_SERVER_ERROR))
+    if isinstance(error, TooManyRequests):
+        log.info("a browser has to wait", extra={"reason": str(error)})
+        response = message_page("too_many", HTTPStatus.TOO_MANY_REQUESTS)
+        response.headers["Retry-After"] = str(error.retry_after_seconds)
+        return response
+    if isinstance(error, OUTAGES):
+        log.warning("a page has to wait", exc_info=error)
+        response = message_page("unavailable", HTTPStatus.SERVICE_UNAVAILABLE)
+        response.headers["Retry-After"] = str(RETRY_SECONDS)
+        return response
+    log.error("a page failed", exc_info=error)
+    return message_page("fault", HTTPStatus.INTERNAL_SERVER_ERROR)

@@ -1,0 +1,87 @@
+"""How far the signer's answer is, for the waiting page: one statement a look."""
+
+from datetime import datetime
+from typing import Final, Literal, final
+from uuid import UUID
+
+import msgspec
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from backend.errors import AuthorizationInvalid
+from backend.model.tables import Approval, AuthorisedHash, Transaction, TransactionState
+from backend.signers.freeze import not_frozen
+from backend.signing.moves import state_at
+
+_APPROVED: Final = (TransactionState.APPROVED, TransactionState.REDEEMED)
+Reached = Literal["", "sent", "delivered", "opened"]
+_REACHED: Final[tuple[Reached, ...]] = ("", "sent", "delivered", "opened")
+
+
+@final
+class Answer(msgspec.Struct, frozen=True, kw_only=True):
+    """What the page shows, and what follows from it."""
+
+    verdict: Literal["waiting", "approved", "over"]
+    state: str
+    """Why it is over: the transaction's state, or ``frozen``."""
+    documents: int
+    reached: Reached
+    """How far the message to the phone is known to have come."""
+    expires_at: datetime
+    number: str | None
+    """What the phone has to name, if it must (T-01)."""
+
+
+def look(session: Session, transaction: UUID, *, now: datetime) -> Answer:
+    """Look how far a transaction is. Commits, which ends the read.
+
+    Raises:
+        AuthorizationInvalid: there is no such transaction.
+    """
+    documents = (
+        select(func.count())
+        .where(AuthorisedHash.transaction_id == Transaction.id)
+        .scalar_subquery()
+    )
+    found = session.execute(
+        select(
+            Transaction.state,
+            Transaction.expires_at,
+            Transaction.use_by,
+            Transaction.sent_at,
+            Transaction.delivered_at,
+            Transaction.seen_at,
+            Transaction.number,
+            Approval.transaction_id.label("evidence"),
+            not_frozen(Transaction.signer_id).label("may_go_on"),
+            documents.label("documents"),
+        )
+        .outerjoin(Approval, Approval.transaction_id == Transaction.id)
+        .where(Transaction.id == transaction)
+    ).one_or_none()
+    session.commit()
+    if found is None:
+        raise AuthorizationInvalid("there is no such transaction")
+    state = state_at(found.state, expires_at=found.expires_at, use_by=found.use_by, now=now)
+    marks = (found.sent_at, found.delivered_at, found.seen_at)
+    last = max((number for number, mark in enumerate(marks, start=1) if mark), default=0)
+    return Answer(
+        verdict=_verdict(state, has_evidence=found.evidence is not None, may_go_on=found.may_go_on),
+        state=str(state) if found.may_go_on else "frozen",
+        documents=found.documents,
+        reached=_REACHED[last],
+        expires_at=found.expires_at,
+        number=found.number,
+    )
+
+
+def _verdict(
+    state: TransactionState, *, has_evidence: bool, may_go_on: bool
+) -> Literal["waiting", "approved", "over"]:
+    """No code before the evidence is there, and none for a signer who is frozen."""
+    if not may_go_on:
+        return "over"
+    if state in _APPROVED:
+        return "approved" if has_evidence else "waiting"
+    return "waiting" if state is TransactionState.PENDING else "over"
