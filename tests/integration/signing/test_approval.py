@@ -1,15 +1,17 @@
 """The phone's yes and no."""
 
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import msgspec
 import pytest
 from sqlalchemy import delete, func, select, update
 from sqlalchemy.orm import Session
 
-from backend.errors import MalformedMessage, NotFound, SignerFrozen, TransactionOver
+from backend.access.phones import ProvenCall, prove_phone
+from backend.errors import MalformedMessage, NotFound, ProofReplayed, SignerFrozen, TransactionOver
 from backend.model.tables import Approval, Refusal, Transaction, TransactionState
-from backend.signing.approval import approve
+from backend.signing.approval import approve, asked_beside
+from backend.virtual_phone.answers import request_proof
 from backend.virtual_phone.phone_keys import new_keys
 from tests.world.paper_phone import PaperPhone
 from tests.world.signing_world import SigningWorld, hashes
@@ -226,3 +228,58 @@ def test_a_state_set_back_to_pending_lets_no_second_approval_in(world: SigningWo
     with pytest.raises(TransactionOver) as over:
         world.collect(world.csc_sad(requested), *hashes(1))
     assert over.value.state == "rejected"
+
+
+def test_one_proof_id_lets_one_of_two_approvals_in_that_come_at_once(world: SigningWorld) -> None:
+    """T-04: both calls were proved before either had used up the id."""
+    first, second = (world.request(*hashes(1)).id for _ in range(2))
+    jti = uuid4()
+    calls = {each: proven(world, each, jti) for each in (first, second)}
+    answers = {each: world.answer(each) for each in (first, second)}
+
+    assert send_by(world, first, calls[first], answers[first]) == "approved"
+    with pytest.raises(ProofReplayed):
+        send_by(world, second, calls[second], answers[second])
+    assert world.state(second) == "pending"
+    assert approvals(world) == 1
+
+
+def proven(world: SigningWorld, transaction: UUID, jti: UUID) -> ProvenCall:
+    """A call that brings an answer, proved and not heard yet."""
+    url, body = f"https://phone.example/transactions/{transaction}/approval", b"{}"
+    proof = request_proof(
+        key=world.cell.phone.keys.request,
+        method="POST",
+        url=url,
+        body=body,
+        now=int(world.clock().timestamp()),
+        jti=jti,
+    )
+    with world.sessions() as session:
+        return prove_phone(
+            session,
+            authorization=f"DPoP {proof}",
+            method="POST",
+            address=url,
+            body=body,
+            public_keys=world.sam.public_keys,
+            now=world.clock(),
+            beside=asked_beside(transaction),
+        )
+
+
+def send_by(
+    world: SigningWorld, transaction: UUID, call: ProvenCall, answer: tuple[str, str]
+) -> TransactionState:
+    approval, sealed = answer
+    with world.sessions() as session:
+        return approve(
+            session,
+            phone=call.phone,
+            transaction=transaction,
+            approval=approval,
+            sealed=sealed,
+            public_keys=world.sam.public_keys,
+            now=world.clock(),
+            call=call,
+        )
