@@ -203,22 +203,14 @@ def give_code(session: Session, authorization: UUID, *, now: datetime) -> str:
     """
     code = secrets.token_urlsafe(SECRET_BYTES)
     expires_at = now + timedelta(seconds=CODE_SECONDS)
-    given = session.scalar(
-        update(Authorization)
-        .where(
-            Authorization.id == authorization,
-            Authorization.code_hash.is_(None),
-            Authorization.expires_at > now,
-        )
-        .values(code_hash=token_hash(code), code_expires_at=expires_at, expires_at=expires_at)
-        .returning(Authorization.id)
-        .execution_options(synchronize_session=False)
+    _answer(
+        session,
+        authorization,
+        now=now,
+        code_hash=token_hash(code),
+        code_expires_at=expires_at,
+        expires_at=expires_at,
     )
-    if given is None:
-        session.rollback()
-        raise AuthorizationInvalid("this authorisation was answered")
-    end_session(session, authorization)
-    session.commit()
     return code
 
 
@@ -228,18 +220,23 @@ def end(session: Session, authorization: UUID, *, now: datetime) -> None:
     Raises:
         AuthorizationInvalid: another answer was given meanwhile.
     """
-    ended = session.scalar(
+    _answer(session, authorization, now=now, expires_at=now)
+
+
+def _answer(session: Session, authorization: UUID, *, now: datetime, **values: object) -> None:
+    """Write the one answer that an authorisation gets, and end the session. Commits."""
+    answered = session.scalar(
         update(Authorization)
         .where(
             Authorization.id == authorization,
             Authorization.code_hash.is_(None),
             Authorization.expires_at > now,
         )
-        .values(expires_at=now)
+        .values(**values)
         .returning(Authorization.id)
         .execution_options(synchronize_session=False)
     )
-    if ended is None:
+    if answered is None:
         session.rollback()
         raise AuthorizationInvalid("this authorisation was answered")
     end_session(session, authorization)

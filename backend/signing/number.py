@@ -6,20 +6,13 @@
 3. Against approving by habit, nothing more. The door has no rule of it.
 """
 
-from datetime import datetime
 from hmac import compare_digest
 from secrets import randbelow
 from typing import Final
-from uuid import UUID
 
-from sqlalchemy import select
-from sqlalchemy.orm import Session
-
-from backend.errors import NotFound, TransactionOver, WrongNumber
-from backend.model.tables import Transaction, TransactionState
+from backend.errors import WrongNumber
 from backend.protocol.approval import ApprovalClaims
 from backend.protocol.ask import VerifiedAsk
-from backend.signing.moves import state_at
 
 NUMBERS: Final = 100
 
@@ -44,28 +37,3 @@ def check_number(claims: ApprovalClaims, *, ask: VerifiedAsk, expected: str | No
         return
     if not compare_digest(claims.number or "", expected or "none"):
         raise WrongNumber("the number is not that of the other screen")
-
-
-def number_of(session: Session, *, transaction: UUID, now: datetime) -> str | None:
-    """Tell our own page which number to show. Commits, which ends the read.
-
-    Returns:
-        ``None`` where none is asked.
-
-    Raises:
-        NotFound: there is no such transaction.
-        TransactionOver: nobody has to type it any more.
-    """
-    found = session.execute(
-        select(
-            Transaction.number, Transaction.state, Transaction.expires_at, Transaction.use_by
-        ).where(Transaction.id == transaction)
-    ).one_or_none()
-    session.commit()
-    if found is None:
-        raise NotFound("no such transaction")
-    number, written, expires_at, use_by = found
-    state = state_at(written, expires_at=expires_at, use_by=use_by, now=now)
-    if state is not TransactionState.PENDING:
-        raise TransactionOver(state)
-    return str(number) if number is not None else None

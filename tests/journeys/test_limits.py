@@ -9,7 +9,6 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from backend.access.registrations import RegistrationChange, change_registration
-from backend.signing.number import number_of
 from backend.virtual_phone.errors import ServerRefused
 from backend.virtual_phone.transactions import Consent
 from tests.journeys.conftest import Stage
@@ -24,6 +23,7 @@ from tests.world.csc_client import (
     words,
 )
 from tests.world.raw_calls import RawCalls, problem
+from tests.world.screen_number import number_on_screen
 from tests.world.service import Service, copy_service, hashes
 
 TOO_MANY = (429, "too_many_requests")
@@ -248,9 +248,7 @@ def test_a_relying_partys_policy_has_the_phone_ask_for_the_number(shop: CscClien
         (listed,) = phone.pending().transactions
         shown = phone.show(listed.id)
         assert shown.checked.ask.number_asked
-        with service.sessions() as session:
-            number = number_of(session, transaction=UUID(listed.id), now=service.clock())
-        assert number is not None
+        number = number_on_screen(service.sessions, UUID(listed.id))
         typed = number if right else f"{(int(number) + 1) % 100:02}"
         try:
             states.append(phone.approve(shown, consent=Consent(number=typed)))

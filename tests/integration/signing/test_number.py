@@ -7,11 +7,12 @@ import msgspec
 import pytest
 from sqlalchemy import select, update
 
-from backend.errors import MalformedMessage, NotFound, TransactionOver
+from backend.errors import MalformedMessage, TransactionOver
 from backend.model.tables import Approval, Transaction
-from backend.signing.number import new_number, number_of
+from backend.signing.number import new_number
 from backend.signing.pending import pending, show
 from backend.signing.request import RequestedTransaction
+from tests.world.screen_number import number_on_screen
 from tests.world.signing_world import SigningWorld, hashes
 
 NOWHERE = UUID(int=7)
@@ -29,10 +30,7 @@ def asked(matching: SigningWorld) -> RequestedTransaction:
 
 
 def on_the_screen(world: SigningWorld, asked: RequestedTransaction) -> str:
-    with world.sessions() as session:
-        number = number_of(session, transaction=asked.id, now=world.clock())
-    assert number is not None
-    return number
+    return number_on_screen(world.sessions, asked.id)
 
 
 def another(number: str) -> str:
@@ -138,17 +136,3 @@ def test_numbers_have_two_digits_and_are_not_all_the_same() -> None:
 
     assert {len(number) for number in made} == {2}
     assert len(made) > 50
-
-
-def test_only_who_waits_for_an_answer_has_a_number_to_show(
-    matching: SigningWorld, asked: RequestedTransaction
-) -> None:
-    plain = replace(matching, shop=msgspec.structs.replace(matching.shop, asks_number=False))
-    without = plain.request(*hashes(1))
-    matching.refuse(asked.id)
-    with matching.sessions() as session:
-        assert number_of(session, transaction=without.id, now=matching.clock()) is None
-        with pytest.raises(TransactionOver):
-            number_of(session, transaction=asked.id, now=matching.clock())
-        with pytest.raises(NotFound):
-            number_of(session, transaction=NOWHERE, now=matching.clock())
