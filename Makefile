@@ -20,7 +20,8 @@ LOCK := $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header 
 # A program that must be there, and the Debian package that has it.
 DEMO_PROGRAMS := pdfsig:poppler-utils certutil:libnss3-tools softhsm2-util:softhsm2 \
   curl:curl openssl:openssl
-TEST_PROGRAMS := $(DEMO_PROGRAMS) postgres:postgresql
+TEST_PROGRAMS := $(DEMO_PROGRAMS) postgres:postgresql chromium:chromium \
+  firefox-esr:firefox-esr node:nodejs npm:npm
 
 # Rooms in which each branch is tested.
 WHOLLY_COVERED := backend/sam/*,backend/signing/*,backend/protocol/*
