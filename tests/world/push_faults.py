@@ -16,10 +16,21 @@ class Faults:
     def __init__(self, stopping: asyncio.Event) -> None:
         self._stopping = stopping
         self._next: deque[Fault] = deque()
+        self._lost_answers = 0
 
     def take(self) -> Fault | None:
         """The fault that this message meets, if any."""
         return self._next.popleft() if self._next else None
+
+    def take_loss(self) -> bool:
+        """Say whether the answer to this message, which was accepted, gets lost."""
+        lost = self._lost_answers > 0
+        self._lost_answers -= lost
+        return lost
+
+    def lose_answer(self) -> None:
+        """Accept the next message, and close its connection without a word."""
+        self._lost_answers += 1
 
     def answer(
         self,
@@ -54,7 +65,7 @@ class Faults:
 
     def close(self) -> None:
         """Close the next message's connection without a word."""
-        self._next.append(_close)
+        self._next.append(close)
 
     def drip_body(self, status: int) -> None:
         """Answer the next message at once, with a body that comes byte by byte and never ends."""
@@ -94,7 +105,8 @@ class Faults:
         return web.Response(status=503)
 
 
-async def _close(request: web.Request) -> web.StreamResponse:
+async def close(request: web.Request) -> web.StreamResponse:
+    """Close a message's connection without a word."""
     assert request.transport is not None
     request.transport.close()
     return web.Response(status=503)

@@ -1,6 +1,7 @@
 """What a push service keeps for a phone."""
 
 import asyncio
+import base64
 from dataclasses import dataclass, field
 
 
@@ -12,6 +13,11 @@ class Message:
     body: bytes
     topic: str | None
     expires_at: float
+
+    @property
+    def data(self) -> str:
+        """The body in base64url, as browsers are given it."""
+        return base64.urlsafe_b64encode(self.body).rstrip(b"=").decode()
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,8 @@ For phones, at ``https://127.0.0.1:PORT``, with the same certificate:
 * ``GET <inbox>?wait=25`` → 200, the encrypted message and ``X-Message-Id``; 204 when there is none
 * ``DELETE <inbox>/<id>`` → 204
 
+For browsers, the WebSocket of ``push_socket.py`` at ``ws://127.0.0.1:PORT/``, without TLS.
+
 HOST is made up: it is reached through a pinned entry of the allow-list (:attr:`allow_list_entry`).
 Runs in a thread of pytest (:func:`running_push_service`) or as a process
 (``python -m tests.world.push_service``), for people who try things out.
@@ -30,7 +32,7 @@ from weakref import WeakSet
 from aiohttp import web
 
 from tests.world.push_certificates import make_server_context
-from tests.world.push_faults import Faults
+from tests.world.push_faults import Faults, close
 from tests.world.push_inbox import Message, Received, Subscription
 from tests.world.push_rules import (
     Refused,
@@ -40,6 +42,7 @@ from tests.world.push_rules import (
     read_topic,
     read_ttl,
 )
+from tests.world.push_socket import PushSocket
 
 HOST = "push.cellkey.test"
 LONGEST_WAIT_SECONDS = 25
@@ -50,7 +53,7 @@ AT_ONCE_SECONDS = 5
 
 
 class PushService:
-    """The service. ``host``, ``base`` and ``ca_file`` are known once it runs."""
+    """The service. ``base`` and ``socket_url`` are known once it runs."""
 
     def __init__(
         self, *, ca_out: Path, host: str = HOST, clock: Callable[[], float] = time.time
@@ -58,6 +61,8 @@ class PushService:
         self.host = host
         self.ca_file = ca_out
         self.base = ""
+        self.socket_url = ""
+        self.loop: asyncio.AbstractEventLoop | None = None
         self.received: list[Received] = []
         self._clock = clock
         self._tls = make_server_context(host=host, ca_out=ca_out)
@@ -66,6 +71,7 @@ class PushService:
         self._stopping = asyncio.Event()
         self._transports: WeakSet[asyncio.WriteTransport] = WeakSet()
         self.faults = Faults(self._stopping)
+        self.browsers = PushSocket(subscribed=self._keep, clock=clock)
 
     @property
     def allow_list_entry(self) -> str:
@@ -82,23 +88,40 @@ class PushService:
         """Say whether a phone waits at its inbox now."""
         return self._by_token[endpoint.rpartition("/")[2]].waiting > 0
 
+    def is_gone(self, endpoint: str) -> bool:
+        """Say whether a subscription has ended."""
+        return self._by_token[endpoint.rpartition("/")[2]].gone
+
+    def waiting(self, endpoint: str) -> list[Message]:
+        """What was accepted and has not been picked up."""
+        return list(self._by_token[endpoint.rpartition("/")[2]].messages)
+
     # --- running --------------------------------------------------------------
 
     async def serve(self, *, port: int, ready: Callable[[], None]) -> None:
         """Serve until :meth:`stop`."""
+        self.loop = asyncio.get_running_loop()
         app = web.Application(client_max_size=LONGEST_REQUEST, middlewares=[self._say_refusals])
         app.router.add_post("/subscribe", self._subscribe)
         app.router.add_post("/wpush/v2/{token}", self._accept)
         app.router.add_get("/inbox/{secret}", self._pick_up)
         app.router.add_delete("/inbox/{secret}/{id}", self._acknowledge)
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.2)
+        for_browsers = web.Application()
+        for_browsers.router.add_get("/", self.browsers.talk)
+        sockets = web.AppRunner(for_browsers, access_log=None, shutdown_timeout=0.2)
         await runner.setup()
+        await sockets.setup()
         try:
             await web.TCPSite(runner, "127.0.0.1", port, ssl_context=self._tls).start()
             self.base = f"https://127.0.0.1:{runner.addresses[0][1]}"
+            await web.TCPSite(sockets, "127.0.0.1", 0).start()
+            self.socket_url = f"ws://127.0.0.1:{sockets.addresses[0][1]}/"
             ready()
             await self._stopping.wait()
         finally:
+            await self.browsers.hang_up()
+            await sockets.cleanup()
             await runner.cleanup()
             await self._hang_up()
 
@@ -158,6 +181,8 @@ class PushService:
         if ttl or subscription.waiting:
             expires_at = self._clock() + (ttl or AT_ONCE_SECONDS)
             subscription.keep(Message(message_id, body, topic, expires_at))
+        if self.faults.take_loss():
+            return await close(request)
         location = f"https://{self.host}/message/{message_id}"
         return web.Response(status=201, headers={"Location": location, "TTL": str(ttl)})
 
@@ -170,13 +195,17 @@ class PushService:
             raise Refused(400, 'the body is not {"key": …}') from error
         read_key(str(key))
         subscription = Subscription(token_urlsafe(32), token_urlsafe(32), key)
-        self._by_token[subscription.token] = subscription
         self._by_secret[subscription.secret] = subscription
         answer = {
-            "endpoint": f"https://{self.host}/wpush/v2/{subscription.token}",
+            "endpoint": self._keep(subscription),
             "inbox": f"{self.base}/inbox/{subscription.secret}",
         }
         return web.json_response(answer, status=201)
+
+    def _keep(self, subscription: Subscription) -> str:
+        """Keep a subscription; gives its endpoint."""
+        self._by_token[subscription.token] = subscription
+        return f"https://{self.host}/wpush/v2/{subscription.token}"
 
     async def _pick_up(self, request: web.Request) -> web.StreamResponse:
         subscription = self._inbox(request)
