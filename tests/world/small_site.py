@@ -7,11 +7,13 @@ from typing import Any, Final
 
 from cheroot.wsgi import Server
 
+from tests.world.wire_tap import WireTap
+
 TYPES: Final = {"html": "text/html", "js": "text/javascript", "json": "application/json"}
 
 
 @contextmanager
-def serving_files(files: Mapping[str, str]) -> Iterator[str]:
+def serving_files(files: Mapping[str, str], *, tap: WireTap | None = None) -> Iterator[str]:
     """Serve texts by path; gives the origin. The page is ``/index.html``, at ``/`` too."""
 
     def answer(environ: Mapping[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
@@ -25,7 +27,7 @@ def serving_files(files: Mapping[str, str]) -> Iterator[str]:
         start_response("200 OK", [("Content-Type", f"{kind}; charset=utf-8")])
         return [text.encode()]
 
-    server = Server(("127.0.0.1", 0), answer, numthreads=4)
+    server = Server(("127.0.0.1", 0), tap.at(answer) if tap else answer, numthreads=4)
     server.prepare()
     thread = Thread(target=server.serve)
     thread.start()
