@@ -25,6 +25,8 @@ from backend.access.relying_parties import (
     list_relying_parties,
 )
 from backend.cli.context import answer, json_option, settings_from_environment
+from backend.cli.relying_party_webhook import WebhookChange, change_webhook, webhook_options
+from backend.delivery.webhook_registration import find_webhook
 from backend.errors import NotFound
 from backend.model.version import check_version
 from backend.wiring import make_engine, make_session_factory, utc_now
@@ -114,21 +116,30 @@ def disable(*, client_id: str, as_json: bool) -> None:
     help="Whether phones must name the number that our page shows.",
 )
 @registration_options
+@webhook_options
 @json_option
 def edit(
     *,
     client_id: str,
     number: bool | None,
+    webhook_change: WebhookChange | None,
     as_json: bool,
     **given: tuple[str, ...] | Path | None,
 ) -> None:
     """Change what is registered, from its next request on.
 
-    An option that is given replaces all its values before.
+    An option that is given replaces all its values before. What concerns the webhook is changed by
+    itself, and prints its secret, once.
     """
     change = msgspec.structs.replace(_change(given), asks_number=number)
-    if change == RegistrationChange():
-        raise click.UsageError("say what to change")
+    if (change == RegistrationChange()) is (webhook_change is None):
+        raise click.UsageError("say what to change: what is registered, or the webhook")
+    if webhook_change is not None:
+        settings = settings_from_environment()
+        with _session() as session:
+            told = change_webhook(session, settings, client_id=client_id, change=webhook_change)
+        answer(told.value, told.text, as_json=as_json)
+        return
     with _session() as session:
         changed = change_registration(session, client_id=client_id, change=change)
     answer(changed, _told(changed), as_json=as_json)
@@ -141,9 +152,11 @@ def show(*, client_id: str, as_json: bool) -> None:
     """Show what is registered of one that may ask."""
     with _session() as session:
         found = find_registration(session, client_id)
+        webhook = find_webhook(session, client_id=client_id)
     if found is None:
         raise NotFound("no such relying party, or it is disabled")
-    answer(found, _told(found), as_json=as_json)
+    told = msgspec.structs.asdict(found) | {"webhook": webhook}
+    answer(told, f"{_told(found)}\n  webhook        {webhook or 'none'}", as_json=as_json)
 
 
 def _change(given: Mapping[str, Any]) -> RegistrationChange:
