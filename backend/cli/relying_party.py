@@ -142,7 +142,8 @@ def edit(
         return
     with _session() as session:
         changed = change_registration(session, client_id=client_id, change=change)
-    answer(changed, _told(changed), as_json=as_json)
+        webhook = find_webhook(session, client_id=client_id)
+    answer(_value(changed, webhook), _told(changed, webhook), as_json=as_json)
 
 
 @relying_party.command()
@@ -155,8 +156,7 @@ def show(*, client_id: str, as_json: bool) -> None:
         webhook = find_webhook(session, client_id=client_id)
     if found is None:
         raise NotFound("no such relying party, or it is disabled")
-    told = msgspec.structs.asdict(found) | {"webhook": webhook}
-    answer(told, f"{_told(found)}\n  webhook        {webhook or 'none'}", as_json=as_json)
+    answer(_value(found, webhook), _told(found, webhook), as_json=as_json)
 
 
 def _change(given: Mapping[str, Any]) -> RegistrationChange:
@@ -172,7 +172,11 @@ def _change(given: Mapping[str, Any]) -> RegistrationChange:
     )
 
 
-def _told(found: Registration) -> str:
+def _value(found: Registration, webhook: str | None) -> object:
+    return msgspec.structs.asdict(found) | {"webhook": webhook}
+
+
+def _told(found: Registration, webhook: str | None) -> str:
     certificate = "none" if found.certificate is None else found.certificate.hex()
     return "\n".join(
         [
@@ -184,6 +188,7 @@ def _told(found: Registration) -> str:
             f"  public keys    {'none' if found.jwks is None else 'registered'}",
             f"  certificate    {certificate}",
             f"  asks           {'by a number' if found.asks_number else 'without a number'}",
+            f"  webhook        {webhook or 'none'}",
         ]
     )
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from threading import Event, Thread
+from typing import Any
 from weakref import WeakSet
 
 from aiohttp import web
@@ -40,8 +41,8 @@ class Delivery:
     refused: str | None
 
     @property
-    def payload(self) -> dict[str, object]:
-        read: dict[str, object] = json.loads(self.body)
+    def payload(self) -> dict[str, Any]:
+        read: dict[str, Any] = json.loads(self.body)
         return read
 
 
@@ -62,6 +63,7 @@ class WebhookReceiver:
         self._clock = clock
         self._tls = make_server_context(host=host, ca_out=ca_out)
         self._stopping = asyncio.Event()
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._transports: WeakSet[asyncio.WriteTransport] = WeakSet()
         self.faults = Faults(self._stopping)
 
@@ -79,6 +81,7 @@ class WebhookReceiver:
         return [one for one in self.deliveries if one.refused is None]
 
     async def serve(self, *, ready: Callable[[], None]) -> None:
+        self._loop = asyncio.get_running_loop()
         app = web.Application(client_max_size=LONGEST_REQUEST)
         app.router.add_route("*", "/{path:.*}", self._receive)
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.2)
@@ -95,7 +98,13 @@ class WebhookReceiver:
             await asyncio.sleep(HANG_UP_SECONDS)
 
     def stop(self) -> None:
+        """End :meth:`serve`; to be called in its loop."""
         self._stopping.set()
+
+    def let_go(self) -> None:
+        """Answer what hangs, and end. From any thread."""
+        assert self._loop is not None
+        self._loop.call_soon_threadsafe(self.stop)
 
     async def _receive(self, request: web.Request) -> web.StreamResponse:
         if isinstance(request.transport, asyncio.WriteTransport):

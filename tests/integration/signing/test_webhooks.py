@@ -1,10 +1,12 @@
 """What moves a transaction tells its relying party, in the same commit, on both databases."""
 
 import hashlib
+import re
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -25,7 +27,7 @@ from tests.world.statements import counted
 from tests.world.told import Told, channels_to
 from tests.world.webhook_receiver import WebhookReceiver, running_receiver
 
-URL = "https://shop.cellkey.test/hooks/cellkey"
+PAGE = (Path(__file__).resolve().parents[3] / "docs/relying-party.md").read_text()
 
 
 @pytest.fixture
@@ -119,6 +121,32 @@ def test_it_is_told_when_it_happened_not_when_it_was_sent(
     (one,) = receiver.taken
     assert one.payload["timestamp"] == happened_at.isoformat().replace("+00:00", "Z")
     assert one.headers["webhook-timestamp"] == str(int(world.clock().timestamp()))
+
+
+def test_the_pages_code_verifies_what_is_sent(
+    world: SigningWorld, told: Told, receiver: WebhookReceiver
+) -> None:
+    """docs/relying-party.md, "Webhooks", in Python."""
+    (code,) = re.findall(r"^```python\n(import base64.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
+    page: dict[str, Any] = {}
+    exec(code, page)  # noqa: S102  # the page's own lines
+    world.clock.set(datetime.now(UTC))
+    asked = world.request(*hashes(1))
+    world.approve(asked.id)
+    told.send()
+
+    (one,) = receiver.taken
+    assert page["verify"](one.headers, one.body, receiver.secrets[0]) == one.id
+    assert one.payload["data"]["handleHash"] == page["hash_of"](b64u(asked.handle))
+    later = {"webhook-timestamp": str(int(one.headers["webhook-timestamp"]) + 1)}
+    old = {"webhook-timestamp": str(int(one.headers["webhook-timestamp"]) - 400)}
+    for headers, body, said in (
+        (one.headers, one.body + b" ", "not signed"),
+        (one.headers | later, one.body, "not signed"),
+        (one.headers | old, one.body, "too old"),
+    ):
+        with pytest.raises(ValueError, match=said):
+            page["verify"](headers, body, receiver.secrets[0])
 
 
 def test_what_expired_is_told_as_of_its_last_moment(world: SigningWorld, told: Told) -> None:
