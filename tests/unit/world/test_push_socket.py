@@ -153,7 +153,7 @@ def test_a_second_connection_of_a_browser_ends_the_first(service: PushService) -
     run(talk())
 
 
-@pytest.mark.parametrize("key", [None, "", "x", KEY[:-4]])
+@pytest.mark.parametrize("key", [None, "", "x", KEY[:-4]], ids=["absent", "empty", "letter", "cut"])
 def test_a_channel_without_a_key_is_refused(service: PushService, key: object) -> None:
     async def talk() -> None:
         async with a_browser(service) as browser:
