@@ -15,6 +15,7 @@ import msgspec
 from flask import Flask
 from sqlalchemy.orm import Session, sessionmaker
 
+from backend.access.allotments import Allotments, Counted
 from backend.access.browsers import harden_answers
 from backend.access.buckets import Buckets
 from backend.access.doorman import Doorman
@@ -92,14 +93,15 @@ def create_app(services: Services) -> Flask:
     harden_answers(app, address=services.settings.authorization_server_url)
     answer_with_problems(app, challenges={"/": "Bearer"})
     app.register_blueprint(health({"sam": lambda: check_sam(services)}))
-    oauth_uses = _oauth_uses(services)
+    calls = Allotments(Counted.CALLS, per_minute=services.settings.calls_per_minute, what="calls")
+    oauth_uses = _oauth_uses(services, calls)
     app.register_blueprint(pairing.create_blueprint(oauth_uses))
     server = Server(oauth_uses)
     app.register_blueprint(oauth.create_blueprint(oauth_uses, server))
     app.register_blueprint(pages.create_blueprint(oauth_uses, server))
     app.register_blueprint(metadata.create_blueprint(services.settings))
     sessions = _sessions_of(app)
-    for edition in csc.create_blueprints(_csc_uses(services, sessions)):
+    for edition in csc.create_blueprints(_csc_uses(services, sessions, calls)):
         app.register_blueprint(edition)
     return app
 
@@ -134,7 +136,7 @@ def _sessions_of(app: Flask) -> sessionmaker[Session]:
         return make_session_factory(db.engine)
 
 
-def _csc_uses(services: Services, sessions: sessionmaker[Session]) -> CscUses:
+def _csc_uses(services: Services, sessions: sessionmaker[Session], calls: Allotments) -> CscUses:
     sam, settings, clock = services.sam, services.settings, services.clock
 
     def ask(session: Session, order: SignatureOrder) -> RequestedTransaction:
@@ -152,11 +154,12 @@ def _csc_uses(services: Services, sessions: sessionmaker[Session]) -> CscUses:
         public_keys=services.public_keys,
         request=ask,
         release=collect,
-        calls=Buckets(per_minute=settings.calls_per_minute, what="calls"),
+        calls=calls,
+        strangers=Buckets(per_minute=settings.calls_per_minute, what="calls"),
     )
 
 
-def _oauth_uses(services: Services) -> OauthUses:
+def _oauth_uses(services: Services, calls: Allotments) -> OauthUses:
     sam, settings, clock = services.sam, services.settings, services.clock
     places = KnownPlaces()
 
@@ -186,7 +189,8 @@ def _oauth_uses(services: Services) -> OauthUses:
         send_code=code,
         confirm_by_code=confirm,
         doorman=Doorman(failures_per_minute=settings.failures_per_minute),
-        tokens=Buckets(per_minute=settings.tokens_per_minute, what="tokens"),
+        calls=calls,
+        tokens=Allotments(Counted.TOKENS, per_minute=settings.tokens_per_minute, what="tokens"),
         strangers=Buckets(
             per_minute=settings.authorizations_per_minute, what="sign-ins begun from here"
         ),

@@ -113,9 +113,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     pushes_per_ten_minutes: Annotated[int, msgspec.Meta(ge=1, le=60)] = 3
     """Pushes to one signer for one relying party that lead to no approval."""
     calls_per_minute: Annotated[int, msgspec.Meta(ge=60, le=6_000_000)] = 60_000
-    """CSC calls of one relying party that one process answers."""
+    """Calls of one relying party; and of one address without a token that one process answers."""
     tokens_per_minute: Annotated[int, msgspec.Meta(ge=1, le=6_000)] = 60
-    """Access tokens that one process gives one relying party."""
+    """Access tokens for one relying party."""
     authorizations_per_minute: Annotated[int, msgspec.Meta(ge=6, le=60_000)] = 300
     """Authorisations that one process opens for browsers of one address."""
     phone_calls_per_minute: Annotated[int, msgspec.Meta(ge=30, le=60_000)] = 300

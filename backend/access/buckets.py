@@ -1,7 +1,8 @@
-"""How often somebody may call this process: counted in memory, for what writes nothing.
+"""How often a phone or an address may call this process: counted in memory.
 
-1. A durable count would cost a commit for each poll. So each process counts for itself: with
-   several processes the limit is that many times as high, and a restart forgets it.
+1. Relying parties share one limit (``allotments.py``); phones and addresses are too many for a row
+   each. So each process counts for itself: with several processes the limit is that many times as
+   high, and a restart forgets it.
 2. A minute's worth of calls, each given back a minute divided by their number after it was made.
 3. So many callers are remembered and no more; the one that called longest ago is forgotten first.
    Forgetting errs in the caller's favour.

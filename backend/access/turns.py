@@ -111,7 +111,7 @@ def take_turn(*, on_postgresql: bool) -> Turn:
 
 def turn_parameters(shard: Shard, *, relying_party: UUID, now: datetime) -> dict[str, object]:
     """Give the parameters of :func:`take_turn`."""
-    instant = _microseconds(now)
+    instant = microseconds(now)
     return {
         "turn_party": relying_party,
         "turn_shard": shard.number,
@@ -142,7 +142,7 @@ def turns_left() -> ColumnElement[bool]:
 
 def left_parameters(*, relying_party: UUID, per_minute: int, now: datetime) -> dict[str, object]:
     """Give the parameters of :func:`turns_left`."""
-    instant = _microseconds(now)
+    instant = microseconds(now)
     parts = shards(per_minute)
     more, less = parts[0], parts[-1]
     return {
@@ -174,7 +174,7 @@ def free_shard(spent: Mapping[int, int], *, per_minute: int, now: datetime) -> S
     Raises:
         TooManyRequests: there is none; says when there will be one.
     """
-    instant = _microseconds(now)
+    instant = microseconds(now)
     ahead = {shard: spent.get(shard.number, instant) - instant for shard in shards(per_minute)}
     free = [shard for shard, lead in ahead.items() if lead <= shard.furthest or lead > 2 * MINUTE]
     if free:
@@ -187,7 +187,7 @@ def free_shard(spent: Mapping[int, int], *, per_minute: int, now: datetime) -> S
 
 def forget_rates(session: Session, now: datetime) -> int:
     """Delete rows that say the same as none; gives their number. Commits."""
-    instant = _microseconds(now)
+    instant = microseconds(now)
     forgotten = session.scalars(
         delete(AskingRate)
         .where(AskingRate.spent_until < instant)
@@ -198,5 +198,6 @@ def forget_rates(session: Session, now: datetime) -> int:
     return len(forgotten)
 
 
-def _microseconds(moment: datetime) -> int:
+def microseconds(moment: datetime) -> int:
+    """Write an instant as the column counts."""
     return (moment - _EPOCH) // timedelta(microseconds=1)

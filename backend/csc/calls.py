@@ -99,7 +99,7 @@ def caller(uses: CscUses, *scopes: str) -> CallingParty:
     Raises:
         TokenMissing: it brought no token.
         TokenInvalid: the token is not valid, not its bearer's, or of another scope.
-        TooManyRequests: it calls more often than this process lets it.
+        TooManyRequests: it calls more often than it may.
     """
     settings = uses.settings
     found = authenticate_relying_party(
@@ -115,7 +115,7 @@ def caller(uses: CscUses, *scopes: str) -> CallingParty:
         scopes=frozenset(scopes or (SCOPE,)),
     )
     g.client_id = found.client_id
-    uses.calls.take(found.id, now=uses.clock())
+    uses.calls.take(uses.session(), found.id, now=uses.clock())
     return found
 
 
@@ -125,7 +125,7 @@ def stranger(uses: CscUses) -> None:
     Raises:
         TooManyRequests: too many came from there.
     """
-    uses.calls.take(network_of(request.remote_addr), now=uses.clock())
+    uses.strangers.take(network_of(request.remote_addr), now=uses.clock())
 
 
 def credential(uses: CscUses, party: CallingParty, unverified_id: str) -> Credential:

@@ -10,6 +10,7 @@ from typing import Final, final
 import msgspec
 from sqlalchemy.orm import Session
 
+from backend.access.allotments import Allotments
 from backend.access.buckets import Buckets
 from backend.access.seats import Seats
 from backend.model.changes import Watching
@@ -45,5 +46,7 @@ class CscUses(msgspec.Struct, frozen=True, kw_only=True):
         default_factory=lambda: Seats(total=MOST_WAITING, each=MOST_WAITING_OF_ONE)
     )
     """For callers that block."""
-    calls: Buckets
-    """How often each relying party may call this process."""
+    calls: Allotments
+    """How often each relying party may call."""
+    strangers: Buckets
+    """How often an address may call what needs no token."""

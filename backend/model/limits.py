@@ -10,7 +10,11 @@ from backend.model.base import Base
 
 
 class AskingRate(Base):
-    """How far ahead of its rate a relying party is, in one of its shards (``access/turns.py``)."""
+    """How far ahead of its rates a relying party is.
+
+    Its requests in shards (``access/turns.py``); its calls and its tokens in a row each, beside
+    them (``access/allotments.py``).
+    """
 
     __tablename__ = "asking_rates"
 

@@ -33,7 +33,7 @@ from sqlalchemy import (
     true,
 )
 from sqlalchemy.orm import Session
-from sqlalchemy.sql.dml import Delete, Insert, Update, UpdateBase
+from sqlalchemy.sql.dml import Delete, Insert, ReturningInsert, Update, UpdateBase
 
 from backend.model.base import Base
 from backend.model.engines import each_statement
@@ -231,6 +231,14 @@ def change(session: Session, statement: UpdateBase, parameters: Parameters) -> N
     """Write, and commit, by a statement that was made before."""
     with _transaction(session) as connection:
         connection.execute(statement, _given(parameters))
+
+
+def write(
+    session: Session, statement: ReturningInsert[Any], named: Parameters
+) -> Row[*tuple[Any, ...]] | None:
+    """Write, commit, and give the row that was written, or none; parameters by their own names."""
+    with _transaction(session) as connection:
+        return connection.execute(statement, dict(named)).one_or_none()
 
 
 @contextmanager

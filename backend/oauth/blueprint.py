@@ -16,7 +16,7 @@ from flask.typing import ResponseReturnValue
 from backend.access.dpop import DpopRequest, jkt, verify_dpop
 from backend.access.families import revoke_token
 from backend.oauth.authorizations import PUSHED_SECONDS, push
-from backend.oauth.clients import METHODS
+from backend.oauth.clients import METHODS, count_call
 from backend.oauth.errors import answer_with_oauth_errors, oauth_error
 from backend.oauth.server import PATH, OurRequest, Server
 from backend.oauth.uses import OauthUses
@@ -43,6 +43,7 @@ class Revocation(RevocationEndpoint):  # type: ignore[misc]  # Authlib has no ty
     def create_endpoint_response(self, asked: OAuth2Request) -> tuple[int, str, list[str]]:
         """Revoke the client's own token; what is none is no error."""
         client = self.authenticate_endpoint_client(asked)
+        count_call(self._uses, client)
         if not request.form.get("token"):
             raise InvalidRequestError("Missing parameter token")
         if request.form.get("token_type_hint", HINTS[0]) not in HINTS:
@@ -102,6 +103,7 @@ def create_blueprint(uses: OauthUses, server: Server) -> Blueprint:
 
 def _push(uses: OauthUses, server: Server, asked: OurRequest) -> str:
     client = server.authenticate_client(asked, METHODS, PUSH)
+    count_call(uses, client)
     form = request.form.to_dict()
     if "request_uri" in form:
         raise InvalidRequestError("request_uri stands in no pushed request")  # RFC 9126, 2.1

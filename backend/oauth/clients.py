@@ -128,6 +128,17 @@ def watching(uses: OauthUses, unverified_id: str) -> AbstractContextManager[None
     return uses.doorman.watching(request.remote_addr, unverified_id, now=uses.clock())
 
 
+def count_call(uses: OauthUses, client: Client) -> None:
+    """Count a call that gives no token, as those of the CSC API are counted (T-39).
+
+    Raises:
+        TooManyRequests: it calls more often than it may.
+    """
+    session = uses.session()
+    session.commit()  # which ends the read of who it is
+    uses.calls.take(session, client.registration.id, now=uses.clock())
+
+
 def _client(uses: OauthUses, unverified_id: str, unverified_secret: str) -> Client | None:
     try:
         with watching(uses, unverified_id):

@@ -46,7 +46,9 @@ def take_turn(uses: OauthUses, relying_party: UUID) -> None:
     Raises:
         TooManyRequests: one too many; nothing was used up.
     """
-    uses.tokens.take(relying_party, now=uses.clock())
+    session = uses.session()
+    session.commit()  # which ends the read of who asks for what
+    uses.tokens.take(session, relying_party, now=uses.clock())
 
 
 def bound_to(uses: OauthUses, auth_method: str | None) -> str | None:

@@ -10,6 +10,7 @@ from typing import final
 import msgspec
 from sqlalchemy.orm import Session
 
+from backend.access.allotments import Allotments
 from backend.access.buckets import Buckets
 from backend.access.doorman import Doorman
 from backend.devices.enrolment.sms_code import CodeSent
@@ -43,7 +44,9 @@ class OauthUses(msgspec.Struct, frozen=True, kw_only=True):
     """See :func:`backend.signing.request.request_signatures`."""
     doorman: Doorman
     """Looks less often at who fails to sign in."""
-    tokens: Buckets
-    """How often each relying party gets a token of this process."""
+    calls: Allotments
+    """How often each relying party may push a request, or call else."""
+    tokens: Allotments
+    """How often each relying party gets a token."""
     strangers: Buckets
     """How many authorisations this process opens for each address."""

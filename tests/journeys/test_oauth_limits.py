@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from authlib.oauth2.rfc7636 import create_s256_code_challenge
 from sqlalchemy import func, select
 from werkzeug.test import TestResponse
 
@@ -37,6 +38,7 @@ def shop(certified: Stage, tmp_path: Path, clock: SettableClock) -> Iterator[Oau
         failures_per_minute=FREE_TRIES + 1,
         authorizations_per_minute=20,
         tokens_per_minute=2,
+        calls_per_minute=60,
         client_certificate_header=HEADER,
         trusted_proxies=(PROXY,),
     )
@@ -166,6 +168,25 @@ def test_every_grant_takes_a_turn_and_a_refusal_uses_nothing_up(
 
     assert refused.status_code == again.status_code == 429
     assert content(post(shop, refresh), 200)["refresh_token"]
+
+
+@pytest.mark.parametrize("path", ["pushed_authorize", "revoke"])
+def test_t_39_who_pushes_and_revokes_takes_turns_of_its_calls(
+    shop: OauthClient, clock: SettableClock, path: str
+) -> None:
+    """A pushed request has up to 4 MiB, and is a row."""
+    auth = (shop.party.client_id, shop.party.client_secret)
+    form = {"response_type": "code", "redirect_uri": CALLBACK, "code_challenge_method": "S256"}
+    form |= {"code_challenge": create_s256_code_challenge(VERIFIER), "token": "none"}
+
+    def call() -> TestResponse:
+        return shop.service.client().post(f"/oauth2/{path}", data=form, auth=auth)
+
+    count, answer = until_refused(call)
+
+    assert (count, content(answer, 429)["error"]) == (60, "too_many_requests")
+    clock.advance(seconds=int(answer.headers["Retry-After"]))
+    assert call().status_code in {201, 204}
 
 
 def test_false_assertions_are_looked_at_less_often_and_keep_the_owner_in(shop: OauthClient) -> None:
