@@ -20,19 +20,22 @@ from backend.access.browsers import harden_answers
 from backend.access.buckets import Buckets
 from backend.access.doorman import Doorman
 from backend.access.json_body import limit_bodies
+from backend.access.phones import ProvenCall
 from backend.access.problems import answer_with_problems
 from backend.csc import blueprint as csc
 from backend.csc.uses import CscUses
 from backend.devices.enrolment.confirmation import confirm_by_code
+from backend.devices.enrolment.further import AskedFurther, ask_further
 from backend.devices.enrolment.sms_code import CodeSent, send_code
 from backend.devices.enrolment.ticket import SignIn, Ticket, open_ticket
 from backend.errors import HsmNotReady
 from backend.model.changes import watch_changes
 from backend.model.tables import PairingState
 from backend.oauth import blueprint as oauth
-from backend.oauth import metadata, pages, pairing
+from backend.oauth import further, metadata, pages, pairing
 from backend.oauth.server import Server
 from backend.oauth.uses import OauthUses
+from backend.protocol.ask import KeyThumbprints
 from backend.protocol.public_keys import PublicKeys
 from backend.sam.connect import Capabilities, connect
 from backend.settings import Settings, read_settings
@@ -96,6 +99,7 @@ def create_app(services: Services) -> Flask:
     calls = Allotments(Counted.CALLS, per_minute=services.settings.calls_per_minute, what="calls")
     oauth_uses = _oauth_uses(services, calls)
     app.register_blueprint(pairing.create_blueprint(oauth_uses))
+    app.register_blueprint(further.create_blueprint(oauth_uses))
     server = Server(oauth_uses)
     app.register_blueprint(oauth.create_blueprint(oauth_uses, server))
     app.register_blueprint(pages.create_blueprint(oauth_uses, server))
@@ -172,6 +176,9 @@ def _oauth_uses(services: Services, calls: Allotments) -> OauthUses:
     def confirm(session: Session, ticket: str, code: str) -> PairingState:
         return confirm_by_code(session, sam, ticket=ticket, code=code, now=clock())
 
+    def ask_phone(session: Session, call: ProvenCall, prints: KeyThumbprints) -> AskedFurther:
+        return ask_further(session, sam, call=call, prints=prints, settings=settings, now=clock())
+
     def sign(session: Session, typed: PasswordSignIn) -> SignedIn:
         return sign_in(session, sam, places, typed, now=clock())
 
@@ -188,6 +195,7 @@ def _oauth_uses(services: Services, calls: Allotments) -> OauthUses:
         open_ticket=ticket,
         send_code=code,
         confirm_by_code=confirm,
+        ask_further=ask_phone,
         doorman=Doorman(failures_per_minute=settings.failures_per_minute),
         calls=calls,
         tokens=Allotments(Counted.TOKENS, per_minute=settings.tokens_per_minute, what="tokens"),

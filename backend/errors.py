@@ -207,6 +207,10 @@ class EnrolmentRefused(Refused):
     """No device: a rule of ``enrol`` was not kept."""
 
 
+class NewPasswordRefused(Refused):
+    """No new password: a rule of ``set_password`` was not kept."""
+
+
 class RecordRefused(CellkeyError):
     """A cell record is not ours, or does not allow what is asked."""
 

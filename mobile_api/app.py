@@ -24,12 +24,20 @@ from backend.wiring import (
     trust_proxies,
     watch_requests,
 )
-from mobile_api import devices, documentation, info, pairing, relying_parties, transactions
+from mobile_api import (
+    devices,
+    documentation,
+    further_phone,
+    info,
+    pairing,
+    relying_parties,
+    transactions,
+)
 from mobile_api.blueprint import Api
 from mobile_api.services import Services, keep_services, open_services
 
 CHALLENGES = {"/": 'DPoP algs="ES256"', "/pairing": "Bearer"}
-ROOMS = (info, pairing, transactions, relying_parties, devices)
+ROOMS = (info, pairing, further_phone, transactions, relying_parties, devices)
 
 
 def create_app(services: Services) -> Flask:

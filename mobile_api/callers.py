@@ -6,8 +6,18 @@ from typing import Final
 
 from flask import request
 
-from backend.access.phones import AuthenticatedPhone, Beside, ProvenCall, prove_phone, use_up
+from backend.access.new_phones import prove_possession
+from backend.access.phones import (
+    AuthenticatedPhone,
+    Beside,
+    ProvenCall,
+    UsedProof,
+    prove_phone,
+    use_up,
+)
 from backend.access.tickets import ticket_of
+from backend.protocol.encoding import b64u
+from backend.protocol.jose import PublicJwk
 from backend.wiring import db
 from mobile_api.services import services
 
@@ -82,6 +92,26 @@ def proven_call(beside: Beside | None = None) -> ProvenCall:
         )
     here.calls.take(call.phone.kid, now=now)
     return call
+
+
+def callers_possession(unverified_key: PublicJwk) -> UsedProof:
+    """The proof that this request's caller holds a key which no record names yet.
+
+    Raises:
+        Unauthenticated: no proof, or a false one.
+        TooManyRequests: too many were false from there.
+    """
+    here, now = services(), services().clock()
+    name = b64u(unverified_key.thumbprint())
+    with here.doorman.watching(request.remote_addr, name, now=now):
+        return prove_possession(
+            authorization=request.headers.get("Authorization"),
+            unverified_key=unverified_key,
+            method=request.method,
+            address=here.settings.mobile_api_url.rstrip("/") + request.path,
+            body=request.get_data(),
+            now=now,
+        )
 
 
 @contextmanager

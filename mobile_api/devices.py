@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from backend.devices.listing import ListedDevice, phones_of
+from backend.devices.listing import ListedDevice, lock_of, phones_of
 from backend.devices.push import subscribe, unsubscribe
 from backend.devices.recovery import store_recovery_lock
 from backend.devices.removal import ask_removal
@@ -12,8 +12,14 @@ from backend.protocol.encoding import unb64u
 from backend.signers.freeze import BY_PHONE, freeze
 from backend.wiring import db
 from mobile_api.blueprint import Blueprint
-from mobile_api.callers import PROOF, calling_phone
-from mobile_api.schemas import DevicesAnswer, EmptyBody, RecoveryLockBody, SubscriptionBody
+from mobile_api.callers import PROOF, calling_phone, reading_phone
+from mobile_api.schemas import (
+    DevicesAnswer,
+    EmptyBody,
+    LockAnswer,
+    RecoveryLockBody,
+    SubscriptionBody,
+)
 from mobile_api.services import services
 
 blueprint = Blueprint("devices", __name__, description="The phones of a cell.")
@@ -62,6 +68,15 @@ def delete_subscription() -> None:
     """Wake this phone no more."""
     phone = calling_phone()
     unsubscribe(db.session(), phone=phone)
+
+
+@blueprint.get("/lock")
+@blueprint.response(200, LockAnswer)
+@blueprint.doc(security=PROOF)
+def show_lock() -> Mapping[str, str]:
+    """This phone's device lock, without a transaction: to make a new recovery code."""
+    phone = reading_phone()
+    return {"lock": lock_of(db.session(), phone=phone)}
 
 
 @blueprint.put("/recovery-lock")

@@ -14,6 +14,7 @@ LONGEST_VERSION: Final = 64
 LONGEST_MESSAGE: Final = 48 * 1024
 LONGEST_ENDPOINT: Final = 2048
 LONGEST_BINARY: Final = 200
+COORDINATE: Final = 43
 
 
 class Letters(fields.String):
@@ -50,6 +51,14 @@ class Base64urlText(Letters):
         super().__init__("A-Za-z0-9_-", longest=LONGEST_BINARY)
 
 
+class Coordinate(Letters):
+    """32 bytes in base64url."""
+
+    def __init__(self) -> None:
+        """Required."""
+        super().__init__("A-Za-z0-9_-", longest=COORDINATE)
+
+
 class Base64url(fields.Field[bytes]):
     """Bytes, as base64url without padding."""
 
@@ -69,6 +78,27 @@ class EnrolmentBody(Schema):
 
     enrolment = Compact()
     sealed = Compact()
+
+
+class JwkBody(Schema):
+    """A P-256 public key; what is no point of the curve is refused."""
+
+    kty = fields.String(required=True, validate=validate.Equal("EC"))
+    crv = fields.String(required=True, validate=validate.Equal("P-256"))
+    x = Coordinate()
+    y = Coordinate()
+
+
+class FurtherPhoneBody(Schema):
+    """Which new phone asks; its proof is by this key."""
+
+    request = fields.Nested(JwkBody, required=True)
+
+
+class FurtherEnrolmentBody(Schema):
+    """A further phone's keys."""
+
+    enrolment = Compact()
 
 
 class ListQuery(Schema):
@@ -148,6 +178,32 @@ class PairingAnswer(Schema):
     keys = fields.List(fields.String())
     envelope_lock = fields.String(allow_none=True)
     confirmation = fields.List(fields.String(validate=validate.OneOf(("sms", "operator"))))
+
+
+class FurtherPhoneAnswer(Schema):
+    """How far a further phone is."""
+
+    state = fields.String(validate=validate.OneOf(("waiting", "confirmed", "over")))
+    ask = fields.String()
+    ks = fields.Nested(Jwk)
+    keys = fields.List(fields.String())
+    lock = fields.String(allow_none=True, metadata={"description": "Once it is paired."})
+    pin = Base64url(
+        allow_none=True,
+        metadata={"description": "Beside the lock: vouches for `ks`, by the cell's secret."},
+    )
+
+
+class FurtherStateAnswer(Schema):
+    """How far a further phone is."""
+
+    state = fields.String(validate=validate.OneOf(("waiting", "confirmed", "over")))
+
+
+class LockAnswer(Schema):
+    """This phone's device lock."""
+
+    lock = fields.String()
 
 
 class EnrolmentAnswer(Schema):

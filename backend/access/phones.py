@@ -151,7 +151,7 @@ def prove_phone(
         Unauthenticated: no proof, a false one, or one of a phone that is not paired any more.
         ProofReplayed: the proof came before.
     """
-    unverified_proof = _proof_of(authorization)
+    unverified_proof = proof_of(authorization)
     try:
         request_kid = proving_kid(unverified_proof)
         row = _look_up(session, request_kid, proof_id(unverified_proof), beside)
@@ -214,7 +214,12 @@ def forget_proofs(session: Session, now: datetime) -> int:
     return len(forgotten)
 
 
-def _proof_of(authorization: str | None) -> str:
+def proof_of(authorization: str | None) -> str:
+    """Take the unverified proof out of a request's header.
+
+    Raises:
+        Unauthenticated: there is none, or it is too long.
+    """
     if authorization is None or not authorization.startswith(SCHEME):
         raise Unauthenticated("a request proof is needed: Authorization: DPoP …")
     if len(authorization) > len(SCHEME) + LONGEST_PROOF:

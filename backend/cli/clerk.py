@@ -11,7 +11,9 @@ from sqlalchemy.orm import Session, sessionmaker
 from backend.clerk import Clerk, Duty, approved_requests, cells_to_certify
 from backend.cli.context import settings_from_environment, told_to_stop
 from backend.credentials.issue import issue_certificate
+from backend.devices.enrolment.further import finish_further
 from backend.devices.enrolment.removal import remove
+from backend.devices.further_device import further_to_finish
 from backend.devices.removal import asked_removals
 from backend.pki.authority import Authority
 from backend.sam.connect import Capabilities, connect
@@ -41,8 +43,12 @@ def make_clerk(
     def remove_phone(session: Session, kid: bytes, now: datetime) -> None:
         remove(session, sam, kid=kid, now=now)
 
+    def add_further_phone(session: Session, transaction: UUID, now: datetime) -> None:
+        finish_further(session, sam, transaction=transaction, now=now)
+
     duties = (
         Duty(name="removal of a phone", find=find_removals, do=remove_phone),
+        Duty(name="further phone", find=further_to_finish, do=add_further_phone),
         Duty(name="request for a certificate", find=cells_to_certify, do=ask_for_certificate),
         Duty(name="certificate", find=approved_requests, do=issue),
     )

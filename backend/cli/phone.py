@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from backend.cli.context import answer, json_option
+from backend.cli.phone_further import add, further, recovery_code
 from backend.cli.phone_pair import EXISTING_FILE, pair, phone_option
 from backend.virtual_phone.calls import PendingList
 from backend.virtual_phone.errors import PhoneError
@@ -36,7 +37,8 @@ def phone() -> None:
     """Be a phone: pair with an envelope, see what is asked, approve or reject it."""
 
 
-phone.add_command(pair)
+for command in (pair, further, add, recovery_code):
+    phone.add_command(command)
 
 
 @phone.command(name="list")

@@ -4,8 +4,9 @@ Rules: passwords and codes come from files or prompts, never from the command's 
 go to standard error. The recovery code is printed once, after its lock has arrived.
 """
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import TypedDict, Unpack
+from typing import Any, TypedDict, TypeVar, Unpack
 
 import click
 
@@ -16,6 +17,8 @@ from backend.virtual_phone.errors import ServerRefused
 from backend.virtual_phone.invitation import Addresses, Envelope, read_addresses, read_envelope
 from backend.virtual_phone.pairing import Applicant
 from backend.virtual_phone.phone import OPERATOR_ROUNDS, VirtualPhone
+
+Command = TypeVar("Command", bound=Callable[..., Any])
 
 EXISTING_FILE = click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path)
 
@@ -34,6 +37,27 @@ phone_option = click.option(
     help="File that is this phone; several phones are several files.",
 )
 """Gives a command the parameter ``phone_``."""
+
+
+kind_option = click.option(
+    "--kind",
+    type=click.Choice(["virtual", "pwa"]),
+    default="virtual",
+    help="A native phone's keys alone, or a browser's with a software passkey.",
+)
+_ADDRESSES = (
+    click.option("--qr1", help="Text of the envelope's first QR code."),
+    click.option("--as", "authorization_server", help="Authorisation server, instead of --qr1."),
+    click.option("--api", help="Mobile API, instead of --qr1."),
+    click.option("--app", default="", help="Address of the app, for --kind pwa without --qr1."),
+)
+
+
+def addresses_options(command: Command) -> Command:
+    """Give a command the options that :func:`addresses_of` reads."""
+    for option in reversed(_ADDRESSES):
+        command = option(command)
+    return command
 
 
 class PairOptions(TypedDict):
@@ -55,16 +79,8 @@ class PairOptions(TypedDict):
 
 @click.command()
 @phone_option
-@click.option(
-    "--kind",
-    type=click.Choice(["virtual", "pwa"]),
-    default="virtual",
-    help="A native phone's keys alone, or a browser's with a software passkey.",
-)
-@click.option("--qr1", help="Text of the envelope's first QR code.")
-@click.option("--as", "authorization_server", help="Authorisation server, instead of --qr1.")
-@click.option("--api", help="Mobile API, instead of --qr1.")
-@click.option("--app", default="", help="Address of the app, for --kind pwa without --qr1.")
+@kind_option
+@addresses_options
 @click.option("--qr2", help="Text of the envelope's second QR code, or its 26 characters.")
 @click.option("--login", help="Login from the envelope.")
 @click.option("--password-file", type=EXISTING_FILE, help="First password; - is standard input.")
@@ -106,9 +122,13 @@ def pair(**options: Unpack[PairOptions]) -> None:
 
 def _applicant(options: PairOptions) -> Applicant:
     """Ask for what the options do not give."""
-    addresses = _addresses(options)
-    if options["kind"] == "pwa" and not addresses.app:
-        raise click.UsageError("--kind pwa needs --qr1 or --app: a passkey belongs to an address")
+    addresses = addresses_of(
+        options["qr1"],
+        options["authorization_server"],
+        options["api"],
+        options["app"],
+        kind=options["kind"],
+    )
     envelope = _envelope(options["qr2"])
     recovery_code = None
     if envelope.ks_thumbprint is not None:
@@ -124,15 +144,27 @@ def _applicant(options: PairOptions) -> Applicant:
     )
 
 
-def _addresses(options: PairOptions) -> Addresses:
-    if options["qr1"] is not None:
-        return read_addresses(options["qr1"])
-    server, api = options["authorization_server"], options["api"]
-    if server is None or api is None:
+def addresses_of(
+    qr1: str | None, authorization_server: str | None, api: str | None, app: str, *, kind: PhoneKind
+) -> Addresses:
+    """Read where the servers are.
+
+    Raises:
+        click.UsageError: it is not said.
+    """
+    if qr1 is not None:
+        addresses = read_addresses(qr1)
+    elif authorization_server is None or api is None:
         raise click.UsageError("give --qr1, or both --as and --api")
-    return Addresses(
-        authorization_server=server.rstrip("/"), mobile_api=api.rstrip("/"), app=options["app"]
-    )
+    else:
+        addresses = Addresses(
+            authorization_server=authorization_server.rstrip("/"),
+            mobile_api=api.rstrip("/"),
+            app=app,
+        )
+    if kind == "pwa" and not addresses.app:
+        raise click.UsageError("--kind pwa needs --qr1 or --app: a passkey belongs to an address")
+    return addresses
 
 
 def _envelope(qr2: str | None) -> Envelope:

@@ -23,6 +23,7 @@ from backend.model.tables import (
     Transaction,
     TransactionState,
 )
+from backend.protocol.ask import KeyThumbprints
 from backend.protocol.enrolment import EnrolmentClaims
 
 log = logging.getLogger(__name__)
@@ -52,13 +53,12 @@ def refuse_other_phone(
         _freeze(session, pairing)
 
 
-def refuse_known_keys(session: Session, claims: EnrolmentClaims) -> None:
+def refuse_known_keys(session: Session, prints: KeyThumbprints) -> None:
     """Go no further with the keys of a phone that is, or was, paired.
 
     Raises:
         EnrolmentRefused: they are.
     """
-    prints = claims.keys.thumbprints()
     known = select(Device.kid).where(
         or_(Device.kid == prints.approval, Device.request_kid == prints.request)
     )

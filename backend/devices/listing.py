@@ -1,4 +1,4 @@
-"""The phones of a cell, as one of them shows them to its owner."""
+"""The phones of a cell, as one of them shows them to its owner; and its own lock."""
 
 from datetime import datetime
 from typing import final
@@ -8,7 +8,8 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from backend.access.phones import AuthenticatedPhone
-from backend.model.tables import Device
+from backend.errors import NotFound
+from backend.model.tables import Device, Lock
 
 
 @final
@@ -41,3 +42,20 @@ def phones_of(session: Session, *, phone: AuthenticatedPhone) -> tuple[ListedDev
         )
         for row in rows
     )
+
+
+def lock_of(session: Session, *, phone: AuthenticatedPhone) -> str:
+    """Give a phone its lock. Commits, which ends the read.
+
+    Raises:
+        NotFound: there is none.
+    """
+    lock = session.scalar(
+        select(Lock.lock).where(
+            Lock.cell_id == phone.cell, Lock.kind == "device", Lock.key_id == phone.kid
+        )
+    )
+    session.commit()
+    if lock is None:
+        raise NotFound("this phone has no lock")
+    return lock

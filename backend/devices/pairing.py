@@ -141,7 +141,7 @@ def store_enrolment(
     )
     if held.kid is None:
         refuse_other_phone(session, pairing=held.id, claims=claims, now=now)
-        refuse_known_keys(session, claims)
+        refuse_known_keys(session, claims.keys.thumbprints())
         if _store(session, held, claims, enrolment=enrolment, sealed=sealed, now=now):
             return StoredEnrolment(state=PairingState.ENROLLED, twelve=twelve_characters(enrolment))
         held = _held(session, ticket, now)

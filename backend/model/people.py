@@ -59,6 +59,24 @@ class Freeze(Base):
     """Both names: lifting takes two people (R-048)."""
 
 
+class ForgottenPassword(Base):
+    """Somebody said to have forgotten a password; a row for any login, known or not (T-17)."""
+
+    __tablename__ = "forgotten_passwords"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    signer_id: Mapped[UUID | None] = mapped_column(ForeignKey("signers.id"), index=True)
+    """``None``: nobody has that login."""
+    secret_hash: Mapped[bytes]
+    """SHA-256 of what only the browser has that began it; stands in the ask, too."""
+    number: Mapped[str]
+    """Two digits for the page."""
+    asked_at: Mapped[datetime]
+    expires_at: Mapped[datetime] = mapped_column(index=True)
+    transaction_id: Mapped[UUID | None] = mapped_column(ForeignKey("transactions.id"), unique=True)
+    """The ask, once the clerk has made it."""
+
+
 class RelyingParty(Base):
     """Who may ask for signatures, and by which secret (SHA-256, of 256 random bits) it is known."""
 

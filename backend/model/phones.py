@@ -4,7 +4,7 @@ from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
-from sqlalchemy import ForeignKey
+from sqlalchemy import ForeignKey, false
 from sqlalchemy.orm import Mapped, mapped_column
 
 from backend.model.base import Base, one_of
@@ -32,6 +32,8 @@ class Pairing(Base):
     printed_at: Mapped[datetime]
     expires_at: Mapped[datetime]
     state: Mapped[str]
+    for_existing: Mapped[bool] = mapped_column(server_default=false())
+    """Whether the cell had a phone before: then the envelope has no lock of its own."""
     ticket_hash: Mapped[bytes | None] = mapped_column(unique=True)
     ticket_expires_at: Mapped[datetime | None]
     transaction_id: Mapped[UUID | None] = mapped_column(ForeignKey("transactions.id"))
@@ -55,6 +57,23 @@ class Enrolment(Base):
     """Erased when the phone is confirmed: evidence holds no ciphertext of the cell's secret."""
     kid: Mapped[bytes]
     received_at: Mapped[datetime]
+
+
+class FurtherPhone(Base):
+    """A phone that a paired one wants to add, by the thumbprints that it read from its screen."""
+
+    __tablename__ = "further_phones"
+
+    transaction_id: Mapped[UUID] = mapped_column(ForeignKey("transactions.id"), primary_key=True)
+    request_kid: Mapped[bytes] = mapped_column(index=True)
+    """By its request key the new phone is found."""
+    asked_at: Mapped[datetime]
+    enrolment: Mapped[str | None]
+    """The first for the ask stands."""
+    kid: Mapped[bytes | None]
+    """Thumbprint of the approval key, once it is a phone of the cell."""
+    pin: Mapped[bytes | None]
+    """Tells it which KS to believe, once it has opened its lock."""
 
 
 class Device(Base):

@@ -33,6 +33,9 @@ from backend.model.people import (
     AccessToken as AccessToken,
 )
 from backend.model.people import (
+    ForgottenPassword as ForgottenPassword,
+)
+from backend.model.people import (
     Freeze as Freeze,
 )
 from backend.model.people import (
@@ -48,6 +51,9 @@ from backend.model.phones import (
     Enrolment as Enrolment,
 )
 from backend.model.phones import (
+    FurtherPhone as FurtherPhone,
+)
+from backend.model.phones import (
     Pairing as Pairing,
 )
 from backend.model.phones import (
@@ -61,6 +67,9 @@ from backend.model.phones import (
 )
 from backend.model.telling import (
     changes as changes,
+)
+from backend.model.transactions import (
+    FURTHER as FURTHER,
 )
 from backend.model.transactions import (
     MOVES as MOVES,

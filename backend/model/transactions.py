@@ -2,6 +2,7 @@
 
 from datetime import datetime
 from enum import StrEnum
+from typing import Final
 from uuid import UUID
 
 from sqlalchemy import (
@@ -53,6 +54,13 @@ MOVES: dict[TransactionState, frozenset[TransactionState]] = {
 """The moves that are allowed; what is not named here is an end."""
 
 
+FURTHER: Final = "further"
+"""``kind`` of the row, where a paired phone has to approve an ask to enrol; phones see ``enrol``.
+
+An ask to enrol by an envelope is shown to no paired phone.
+"""
+
+
 class Transaction(Waitable, Base):
     """One ask and how far it is. ``state`` is a convenience; evidence decides."""
 
@@ -81,6 +89,7 @@ class Transaction(Waitable, Base):
     id: Mapped[UUID] = mapped_column(primary_key=True)
     """The ask's ``jti``."""
     kind: Mapped[str]
+    """The ask's, or ``FURTHER``."""
     cell_id: Mapped[UUID] = mapped_column(ForeignKey("cells.id"))
     signer_id: Mapped[UUID] = mapped_column(ForeignKey("signers.id"))
     relying_party_id: Mapped[UUID | None] = mapped_column(ForeignKey("relying_parties.id"))

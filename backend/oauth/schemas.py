@@ -1,4 +1,4 @@
-"""Bodies of the pairing calls at the authorisation server (docs/phone-protocol.md, 8.2)."""
+"""Bodies of phones' calls at the authorisation server (docs/phone-protocol.md, 8.2 and 8.5)."""
 
 from typing import Final
 
@@ -7,6 +7,7 @@ from marshmallow import Schema, fields, validate
 LONGEST_TEXT: Final = 1024
 """Of a login or password before anything looks at it."""
 LONGEST_CODE: Final = 32
+THUMBPRINT: Final = 43
 
 _short_text = validate.Length(min=1, max=LONGEST_TEXT)
 
@@ -24,6 +25,27 @@ class TicketAnswer(Schema):
     """Answer of ``POST /pairing/tickets``."""
 
     ticket = fields.String()
+    expires_at = fields.AwareDateTime()
+
+
+class ThumbprintsBody(Schema):
+    """Three keys by their thumbprints; their form is read elsewhere."""
+
+    approval = fields.String(required=True, validate=validate.Length(equal=THUMBPRINT))
+    request = fields.String(required=True, validate=validate.Length(equal=THUMBPRINT))
+    unlock = fields.String(required=True, validate=validate.Length(equal=THUMBPRINT))
+
+
+class FurtherBody(Schema):
+    """Body of ``POST /further-phones``."""
+
+    keys = fields.Nested(ThumbprintsBody, required=True)
+
+
+class AskedFurtherAnswer(Schema):
+    """Answer of ``POST /further-phones``."""
+
+    transaction = fields.UUID()
     expires_at = fields.AwareDateTime()
 
 

@@ -13,9 +13,12 @@ from sqlalchemy.orm import Session
 from backend.access.allotments import Allotments
 from backend.access.buckets import Buckets
 from backend.access.doorman import Doorman
+from backend.access.phones import ProvenCall
+from backend.devices.enrolment.further import AskedFurther
 from backend.devices.enrolment.sms_code import CodeSent
 from backend.devices.enrolment.ticket import SignIn, Ticket
 from backend.model.tables import PairingState
+from backend.protocol.ask import KeyThumbprints
 from backend.protocol.public_keys import PublicKeys
 from backend.settings import Settings
 from backend.signers.sign_in import SignedIn
@@ -37,6 +40,8 @@ class OauthUses(msgspec.Struct, frozen=True, kw_only=True):
     """Pairing, step 3, for the holder of a ticket."""
     confirm_by_code: Callable[[Session, str, str], PairingState]
     """Pairing, step 3, for the holder of a ticket, by the code that came."""
+    ask_further: Callable[[Session, ProvenCall, KeyThumbprints], AskedFurther]
+    """A paired phone wants to add the phone of these keys."""
     public_keys: PublicKeys
     sign_in: Callable[[Session, PasswordSignIn], SignedIn]
     """Login and password; see :func:`backend.signers.sign_in.sign_in`."""

@@ -3,13 +3,14 @@
 A phone shows nothing from an ask that KS did not sign; the door opens nothing for one.
 """
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Final, Literal, final
 from uuid import UUID
 
 import msgspec
 
 from backend.errors import MalformedMessage
-from backend.protocol.encoding import Octets32, ascii_bytes, sha256
+from backend.protocol.encoding import Octets32, ascii_bytes, read_message, sha256
 from backend.protocol.jose import LONGEST_MESSAGE, PublicJwk, Sign, sign_jws, verify_jws
 from backend.protocol.tree import Documents
 
@@ -50,6 +51,15 @@ class KeyThumbprints(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     approval: Octets32
     request: Octets32
     unlock: Octets32
+
+
+def read_thumbprints(unverified: Mapping[str, str]) -> KeyThumbprints:
+    """Read three thumbprints in base64url.
+
+    Raises:
+        MalformedMessage: they are not those of three keys.
+    """
+    return read_message(msgspec.json.encode(unverified), KeyThumbprints)
 
 
 @final

@@ -4,7 +4,7 @@ The header is compared member by member before any key is used: nothing in a mes
 algorithm, the key, or another header to be obeyed (T-35). The cryptography is joserfc's.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Annotated, Final, Literal, Self, final
 
@@ -107,6 +107,15 @@ class PublicJwk(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
         if not isinstance(key, ec.EllipticCurvePublicKey):
             raise MalformedMessage("not a P-256 key")
         return cls.of(key)
+
+
+def read_jwk(unverified: Mapping[str, str]) -> PublicJwk:
+    """Read the members of a JWK.
+
+    Raises:
+        MalformedMessage: they are not those of a P-256 key.
+    """
+    return read_message(msgspec.json.encode(unverified), PublicJwk)
 
 
 @final

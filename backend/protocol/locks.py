@@ -4,6 +4,7 @@ A lock keeps the cell's secret as LUKS keeps a disk's key in slots. Its label bi
 kind, purpose and holder, so that one moved elsewhere does not open.
 """
 
+import hmac
 import os
 from typing import Final, Literal
 from uuid import UUID
@@ -136,6 +137,12 @@ def lock_to_device(secret: bytes, *, unlock: PublicJwk, cell: UUID, kid: bytes) 
     """Lock the cell's secret to a phone's unlock key: a compact JWE."""
     label = device_label(cell, kid)
     return make_seal(secret, typ=DEVICE_LOCK_TYP, recipient=unlock, apv=label)
+
+
+def pin(secret: bytes, *, ks: PublicJwk, cell: UUID, kid: bytes) -> bytes:
+    """Vouch for KS to a phone that no envelope told it: only who has the cell's secret can."""
+    key = hkdf(secret, info=b"cell-pin-v1", salt=cell.bytes)
+    return hmac.digest(key, ks.thumbprint() + kid, "sha256")
 
 
 def check_recovery_lock(unverified_lock: str) -> str:

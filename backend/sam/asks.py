@@ -1,7 +1,8 @@
 """Opens transactions: renders what the signer will read, and signs the ask.
 
 1. The record is ours and allows the kind: ``sign`` once the cell has its certificate,
-   ``certificate_request`` before, ``enrol`` at any time.
+   ``certificate_request`` before, ``enrol`` at any time; ``set_password``, and ``enrol`` of a
+   further phone, which names its three keys, where a phone is paired that can approve it.
 2. Hashes have the length of their algorithm, which the key can sign; none stands twice; no more
    than the record's ``multisign``.
 3. ``exp`` lies within a day, ``use_by`` within ten minutes of it: an hour key never lives longer.
@@ -10,7 +11,7 @@
 """
 
 from collections.abc import Callable
-from typing import final
+from typing import Final, final
 from uuid import UUID
 
 from backend.algorithms import DIGEST_BYTES, HASHES, HashAlgorithm
@@ -25,6 +26,7 @@ from backend.protocol.ask import (
     LONGEST_USE_SECONDS,
     AskClaims,
     AskText,
+    KeyThumbprints,
     tx_hash,
 )
 from backend.protocol.encoding import Octets
@@ -38,6 +40,8 @@ from backend.sam.records import ServiceVoice
 from backend.sam.transactions import OpenedTransaction, OpenTransaction
 from backend.summary.catalogue import KINDS
 from backend.summary.render import render
+
+THREE_KEYS: Final = 3
 
 
 @final
@@ -82,7 +86,7 @@ class Asks:
             fields=request.fields,
             documents=Documents(root=tree_root(texts), count=len(texts)) if texts else None,
             hash_alg=request.hash_alg,
-            key_thumbprints=None,
+            key_thumbprints=request.key_thumbprints,
             sam=PublicJwk.of(key.public_key()),
             number_asked=request.number_asked,
         )
@@ -107,28 +111,47 @@ def _check_times(request: OpenTransaction, now: int) -> None:
 
 def _items(request: OpenTransaction, record: CellRecord) -> tuple[Item, ...]:
     """Rules 1, 2 and 4: the list for the kind."""
+    if request.key_thumbprints is not None:
+        _check_further_phone(request.key_thumbprints, request.kind, record)
     if request.kind == "sign":
         return _items_to_sign(request, record)
     if request.items or (request.hash_alg is not None) is not (
         request.kind == "certificate_request"
     ):
         raise RequestRefused("only an ask to sign has hashes of its caller")
-    if request.number_asked:
-        raise RequestRefused("only an ask to sign is matched by a number")
+    if request.number_asked is not (request.kind == "set_password"):
+        raise RequestRefused("a new password is matched by a number, and else only an ask to sign")
     if request.fields.get("type") != request.kind:
         raise RequestRefused(f"the fields of {request.kind} are of another type")
+    return _items_of_authority(request, record)
+
+
+def _items_of_authority(request: OpenTransaction, record: CellRecord) -> tuple[Item, ...]:
     if request.kind == "enrol":
         return ()
-    if request.kind != "certificate_request":
-        raise RequestRefused(f"{request.kind} is not offered")
-    return (_certificate_request_item(request, record),)
+    if request.kind == "certificate_request":
+        return (_certificate_request_item(request, record),)
+    if request.kind == "set_password":
+        _check_can_approve(record)
+        return ()
+    raise RequestRefused(f"{request.kind} is not offered")
+
+
+def _check_further_phone(prints: KeyThumbprints, kind: str, record: CellRecord) -> None:
+    if kind != "enrol" or len({prints.approval, prints.request, prints.unlock}) != THREE_KEYS:
+        raise RequestRefused("an ask to enrol a further phone names its three keys")
+    _check_can_approve(record)
+
+
+def _check_can_approve(record: CellRecord) -> None:
+    if not record.devices:
+        raise RecordRefused("no phone is paired with the cell")
 
 
 def _certificate_request_item(request: OpenTransaction, record: CellRecord) -> Item:
     if record.confirmed:
         raise RecordRefused("the cell has its certificate already")
-    if not record.devices:
-        raise RecordRefused("no phone is paired with the cell")
+    _check_can_approve(record)
     shown = (request.fields.get("ca"), request.fields.get("algorithm"), request.hash_alg)
     if shown != (request.rp.name, record.alg, "SHA-256"):
         raise RequestRefused("a certificate request shows its authority and its key's algorithm")

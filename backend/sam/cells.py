@@ -88,14 +88,30 @@ class OperatorWord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
 
 @final
+class PasswordKey(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A cell's password lock, and what opens it. It adds a phone only beside the pairing code."""
+
+    lock: str
+    password_hash: PasswordHash
+
+
+@final
 class Enrol(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A phone to believe. The rules are in ``backend/sam/enrolments.py``."""
+    """A phone to believe. The rules are in ``backend/sam/enrolments.py``.
+
+    Who brings the cell's secret is told by the ask and the enrolment, not here.
+    """
 
     record: str
     blob: bytes
     ask: str
     enrolment: str
-    sealed: str
+    sealed: str | None
+    """The enrolment's; for a further phone the approval's."""
+    approval: str | None = None
+    """The paired phone's, for a further one."""
+    password: PasswordKey | None = None
+    """Where nothing is sealed."""
     password_proof: str | None
     code: str | None
     """The pairing code, as the signer typed it."""
@@ -112,6 +128,8 @@ class Enrolled(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     request_kid: bytes
     kind: str
     device_lock: str
+    pin: bytes
+    """Tells the phone, with the lock, which KS to believe; see ``protocol.locks.pin``."""
 
 
 @final
@@ -176,6 +194,35 @@ class ChangedPassword(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     locks: tuple[str, ...]
 
 
+@final
+class SetPassword(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A new password that a phone approved. The rules are in ``backend/sam/new_passwords.py``."""
+
+    record: str
+    blob: bytes
+    ask: str
+    approval: str
+    sealed: str | None
+    session: Annotated[bytes, msgspec.Meta(min_length=32, max_length=64)]
+    """What only the browser has that began it; the ask holds its SHA-256."""
+    password_hash: PasswordHash
+
+
+@final
+class ResetPassword(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A first password that an operator gives; no lock is made under it."""
+
+    signer: UUID
+    password_hash: PasswordHash
+
+
+@final
+class PasswordVerifier(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What the database keeps to know a password again."""
+
+    verifier: bytes
+
+
 class Cells(Protocol):
     """Every method may raise :class:`backend.errors.SamUnavailable` and ``HsmUnavailable``."""
 
@@ -200,7 +247,7 @@ class Cells(Protocol):
         Raises:
             backend.errors.EnrolmentRefused: a rule was not kept.
             backend.errors.WrongCode: the code is wrong; three tries for an ask.
-            backend.errors.TooManyTries: they are used up.
+            backend.errors.TooManyTries: they are used up, or too many passwords were wrong.
         """
 
     def remove_device(self, request: RemoveDevice) -> NextRecord:
@@ -225,3 +272,13 @@ class Cells(Protocol):
             backend.errors.WrongPassword: the old one is wrong.
             backend.errors.TooManyTries: too many wrong ones for this signer, for now.
         """
+
+    def set_password(self, request: SetPassword) -> PasswordSeal:
+        """Take a new password where a phone approved it.
+
+        Raises:
+            backend.errors.NewPasswordRefused: a rule was not kept.
+        """
+
+    def reset_password(self, request: ResetPassword) -> PasswordVerifier:
+        """Know a first password again. It opens no cell: the operator destroys the old locks."""

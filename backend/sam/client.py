@@ -24,9 +24,13 @@ from backend.sam.cells import (
     MakeCell,
     NextRecord,
     PasswordChecked,
+    PasswordSeal,
+    PasswordVerifier,
     RemoveDevice,
+    ResetPassword,
     SealedSms,
     SendPairingCode,
+    SetPassword,
 )
 from backend.sam.releases import Release, Released
 from backend.sam.service_keys import IssueCertificate, IssuedCertificate, SamHealth
@@ -81,6 +85,14 @@ class SamClient:
     def change_password(self, request: ChangePassword) -> ChangedPassword:
         """See ``Cells``."""
         return self._call("change_password", request, ChangedPassword)
+
+    def set_password(self, request: SetPassword) -> PasswordSeal:
+        """See ``Cells``."""
+        return self._call("set_password", request, PasswordSeal)
+
+    def reset_password(self, request: ResetPassword) -> PasswordVerifier:
+        """See ``Cells``."""
+        return self._call("reset_password", request, PasswordVerifier)
 
     def release(self, request: Release) -> Released:
         """See ``Releases``."""

@@ -1,14 +1,17 @@
 """Believing a new phone: the rules of ``enrol`` (docs/phone-protocol.md, 7).
 
 1. the ask is ours, of kind ``enrol``, and the SAM's clock is before ``use_by``;
-2. the record is ours, of the ask's cell and not below the ask's epoch;
+2. the record is ours, of the ask's cell and not below the ask's epoch; for a further phone it is of
+   that very epoch, so that an old approval brings nothing back that was removed since;
 3. ``typ``, algorithm and signature by ``keys.approval``; three different valid keys; kind allowed;
 4. it names this ask, and has the keys of its ``key_thumbprints``, if any;
 5. a PWA brings a passkey, registration and assertion over the enrolment challenge, with user
    verification; another phone's word is ``self_asserted``;
-6. it is confirmed as the policy demands, all of it: pairing code, operator's 12 characters; and the
-   password was right for this ask;
-7. ``sealed`` is the enrolment's, for this ask, and gives the cell's secret;
+6. it is confirmed: a further phone, whose keys the ask names, by the approval of a phone of the
+   record, and by nothing else; any other as the policy demands, all of it: pairing code, operator's
+   12 characters; and the password was right for this ask;
+7. the cell's secret comes sealed for this ask, by the enrolment or by that approval; or by the
+   password lock, which opens only beside the pairing code, whatever the policy demands;
 8. the secret opens this cell. Then the record's next epoch and the phone's lock.
 """
 
@@ -31,14 +34,17 @@ from backend.protocol.enrolment import (
     twelve_characters,
     verify_passkey,
 )
-from backend.protocol.locks import lock_to_device
+from backend.protocol.jose import PublicJwk
+from backend.protocol.locks import lock_to_device, pin
 from backend.protocol.record import CellRecord, Confirmation, Passkey, RecordDevice
 from backend.protocol.sealed import check_sealed, open_sealed
 from backend.sam.cells import Enrol, Enrolled
 from backend.sam.codes import PairingCodes
+from backend.sam.consents import unsealed, verify_consent
 from backend.sam.hours import TransactionKeys
-from backend.sam.locks import open_outer
+from backend.sam.locks import PasswordSeals, open_outer
 from backend.sam.records import ServiceVoice
+from backend.sam.tries import PASSWORD_WINDOW_SECONDS, Tries
 
 MOST_DEVICES: Final = 10
 
@@ -53,6 +59,8 @@ class Enrolments:
         voice: ServiceVoice,
         keys: TransactionKeys,
         codes: PairingCodes,
+        passwords: PasswordSeals,
+        password_tries: Tries,
         rp_id: str,
         origin: str,
     ) -> None:
@@ -60,6 +68,8 @@ class Enrolments:
         self._voice = voice
         self._keys = keys
         self._codes = codes
+        self._passwords = passwords
+        self._password_tries = password_tries
         self._rp_id = rp_id
         self._origin = origin
 
@@ -69,15 +79,17 @@ class Enrolments:
         ask, record = self.asked(unverified.ask, unverified.record, now=now)
         claims, passkey = self.presented(unverified.enrolment, ask=ask, record=record)
 
-        # (7) The phone sealed the secret for this ask. (8) It opens this cell.
-        secret = self._unsealed(unverified.sealed, claims, ask)
-        try:
-            open_outer(unverified.blob, secret=secret, record=record)
-        except CellUnopened as error:
-            raise EnrolmentRefused(8, str(error)) from error
-
-        # (6) People confirmed it. Last, so that a message that is broken anyway costs no try.
-        confirmed_by = self._confirmed(unverified, ask=ask, record=record, now=now)
+        # (6) to (8), by the way that ask and enrolment tell.
+        if ask.claims.key_thumbprints is not None:
+            secret, confirmed_by = self._by_other_phone(unverified, claims, ask, record)
+        elif claims.sealed is not None:
+            secret = self._unsealed(unverified.sealed, claims, ask)
+            _check_opens(unverified.blob, secret, record)
+            # Last, so that a message that is broken anyway costs no try.
+            demanded = record.policy.caps.confirm
+            confirmed_by = self._confirmed(unverified, demanded, ask=ask, record=record, now=now)
+        else:
+            secret, confirmed_by = self._by_password(unverified, ask, record, now=now)
 
         device = _device(claims, passkey, enrolment=unverified.enrolment, confirmed_by=confirmed_by)
         following, next_record = self._voice.next_record(
@@ -92,6 +104,7 @@ class Enrolments:
             device_lock=lock_to_device(
                 secret, unlock=device.unlock, cell=record.cell, kid=device.kid
             ),
+            pin=pin(secret, ks=self._voice.ks, cell=record.cell, kid=device.kid),
         )
 
     def asked(
@@ -115,6 +128,10 @@ class Enrolments:
             raise EnrolmentRefused(2, str(error)) from error
         if record.cell != ask.claims.cell or record.epoch < ask.claims.epoch:
             raise EnrolmentRefused(2, "the record of another cell, or older than the ask")
+        if ask.claims.key_thumbprints is not None and record.epoch != ask.claims.epoch:
+            raise EnrolmentRefused(
+                2, "the record has changed since the further phone was asked for"
+            )
         if len(record.devices) >= MOST_DEVICES:
             raise EnrolmentRefused(2, f"a cell has at most {MOST_DEVICES} phones")
         return ask, record
@@ -130,8 +147,9 @@ class Enrolments:
             raise EnrolmentRefused(3, str(error)) from error
         if claims.kind not in record.policy.caps.kinds:
             raise EnrolmentRefused(3, f"phones of kind {claims.kind} are not allowed")
-        if any(device.kid == claims.keys.approval.thumbprint() for device in record.devices):
-            raise EnrolmentRefused(3, "this phone is paired already")
+        keys = claims.keys
+        if not _keys_of(record).isdisjoint({keys.approval, keys.request, keys.unlock}):
+            raise EnrolmentRefused(3, "this phone, or one of its keys, is paired already")
 
         # (4) It is for this ask.
         try:
@@ -146,19 +164,78 @@ class Enrolments:
             raise EnrolmentRefused(5, str(error)) from error
         return claims, passkey
 
+    def _by_other_phone(
+        self, unverified: Enrol, claims: EnrolmentClaims, ask: VerifiedAsk, record: CellRecord
+    ) -> tuple[bytes, tuple[Confirmation, ...]]:
+        """Rules 6 to 8 for a further phone."""
+        # (6) A phone of the record approved these keys.
+        if unverified.approval is None:
+            raise EnrolmentRefused(6, "no phone of the cell approved this one")
+        try:
+            consent = verify_consent(unverified.approval, ask=ask, record=record)
+        except MalformedMessage as error:
+            raise EnrolmentRefused(6, str(error)) from error
+
+        # (7) It brings the secret. (8) That opens this cell.
+        if claims.sealed is not None:
+            raise EnrolmentRefused(7, "a further phone brings no secret of its own")
+        try:
+            secret = unsealed(
+                consent, unverified_sealed=unverified.sealed, blob=unverified.blob, keys=self._keys
+            )
+        except MalformedMessage as error:
+            raise EnrolmentRefused(7, str(error)) from error
+        except CellUnopened as error:
+            raise EnrolmentRefused(8, str(error)) from error
+        return secret, ("device",)
+
+    def _by_password(
+        self, unverified: Enrol, ask: VerifiedAsk, record: CellRecord, *, now: int
+    ) -> tuple[bytes, tuple[Confirmation, ...]]:
+        """Rules 6 to 8 where the password lock brings the secret."""
+        password = unverified.password
+        if password is None:
+            raise EnrolmentRefused(7, "the enrolment brings no secret")
+
+        # (6) As the policy demands, and by the pairing code in any case. Before the lock is tried.
+        others = tuple(one for one in record.policy.caps.confirm if one != "sms")
+        demanded: tuple[Confirmation, ...] = ("sms", *others)
+        confirmed_by = self._confirmed(unverified, demanded, ask=ask, record=record, now=now)
+
+        # (7) The password opens its lock; a guess is counted before it is tried.
+        until = now + PASSWORD_WINDOW_SECONDS
+        self._password_tries.count(record.signer, until=until, now=now)
+        try:
+            secret = self._passwords.open(
+                password.lock, record=record, password_hash=password.password_hash
+            )
+        except MalformedMessage as error:
+            raise EnrolmentRefused(7, "the password does not open its lock") from error
+        self._password_tries.forget(record.signer)
+
+        # (8) The secret opens this cell.
+        _check_opens(unverified.blob, secret, record)
+        return secret, confirmed_by
+
     def _confirmed(
-        self, unverified: Enrol, *, ask: VerifiedAsk, record: CellRecord, now: int
+        self,
+        unverified: Enrol,
+        demanded: tuple[Confirmation, ...],
+        *,
+        ask: VerifiedAsk,
+        record: CellRecord,
+        now: int,
     ) -> tuple[Confirmation, ...]:
-        """Rule 6."""
+        """Rule 6 for a phone that comes with an envelope."""
         self._check_password_proof(unverified.password_proof, ask=ask, record=record, now=now)
-        for demanded in record.policy.caps.confirm:
-            if demanded == "sms" and unverified.code is not None and record.sms is not None:
+        for one in demanded:
+            if one == "sms" and unverified.code is not None and record.sms is not None:
                 self._codes.check(unverified.code, enrolment=unverified.enrolment, ask=ask, now=now)
-            elif demanded == "operator" and unverified.operator is not None:
+            elif one == "operator" and unverified.operator is not None:
                 _check_twelve(unverified.operator.twelve, unverified.enrolment)
             else:
-                raise EnrolmentRefused(6, f"not confirmed by {demanded}")
-        return record.policy.caps.confirm
+                raise EnrolmentRefused(6, f"not confirmed by {one}")
+        return demanded
 
     def _check_password_proof(
         self, unverified_proof: str | None, *, ask: VerifiedAsk, record: CellRecord, now: int
@@ -172,10 +249,12 @@ class Enrolments:
         if proof.signer != record.signer or proof.tx_hash != ask.tx_hash or now >= proof.exp:
             raise EnrolmentRefused(6, "the password was proved for something else, or too long ago")
 
-    def _unsealed(self, unverified_sealed: str, claims: EnrolmentClaims, ask: VerifiedAsk) -> bytes:
-        """Rule 7."""
-        if claims.sealed is None or claims.epk is None:
-            raise EnrolmentRefused(7, "the enrolment brings no secret")
+    def _unsealed(
+        self, unverified_sealed: str | None, claims: EnrolmentClaims, ask: VerifiedAsk
+    ) -> bytes:
+        """Rule 7, where the phone brings the secret itself."""
+        if unverified_sealed is None or claims.sealed is None or claims.epk is None:
+            raise EnrolmentRefused(7, "the seal of the enrolment is missing")
         try:
             check_sealed(
                 unverified_sealed,
@@ -188,6 +267,21 @@ class Enrolments:
             return open_sealed(unverified_sealed, key)
         except (MalformedMessage, HourKeyMissing) as error:
             raise EnrolmentRefused(7, str(error)) from error
+
+
+def _keys_of(record: CellRecord) -> set[PublicJwk]:
+    """Every key of every phone of the record."""
+    return {
+        key for device in record.devices for key in (device.approval, device.request, device.unlock)
+    }
+
+
+def _check_opens(blob: bytes, secret: bytes, record: CellRecord) -> None:
+    """Rule 8."""
+    try:
+        open_outer(blob, secret=secret, record=record)
+    except CellUnopened as error:
+        raise EnrolmentRefused(8, str(error)) from error
 
 
 def _check_twelve(unverified_twelve: str, enrolment: str) -> None:

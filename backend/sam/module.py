@@ -36,9 +36,12 @@ from backend.sam.cells import (
     NextRecord,
     PasswordChecked,
     PasswordSeal,
+    PasswordVerifier,
     RemoveDevice,
+    ResetPassword,
     SealedSms,
     SendPairingCode,
+    SetPassword,
 )
 from backend.sam.certificates import Authority
 from backend.sam.codes import PairingCodes
@@ -46,16 +49,15 @@ from backend.sam.door import Door
 from backend.sam.enrolments import Enrolments
 from backend.sam.hours import TransactionKeys
 from backend.sam.locks import ENVELOPE_SECRET_BYTES, PasswordSeals, make_envelope, wrap_outer
+from backend.sam.new_passwords import NewPasswords
 from backend.sam.records import ServiceVoice
 from backend.sam.releases import Release, Released
 from backend.sam.service_keys import IssueCertificate, IssuedCertificate, SamHealth
 from backend.sam.transactions import OpenedTransaction, OpenTransaction
-from backend.sam.tries import Tries
+from backend.sam.tries import PASSWORD_TRIES, PASSWORD_WINDOW_SECONDS, Tries
 from backend.summary.render import sms_pairing_code
 
 SECRET_BYTES: Final = 32
-PASSWORD_TRIES: Final = 20
-PASSWORD_WINDOW_SECONDS: Final = 900
 
 
 @final
@@ -98,7 +100,16 @@ class Sam:
         self._asks = Asks(voice=self._voice, keys=self._keys, issuer=issuer, new_id=uuid4)
         self._door = Door(hsm=hsm, voice=self._voice, keys=self._keys)
         self._enrolments = Enrolments(
-            voice=self._voice, keys=self._keys, codes=self._codes, rp_id=rp_id, origin=origin
+            voice=self._voice,
+            keys=self._keys,
+            codes=self._codes,
+            passwords=self._passwords,
+            password_tries=self._password_tries,
+            rp_id=rp_id,
+            origin=origin,
+        )
+        self._new_passwords = NewPasswords(
+            voice=self._voice, keys=self._keys, passwords=self._passwords
         )
         self._boot = uuid4()
         self._receipts = 0
@@ -246,6 +257,15 @@ class Sam:
             locks.append(self._sealed_again(held.lock, record, request))
         verifier = self._passwords.verifier(request.signer, request.new_password_hash)
         return ChangedPassword(verifier=verifier, locks=tuple(locks))
+
+    def set_password(self, request: SetPassword) -> PasswordSeal:
+        """See ``Cells``."""
+        return self._new_passwords.set(request, now=self._clock())
+
+    def reset_password(self, request: ResetPassword) -> PasswordVerifier:
+        """See ``Cells``."""
+        verifier = self._passwords.verifier(request.signer, request.password_hash)
+        return PasswordVerifier(verifier=verifier)
 
     def _sealed_again(self, lock: str, record: CellRecord, request: ChangePassword) -> str:
         try:

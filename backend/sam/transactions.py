@@ -8,7 +8,7 @@ from uuid import UUID
 
 import msgspec
 
-from backend.protocol.ask import AskingParty, AskKind, HashName
+from backend.protocol.ask import AskingParty, AskKind, HashName, KeyThumbprints
 from backend.time_zones import LONGEST_ZONE
 
 
@@ -42,7 +42,9 @@ class OpenTransaction(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     use_by: int
     """Unix seconds; last moment to sign."""
     number_asked: bool = False
-    """Whether the phone is to name the number of the other screen; kind ``sign`` alone."""
+    """Whether the phone is to name the number of the other screen; always for a new password."""
+    key_thumbprints: KeyThumbprints | None = None
+    """Kind ``enrol``: the keys of a further phone, which a paired one read from its screen."""
 
 
 @final

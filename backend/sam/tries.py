@@ -10,6 +10,9 @@ from typing import Final, final
 from backend.errors import TooManyTries
 
 MOST_KEYS: Final = 100_000
+PASSWORD_TRIES: Final = 20
+"""Wrong passwords of a signer that are heard in a window."""
+PASSWORD_WINDOW_SECONDS: Final = 900
 
 
 @final

@@ -25,9 +25,13 @@ from backend.sam.cells import (
     MakeCell,
     NextRecord,
     PasswordChecked,
+    PasswordSeal,
+    PasswordVerifier,
     RemoveDevice,
+    ResetPassword,
     SealedSms,
     SendPairingCode,
+    SetPassword,
 )
 from backend.sam.releases import Release, Released
 from backend.sam.service_keys import IssueCertificate, IssuedCertificate, SamHealth
@@ -53,6 +57,8 @@ CALLS: Final[dict[str, tuple[type[msgspec.Struct], type[msgspec.Struct]]]] = {
     "remove_device": (RemoveDevice, NextRecord),
     "check_password": (CheckPassword, PasswordChecked),
     "change_password": (ChangePassword, ChangedPassword),
+    "set_password": (SetPassword, PasswordSeal),
+    "reset_password": (ResetPassword, PasswordVerifier),
     "release": (Release, Released),
     "certificate": (IssueCertificate, IssuedCertificate),
     "health": (Nothing, SamHealth),

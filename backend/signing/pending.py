@@ -1,6 +1,7 @@
 """The phone looks: what waits for it, and one ask with its list and the phone's lock.
 
-An ask to enrol is not among them: it belongs to a pairing, and to the phone that is being paired.
+An ask to enrol by an envelope is not among them: it belongs to a pairing, and to the phone that is
+being paired. One for a further phone is: a paired phone has to approve it.
 """
 
 from datetime import datetime
@@ -16,7 +17,14 @@ from backend.access.phones import AuthenticatedPhone, Beside, phone_and
 from backend.errors import NotFound
 from backend.model.json_rows import json_rows
 from backend.model.steps import look, table_of, value
-from backend.model.tables import AuthorisedHash, Device, Lock, Transaction, TransactionState
+from backend.model.tables import (
+    FURTHER,
+    AuthorisedHash,
+    Device,
+    Lock,
+    Transaction,
+    TransactionState,
+)
 from backend.protocol.encoding import b64u
 from backend.signing.moves import in_time, state_at
 from backend.signing.sightings import Sightings
@@ -71,9 +79,15 @@ def pending(session: Session, *, cell: UUID, now: datetime) -> PendingList:
     return PendingList(
         version=b64u(sha256(b"".join(row.id.bytes for row in rows)).digest()),
         transactions=tuple(
-            PendingTransaction(id=row.id, kind=row.kind, expires_at=row.expires_at) for row in rows
+            PendingTransaction(id=row.id, kind=_kind(row.kind), expires_at=row.expires_at)
+            for row in rows
         ),
     )
+
+
+def _kind(kept: str) -> str:
+    """Name the ask's kind."""
+    return "enrol" if kept == FURTHER else kept
 
 
 _COLUMNS: Final = (

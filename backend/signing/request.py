@@ -29,8 +29,14 @@ from backend.errors import (
     RequestRefused,
     SummaryRefused,
 )
-from backend.model.tables import AuthorisedHash, Cell, Transaction, TransactionState
-from backend.protocol.ask import AskingParty, HashName
+from backend.model.tables import (
+    FURTHER,
+    AuthorisedHash,
+    Cell,
+    Transaction,
+    TransactionState,
+)
+from backend.protocol.ask import AskingParty, HashName, KeyThumbprints
 from backend.protocol.encoding import b64u
 from backend.protocol.names import readable_name
 from backend.sam.transactions import (
@@ -99,6 +105,7 @@ class OpenedEnrolment(msgspec.Struct, frozen=True, kw_only=True):
 
     id: UUID
     ask: str
+    expires_at: datetime
     row: dict[str, object]
 
 
@@ -155,7 +162,7 @@ def request_signatures(
     )
     opened = transactions.open_transaction(ask)
     handle = token_bytes(HANDLE_BYTES)
-    row = _row(cell, ask, opened, now=now) | {
+    row = transaction_row(cell, ask, opened, now=now) | {
         "relying_party_id": party.id,
         "handle_hash": sha256(handle).digest(),
         "csc_sad_hash": sha256(csc_sad_of(handle).encode()).digest(),
@@ -233,7 +240,7 @@ def request_certificate(
     session.execute(select(Cell.id).where(Cell.id == cell).with_for_update(key_share=True))
     if session.scalar(select(Cell.id).where(Cell.id == cell, needs_certificate())) is None:
         raise AlreadyThere("there is a certificate, a request for it, or no phone to ask")
-    session.execute(insert(Transaction).values(_row(found, ask, opened, now=now)))
+    session.execute(insert(Transaction).values(transaction_row(found, ask, opened, now=now)))
     _add_list(session, opened)
     enqueue_push(session, transaction=opened.id, cell=cell, now=now, expires_at=_instant(exp))
     session.commit()
@@ -249,6 +256,7 @@ def request_enrolment(
     settings: Settings,
     now: datetime,
     use_seconds: int,
+    further: KeyThumbprints | None = None,
 ) -> OpenedEnrolment:
     """Ask a phone to enrol. Writes nothing: :func:`add_enrolment` does, in the ticket's commit.
 
@@ -260,6 +268,7 @@ def request_enrolment(
         settings: the authority's name.
         now: from when on.
         use_seconds: how long the pairing may take, from its ticket to its confirmation.
+        further: the keys of a further phone, which a paired one has to approve.
 
     Raises:
         NotFound: there is no such cell.
@@ -280,10 +289,13 @@ def request_enrolment(
         hash_alg=None,
         exp=use_by,
         use_by=use_by,
+        key_thumbprints=further,
     )
     opened = transactions.open_transaction(ask)
-    row = _row(found, ask, opened, now=now)
-    return OpenedEnrolment(id=opened.id, ask=opened.ask, row=row)
+    row = transaction_row(found, ask, opened, now=now)
+    if further is not None:
+        row["kind"] = FURTHER
+    return OpenedEnrolment(id=opened.id, ask=opened.ask, expires_at=_instant(use_by), row=row)
 
 
 def add_enrolment(session: Session, opened: OpenedEnrolment) -> None:
@@ -298,10 +310,10 @@ def _instant(unix_seconds: int) -> datetime:
     return datetime.fromtimestamp(unix_seconds, UTC)
 
 
-def _row(
+def transaction_row(
     cell: Row[*tuple[Any, ...]], ask: OpenTransaction, opened: OpenedTransaction, *, now: datetime
 ) -> dict[str, object]:
-    """Make the transaction's row."""
+    """Make the row of a transaction that the SAM opened."""
     return {
         "id": opened.id,
         "kind": ask.kind,

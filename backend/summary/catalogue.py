@@ -4,7 +4,7 @@ Read once, when the module is loaded; a file that breaks a rule stops the start.
 
 1. a line says the same in both languages: the same placeholders;
 2. it names nothing that the kind does not have;
-3. every field is shown: nothing is signed for that was not read;
+3. every field is shown: nothing is signed for that was not read; but for a hash, which only binds;
 4. the lines with money come first (T-06);
 5. no SMS leaves out money, nor the count of documents (T-33).
 """
@@ -18,6 +18,7 @@ import msgspec
 from backend.summary.fields import (
     ChoiceField,
     Field,
+    HashField,
     NameField,
     PersonField,
     SubjectField,
@@ -44,6 +45,7 @@ Leaf = (
     | ContentsField
     | CountField
     | DateField
+    | HashField
     | InstantField
     | NameField
     | PeriodField
@@ -130,7 +132,7 @@ class Kind(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """One kind of request: what it holds and what the signer reads."""
 
     title: Words
-    ask: Literal["sign", "enrol", "certificate_request"]
+    ask: Literal["sign", "enrol", "certificate_request", "set_password"]
     """The kind of ask that it belongs in (docs/phone-protocol.md 2); the SAM refuses it in another.
 
     A relying party asks only to ``sign``.
@@ -159,6 +161,8 @@ class Kind(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     def _check_shown(self, leaves: Mapping[str, Leaf], money: frozenset[str]) -> None:
         shown = [placeholders(line.ru) for line in self.lines]
         for path, leaf in leaves.items():
+            if isinstance(leaf, HashField):
+                continue
             stands_as = leaf.read_as if isinstance(leaf, SubjectField) else path
             if stands_as not in frozenset[str]().union(*shown):
                 raise ValueError(f"rule 3: {path} is not shown")

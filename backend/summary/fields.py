@@ -25,6 +25,7 @@ LONGEST_PERSON_NAME: Final = 60
 LONGEST_SUBJECT: Final = 2048
 """Characters of base64url."""
 _WORD: Final = re.compile(r"[^\W_]+")
+_HASH: Final = re.compile("^[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]$")
 
 
 def join(path: str, name: str) -> str:
@@ -210,3 +211,19 @@ class SubjectField(Field, frozen=True, kw_only=True, tag="subject"):
     def schema(self) -> JsonSchema:
         """State the encoding."""
         return {"type": "string", "pattern": f"^[A-Za-z0-9_-]{{1,{LONGEST_SUBJECT}}}$"}
+
+
+@final
+class HashField(Field, frozen=True, kw_only=True, tag="hash"):
+    """A SHA-256 in base64url of what the SAM is shown later. It says nothing to people."""
+
+    def read(self, unverified: object, *, path: str, reader: Reader) -> Rows:
+        """Check the form only; nothing of it is shown."""
+        del reader
+        if type(unverified) is not str or not _HASH.fullmatch(unverified):
+            raise SummaryRefused(path, "is not a SHA-256 in base64url")
+        return ()
+
+    def schema(self) -> JsonSchema:
+        """State the encoding."""
+        return {"type": "string", "pattern": _HASH.pattern}

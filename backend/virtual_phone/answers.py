@@ -52,9 +52,10 @@ def approval_challenge(*, tx_hash: bytes, epk: bytes) -> bytes:
     return sha256(b"cell-approve-v1\0" + tx_hash + epk)
 
 
-def enrolment_challenge(*, tx_hash: bytes, keys: PhoneKeys, epk: bytes) -> bytes:
-    """What a passkey signs at registration, twice."""
-    return sha256(b"cell-enrol-v1\0" + tx_hash + b"".join(thumbprints(keys)) + epk)
+def enrolment_challenge(*, tx_hash: bytes, keys: PhoneKeys, epk: bytes | None) -> bytes:
+    """What a passkey signs at registration, twice; ``epk`` is ``None`` where nothing is sealed."""
+    sealed_with = bytes(32) if epk is None else epk
+    return sha256(b"cell-enrol-v1\0" + tx_hash + b"".join(thumbprints(keys)) + sealed_with)
 
 
 def twelve_characters(enrolment: str) -> str:
@@ -69,10 +70,13 @@ def enrolment(
     tx_hash: bytes,
     keys: PhoneKeys,
     kind: PhoneKind,
-    sealed: Sealed,
+    sealed: Sealed | None,
     webauthn: Mapping[str, object] | None,
 ) -> str:
-    """A ``cell-enrolment+jwt`` by the new approval key."""
+    """A ``cell-enrolment+jwt`` by the new approval key.
+
+    Without ``sealed`` another phone, or the password, brings CS.
+    """
     claims: dict[str, object] = {
         "tx_hash": b64u(tx_hash),
         "keys": {
@@ -81,8 +85,8 @@ def enrolment(
             "unlock": keys.unlock.members(),
         },
         "kind": kind,
-        "sealed": b64u(sha256(sealed.compact.encode())),
-        "epk": b64u(sealed.epk),
+        "sealed": None if sealed is None else b64u(sha256(sealed.compact.encode())),
+        "epk": None if sealed is None else b64u(sealed.epk),
         "webauthn": webauthn,
         "attestation": None,
     }

@@ -1,6 +1,6 @@
 """The calls of section 8, typed. An answer with unknown or missing members is refused."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Literal
 from urllib.parse import quote, urlencode
 from uuid import uuid4
@@ -9,9 +9,9 @@ import msgspec
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from backend.virtual_phone.answers import request_proof
-from backend.virtual_phone.encoding import compact_json, read_json
+from backend.virtual_phone.encoding import b64u, compact_json, read_json
 from backend.virtual_phone.errors import ServerRefused
-from backend.virtual_phone.jose import Jwk
+from backend.virtual_phone.jose import Jwk, jwk_of
 from backend.virtual_phone.transport import ANSWER_SECONDS, Caller, Response
 
 LONGEST_WAIT_SECONDS = 25
@@ -92,6 +92,30 @@ class TransactionAnswer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
     keys: tuple[str, ...]
     list: tuple[str, ...]
     lock: str | None
+
+
+class FurtherAnswer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Answer of ``POST M/further-phone``."""
+
+    state: Literal["waiting", "confirmed", "over"]
+    ask: str
+    ks: Jwk
+    keys: tuple[str, ...]
+    lock: str | None
+    pin: str | None
+
+
+class AskedFurther(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Answer of ``POST A/further-phones``."""
+
+    transaction: str
+    expires_at: str
+
+
+class LockAnswer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Answer of ``GET M/lock``."""
+
+    lock: str
 
 
 class StoppedParty(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -214,15 +238,43 @@ class PhoneCalls:
         """Hand in the lock of a recovery code."""
         self.call("PUT", "recovery-lock", {"lock": lock})
 
+    def lock(self) -> str:
+        """This phone's device lock."""
+        return read_json(self.call("GET", "lock").body, LockAnswer).lock
+
+    def ask_further(self, prints: Sequence[bytes], *, authorization_server: str) -> str:
+        """Ask to add the phone of these three thumbprints; the transaction to approve."""
+        names = ("approval", "request", "unlock")
+        keys = {name: b64u(print_) for name, print_ in zip(names, prints, strict=True)}
+        answer = self.call("POST", "further-phones", {"keys": keys}, server=authorization_server)
+        return read_json(answer.body, AskedFurther).transaction
+
+    def further(self) -> FurtherAnswer | None:
+        """How far another phone has added this one; ``None`` while it was not asked to."""
+        key = jwk_of(self._request_key).members()
+        try:
+            answer = self.call("POST", "further-phone", {"request": key})
+        except ServerRefused as refusal:
+            if refusal.name == "not-found":
+                return None
+            raise
+        return read_json(answer.body, FurtherAnswer)
+
+    def enrol_further(self, enrolment: str) -> str:
+        """Hand in the enrolment of a phone that another one adds; the state it led to."""
+        answer = self.call("PUT", "further-phone/enrolment", {"enrolment": enrolment})
+        return read_json(answer.body, StateAnswer).state
+
     def call(
         self,
         method: str,
         path: str,
         body: Mapping[str, object] | None = None,
         *,
+        server: str | None = None,
         timeout_seconds: float = ANSWER_SECONDS,
     ) -> Response:
-        """Any call of section 8.3, with a proof.
+        """Any call with a proof; at the mobile API, where no other ``server`` is named.
 
         A proof that the service does not take is made again once: it was seen before (its answer
         was lost), or the clock has only now been set from ``Date``.
@@ -236,7 +288,7 @@ class PhoneCalls:
         def once() -> Response:
             return self._caller.exchange(
                 method,
-                f"{self._m}/{path}",
+                f"{server or self._m}/{path}",
                 body=sent,
                 prove=self._proof,
                 timeout_seconds=timeout_seconds,

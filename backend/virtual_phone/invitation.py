@@ -8,7 +8,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 import msgspec
 
-from backend.virtual_phone.encoding import secret_of, unb64u
+from backend.virtual_phone.encoding import b64u, secret_of, unb64u
 from backend.virtual_phone.errors import MessageRefused
 from backend.virtual_phone.jose import Jwk
 from backend.virtual_phone.locks import THUMBPRINT
@@ -86,6 +86,11 @@ def read_further_phone(text: str) -> tuple[bytes, bytes, bytes]:
         raise MessageRefused("the QR code of a further phone begins with cellkey:further?k=")
     data = unb64u(text.removeprefix(FURTHER), length=3 * THUMBPRINT)
     return data[:THUMBPRINT], data[THUMBPRINT : 2 * THUMBPRINT], data[2 * THUMBPRINT :]
+
+
+def further_phone(keys: PhoneKeys) -> str:
+    """What a further phone shows on its screen."""
+    return FURTHER + b64u(b"".join(thumbprints(keys)))
 
 
 def thumbprints(keys: PhoneKeys) -> tuple[bytes, bytes, bytes]:

@@ -66,6 +66,24 @@ class Pairing(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     enrolment: Enrolment
 
 
+class FurtherEnrolment(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The bytes that answer the ask by which another phone adds this one."""
+
+    tx_hash: str
+    cell: str
+    enrolment: str
+
+
+class Further(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A phone that shows its QR code until another one has added it. Its keys stay the same."""
+
+    authorization_server: str
+    mobile_api: str
+    app: str
+    keys: Keys
+    enrolment: FurtherEnrolment | None = None
+
+
 class Device(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A paired phone."""
 
@@ -101,6 +119,7 @@ class State(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     version: Literal[1] = 1
     kind: PhoneKind = "virtual"
     pairing: Pairing | None = None
+    further: Further | None = None
     device: Device | None = None
     recovery: Recovery | None = None
     approvals: tuple[Approval, ...] = ()

@@ -4,6 +4,7 @@ A lock opens only under its label: cell, kind, purpose and id are in its additio
 of another cell, or for another use, fails like a forged one.
 """
 
+import hmac
 import os
 
 from cryptography.exceptions import InvalidTag
@@ -89,6 +90,12 @@ def open_recovery_lock(unverified: str, *, code: bytes, cell: bytes) -> bytes:
         associated=label(cell=cell, kind="recovery", purpose="recover"),
         length=CELL_SECRET,
     )
+
+
+def pin(secret: bytes, *, ks: bytes, cell: bytes, kid: bytes) -> bytes:
+    """What vouches for KS, a thumbprint, to a phone that no envelope told it."""
+    key = hkdf(secret, salt=cell, info="cell-pin-v1")
+    return hmac.digest(key, ks + kid, "sha256")
 
 
 def prf_salt(cell: bytes) -> bytes:

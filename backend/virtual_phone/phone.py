@@ -11,11 +11,12 @@ from pathlib import Path
 
 import msgspec
 
-from backend.virtual_phone import pairing, transactions
+from backend.virtual_phone import further, pairing, recovery, transactions
 from backend.virtual_phone.answers import Decision, PhoneKind
 from backend.virtual_phone.calls import LONGEST_WAIT_SECONDS, PendingList, PhoneCalls
 from backend.virtual_phone.encoding import b64u
 from backend.virtual_phone.errors import MessageRefused, NotPaired
+from backend.virtual_phone.invitation import Addresses, read_further_phone
 from backend.virtual_phone.jose import jwk_of
 from backend.virtual_phone.keystore import Device, Keystore, Subscription
 from backend.virtual_phone.pairing import Applicant, Progress
@@ -70,6 +71,32 @@ class VirtualPhone:
     def recovery_code(self) -> str | None:
         """Hand in the recovery lock, then give its code: once, ``None`` ever after."""
         return pairing.upload_recovery_lock(self.keystore, self._caller)
+
+    def new_recovery_code(self) -> str:
+        """Make another recovery code and hand in its lock; the one before opens nothing more."""
+        return recovery.make_code(self.device(), self.calls())
+
+    # --- further phones -----------------------------------------------------
+
+    def show_code(self, addresses: Addresses, *, kind: PhoneKind = "virtual") -> str:
+        """Make keys; what to show on the screen so that a paired phone adds this one."""
+        return further.begin(self.keystore, addresses=addresses, kind=kind)
+
+    def wait_to_be_added(self, *, rounds: int = further.ROUNDS) -> bool:
+        """Go on until a paired phone has added this one; whether it has."""
+        return further.wait(self.keystore, self._caller, sleep=self._sleep, rounds=rounds)
+
+    def look_whether_added(self) -> further.Seen:
+        """Go on as far as it goes now with being added."""
+        return further.look(self.keystore, self._caller)
+
+    def ask_to_add(self, code: str) -> Shown:
+        """Ask to add the phone that shows ``code``; approve it with this code as ``Consent``."""
+        device = self.device()
+        server = device.authorization_server
+        return self.show(
+            self.calls().ask_further(read_further_phone(code), authorization_server=server)
+        )
 
     # --- transactions -------------------------------------------------------
 

@@ -412,6 +412,7 @@ def test_no_phone_is_believed_by_a_bent_seal(sam_world: SamWorld) -> None:
     cell = make_cell(sam_world)
     good = cell.enrol_request()
     sign = by_key(cell.phone.keys.approval)
+    assert good.sealed is not None
 
     def ask(sealed: str) -> object:
         enrolment = naming(good.enrolment, sealed, sign)

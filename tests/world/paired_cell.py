@@ -9,11 +9,19 @@ from cryptography import x509
 from cryptography.x509.oid import NameOID
 
 from backend.algorithms import REQUEST_SCHEMES, KeyAlgorithm, SignatureScheme
-from backend.protocol.ask import AskingParty, HashName
-from backend.protocol.encoding import b64u, sha256
+from backend.protocol.ask import AskingParty, HashName, KeyThumbprints
+from backend.protocol.encoding import Octets32, b64u, sha256
 from backend.protocol.record import Caps, Policy
 from backend.protocol.sms import open_sms
-from backend.sam.cells import CheckPassword, Enrol, MadeCell, MakeCell, SendPairingCode
+from backend.sam.cells import (
+    CheckPassword,
+    Enrol,
+    MadeCell,
+    MakeCell,
+    PasswordKey,
+    SendPairingCode,
+    SetPassword,
+)
 from backend.sam.releases import Release
 from backend.sam.service_keys import IssueCertificate, IssuedCertificate
 from backend.sam.transactions import OpenedTransaction, OpenTransaction, RequestedItem
@@ -81,6 +89,77 @@ class PairedCell:
     def open_enrolment(self) -> OpenedTransaction:
         """Ask to enrol a phone."""
         return self.open("enrol", fields={"type": "enrol", "name": NAME})
+
+    def open_further(self, new: PaperPhone) -> OpenedTransaction:
+        """Ask to enrol a further phone, as the paired one read it from the screen."""
+        keys = new.keys.public()
+        prints = KeyThumbprints(
+            approval=Octets32(keys.approval.thumbprint()),
+            request=Octets32(keys.request.thumbprint()),
+            unlock=Octets32(keys.unlock.thumbprint()),
+        )
+        fields = {"type": "enrol", "name": NAME}
+        return self.open("enrol", fields=fields, key_thumbprints=prints)
+
+    def further_request(self, new: PaperPhone, *, app: str | None = None) -> Enrol:
+        """Everything for a further phone to be believed: the paired phone approved it."""
+        opened = self.open_further(new)
+        ask = read(opened.ask, self.world.public_keys.ks)
+        approval, sealed = self.phone.approve(ask, self.phone.secret_in_lock(self.device_lock))
+        return Enrol(
+            record=self.record,
+            blob=self.made.blob,
+            ask=opened.ask,
+            enrolment=new.enrol_without_secret(ask, app=app),
+            sealed=sealed,
+            approval=approval,
+            password_proof=None,
+            code=None,
+            operator=None,
+        )
+
+    def password_request(self, password_hash: bytes = PASSWORD_HASH) -> Enrol:
+        """Everything for a phone to be believed by password and pairing code."""
+        assert self.made.password is not None
+        opened = self.open_enrolment()
+        enrolment = self.phone.enrol_without_secret(read(opened.ask, self.world.public_keys.ks))
+        return Enrol(
+            record=self.record,
+            blob=self.made.blob,
+            ask=opened.ask,
+            enrolment=enrolment,
+            sealed=None,
+            password=PasswordKey(lock=self.made.password.lock, password_hash=password_hash),
+            password_proof=self.password_proof(opened.ask),
+            code=self.sms_code(opened.ask, enrolment),
+            operator=None,
+        )
+
+    def open_new_password(self, session: bytes) -> OpenedTransaction:
+        """Ask whether a new password may be set, in the browser that has this secret."""
+        fields = {
+            "type": "set_password",
+            "name": NAME,
+            "begun_at": "2026-07-01T12:00:00Z",
+            "session": b64u(sha256(session)),
+        }
+        return self.open("set_password", fields=fields, number_asked=True)
+
+    def new_password_request(self, session: bytes, password_hash: bytes) -> SetPassword:
+        """Everything for a new password: the phone approved it."""
+        opened = self.open_new_password(session)
+        ask = read(opened.ask, self.world.public_keys.ks)
+        secret = self.phone.secret_in_lock(self.device_lock)
+        approval, sealed = self.phone.approve(ask, secret, number="42")
+        return SetPassword(
+            record=self.record,
+            blob=self.made.blob,
+            ask=opened.ask,
+            approval=approval,
+            sealed=sealed,
+            session=session,
+            password_hash=password_hash,
+        )
 
     def open_certificate_request(self) -> OpenedTransaction:
         """Ask for the first approval."""

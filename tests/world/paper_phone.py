@@ -22,7 +22,7 @@ from backend.protocol.locks import (
 from backend.virtual_phone import answers, authenticator
 from backend.virtual_phone.asks import SignedAsk, read_ask
 from backend.virtual_phone.encoding import b64u
-from backend.virtual_phone.jose import Jwk, jwk_of, new_key, sign
+from backend.virtual_phone.jose import Jwk, jwk_of, new_key
 from backend.virtual_phone.phone_keys import OpenKeys, new_keys
 
 
@@ -72,7 +72,7 @@ class PaperPhone:
     ) -> tuple[str, str]:
         """Enrolment and sealed; with ``app`` it is a PWA there, with a passkey."""
         sealed = self.seal(cell_secret, ask)
-        webauthn = None if app is None else self._new_passkey(ask, sealed, app)
+        webauthn = None if app is None else self._new_passkey(ask, sealed.epk, app)
         enrolment = answers.enrolment(
             key=self.keys.approval,
             tx_hash=ask.tx_hash,
@@ -83,9 +83,9 @@ class PaperPhone:
         )
         return enrolment, sealed.compact
 
-    def _new_passkey(self, ask: SignedAsk, sealed: answers.Sealed, app: str) -> dict[str, object]:
+    def _new_passkey(self, ask: SignedAsk, epk: bytes | None, app: str) -> dict[str, object]:
         challenge = answers.enrolment_challenge(
-            tx_hash=ask.tx_hash, keys=self.keys.public(), epk=sealed.epk
+            tx_hash=ask.tx_hash, keys=self.keys.public(), epk=epk
         )
         self.passkey, registration = authenticator.create(app=app, challenge=challenge)
         assertion, _ = authenticator.get(self.passkey, challenge=challenge, salt=bytes(32))
@@ -94,23 +94,16 @@ class PaperPhone:
             "assertion": msgspec.to_builtins(assertion),
         }
 
-    def enrol_without_secret(self, ask: SignedAsk) -> str:
-        """An enrolment as a further phone makes it: somebody else brings the secret."""
-        public = self.keys.public()
-        claims: dict[str, object] = {
-            "tx_hash": b64u(ask.tx_hash),
-            "keys": {
-                "approval": public.approval.members(),
-                "request": public.request.members(),
-                "unlock": public.unlock.members(),
-            },
-            "kind": "virtual",
-            "sealed": None,
-            "epk": None,
-            "webauthn": None,
-            "attestation": None,
-        }
-        return sign(claims, typ="cell-enrolment+jwt", key=self.keys.approval)
+    def enrol_without_secret(self, ask: SignedAsk, *, app: str | None = None) -> str:
+        """An enrolment where another phone, or the password, brings the secret."""
+        return answers.enrolment(
+            key=self.keys.approval,
+            tx_hash=ask.tx_hash,
+            keys=self.keys.public(),
+            kind="virtual" if app is None else "pwa",
+            sealed=None,
+            webauthn=None if app is None else self._new_passkey(ask, None, app),
+        )
 
     def assertion(self, ask: SignedAsk, sealed: answers.Sealed) -> dict[str, Any] | None:
         """The passkey's assertion for an approval."""

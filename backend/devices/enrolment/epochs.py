@@ -43,14 +43,11 @@ def believe(session: Session, held: HeldPairing, enrolled: Enrolled, *, now: dat
         .values(state=PairingState.CONFIRMED)
         .returning(Pairing.id)
     ).first()
-    if confirmed is None or not _follow(
+    if confirmed is None or not follow(
         session, held.cell, record=enrolled.record, epoch=enrolled.epoch, now=now
     ):
         return False
-    phone = {"kid": enrolled.kid, "request_kid": enrolled.request_kid, "kind": enrolled.kind}
-    session.execute(insert(Device).values(phone | {"cell_id": held.cell, "paired_at": now}))
-    lock = {"kind": "device", "key_id": enrolled.kid, "lock": enrolled.device_lock}
-    session.execute(insert(Lock).values(lock | {"cell_id": held.cell, "created_at": now}))
+    add_phone(session, held.cell, enrolled, now=now)
     session.execute(delete(Lock).where(Lock.cell_id == held.cell, Lock.kind == "envelope"))
     session.execute(
         update(Enrolment).where(Enrolment.pairing_id == held.pairing).values(sealed=None)
@@ -61,11 +58,19 @@ def believe(session: Session, held: HeldPairing, enrolled: Enrolled, *, now: dat
     return True
 
 
+def add_phone(session: Session, cell: UUID, enrolled: Enrolled, *, now: datetime) -> None:
+    """Write the views of a phone that a record names, and its lock. Does not commit."""
+    phone = {"kid": enrolled.kid, "request_kid": enrolled.request_kid, "kind": enrolled.kind}
+    session.execute(insert(Device).values(phone | {"cell_id": cell, "paired_at": now}))
+    lock = {"kind": "device", "key_id": enrolled.kid, "lock": enrolled.device_lock}
+    session.execute(insert(Lock).values(lock | {"cell_id": cell, "created_at": now}))
+
+
 def forget_phone(
     session: Session, *, cell: UUID, kid: bytes, following: NextRecord, now: datetime
 ) -> bool:
     """Write the record without a phone; ``False`` if it went on meanwhile. Does not commit."""
-    if not _follow(session, cell, record=following.record, epoch=following.epoch, now=now):
+    if not follow(session, cell, record=following.record, epoch=following.epoch, now=now):
         return False
     session.execute(update(Device).where(Device.kid == kid).values(removed_at=now))
     session.execute(
@@ -75,8 +80,8 @@ def forget_phone(
     return True
 
 
-def _follow(session: Session, cell: UUID, *, record: str, epoch: int, now: datetime) -> bool:
-    """Let a record follow the one that it names."""
+def follow(session: Session, cell: UUID, *, record: str, epoch: int, now: datetime) -> bool:
+    """Let a record follow the one that it names; ``False`` if another does. Does not commit."""
     followed = session.execute(
         update(Cell)
         .where(Cell.id == cell, Cell.epoch == epoch - 1)

@@ -22,9 +22,12 @@ CALLS = {
     ("get", "/devices"),
     ("delete", "/devices/{kid}"),
     ("put", "/recovery-lock"),
+    ("get", "/lock"),
+    ("post", "/further-phone"),
+    ("put", "/further-phone/enrolment"),
     ("post", "/freeze"),
 }
-"""docs/phone-protocol.md, 8.2 and 8.3, at M."""
+"""docs/phone-protocol.md, 8.2, 8.3 and 8.5, at M."""
 
 
 @pytest.fixture

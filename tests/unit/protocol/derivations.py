@@ -244,6 +244,19 @@ def further_phone() -> Vector:
     }
 
 
+def pin() -> Vector:
+    """KS vouched for by who has the cell's secret."""
+    key = hkdf(CELL_SECRET, info=b"cell-pin-v1", salt=CELL.bytes)
+    return {
+        "cs": CELL_SECRET.hex(),
+        "cell": str(CELL),
+        "ks": cast.tp(KS).hex(),
+        "kid": cast.tp(APPROVAL).hex(),
+        "key": key.hex(),
+        "output": mac(key, cast.tp(KS), cast.tp(APPROVAL)).hex(),
+    }
+
+
 def qr_1() -> Vector:
     return {
         "app": "https://phone.example",
@@ -272,4 +285,5 @@ def derivations() -> Vector:
         "codes": codes(),
         "totp": totp(),
         "further_phone": further_phone(),
+        "pin": pin(),
     }

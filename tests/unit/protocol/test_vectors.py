@@ -29,7 +29,7 @@ from backend.signers.password import argon2_hash
 from tests import vectors
 from tests.unit.protocol import by_hand, cast, derivations
 from tests.unit.protocol.authenticator import ORIGIN, RP_ID
-from tests.unit.protocol.cast import CELL, CELL_SECRET
+from tests.unit.protocol.cast import CELL, CELL_SECRET, KS
 from tests.unit.protocol.examples import BY_TYP
 
 FILE: dict[str, Any] = json.loads(vectors.FILE.read_text(encoding="utf-8"))
@@ -275,3 +275,14 @@ def test_a_further_phones_qr_code() -> None:
     joined = prints.approval + prints.request + prints.unlock
     assert vector["text"] == f"cellkey:further?k={by_hand.b64(joined)}"
     assert joined.hex() == vector["approval"] + vector["request"] + vector["unlock"]
+
+
+def test_the_pin_by_which_a_further_phone_believes_ks() -> None:
+    vector = D["pin"]
+    made = locks.pin(
+        hexed(vector["cs"]),
+        ks=PublicJwk.of(KS.public_key()),
+        cell=UUID(vector["cell"]),
+        kid=hexed(vector["kid"]),
+    )
+    assert made.hex() == vector["output"]

@@ -148,7 +148,7 @@ def test_times_at_their_bounds_are_taken(
     assert (claims.iat, claims.exp, claims.use_by) == (now, now + exp, now + use_by)
 
 
-@pytest.mark.parametrize("kind", ["amend", "set_password"])
+@pytest.mark.parametrize("kind", ["amend"])
 def test_kinds_that_are_not_offered_are_refused(cell: PairedCell, kind: str) -> None:
     with pytest.raises(RequestRefused, match="not offered"):
         cell.open(kind, fields={"type": kind})

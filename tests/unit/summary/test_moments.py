@@ -85,7 +85,7 @@ def test_the_zone_changes_moments_and_nothing_else(name: str) -> None:
     request = golden(name)
     here, there = rendered(request), rendered(request, zone="Asia/Tokyo")
     differing = [pair for pair in zip(here.lines, there.lines, strict=True) if pair[0] != pair[1]]
-    moments = {"execute_at", "closes_at", "ship_at"} & request["fields"].keys()
+    moments = {"execute_at", "closes_at", "ship_at", "begun_at"} & request["fields"].keys()
     assert len(differing) == len(moments)
     assert all("UTC+3" in mine and "UTC+9" in theirs for mine, theirs in differing)
 

@@ -61,6 +61,7 @@ def test_a_kind_belongs_in_one_kind_of_ask() -> None:
         "waybill": "sign",
         "enrol": "enrol",
         "certificate_request": "certificate_request",
+        "set_password": "set_password",
     }
 
 

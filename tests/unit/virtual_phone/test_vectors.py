@@ -15,6 +15,7 @@ from backend.virtual_phone.invitation import (
     Addresses,
     Envelope,
     PhoneKeys,
+    further_phone,
     read_addresses,
     read_envelope,
     read_further_phone,
@@ -231,6 +232,18 @@ def test_a_further_phones_qr_code_is_read() -> None:
     assert read_further_phone(vector["text"]) == expected
 
 
+def test_the_pin_is_made_by_who_has_the_cells_secret() -> None:
+    vector = DERIVED["pin"]
+    made = locks.pin(
+        raw("pin", "cs"), ks=raw("pin", "ks"), cell=cell_of("pin"), kid=raw("pin", "kid")
+    )
+    assert made.hex() == vector["output"]
+    keys = PhoneKeys(
+        approval=public("approval"), request=public("request"), unlock=public("unlock")
+    )
+    assert further_phone(keys) == DERIVED["further_phone"]["text"]
+
+
 def unhexed(vector: dict[str, str]) -> dict[str, bytes]:
     return {name: bytes.fromhex(value) for name, value in vector.items()}
 
@@ -246,8 +259,9 @@ def test_challenges_bind_what_they_must() -> None:
     keys = PhoneKeys(
         approval=public("approval"), request=public("request"), unlock=public("unlock")
     )
-    made = answers.enrolment_challenge(tx_hash=vector["tx_hash"], keys=keys, epk=vector["epk"])
-    assert made == vector["output"]
+    for epk, output in ((vector["epk"], "output"), (None, "output_without_seal")):
+        made = answers.enrolment_challenge(tx_hash=vector["tx_hash"], keys=keys, epk=epk)
+        assert made == vector[output]
 
 
 def test_the_12_characters_are_the_published_ones() -> None:
