@@ -258,7 +258,7 @@ class Overloaded(CellkeyError):
 
 
 class EndpointRefused(CellkeyError):
-    """A push endpoint is not one that we send to (T-19)."""
+    """An endpoint is not one that we send to (T-19, T-20)."""
 
 
 class DeliveryFailed(CellkeyError):
@@ -280,6 +280,10 @@ class NotAnswered(DeliveryFailed):
 
 class SubscriptionGone(CellkeyError):
     """The push service does not know the subscription any more (404 or 410)."""
+
+
+class WebhookUnwanted(CellkeyError):
+    """A relying party's server says that it never wants a message (410)."""
 
 
 class SettingsInvalid(CellkeyError):

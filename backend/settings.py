@@ -90,6 +90,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         "*.notify.windows.com",
     )
     """JSON list of hosts that push endpoints may name; ``host=ADDRESS:PORT;CAFILE`` pins one."""
+    webhook_pins: tuple[str, ...] = ()
+    """JSON list, ``host=ADDRESS:PORT;CAFILE``: webhooks' hosts that are of our own network."""
 
     transaction_seconds: Seconds = 300
     """How long a signer may take to approve; the relying party may not prolong it."""
@@ -170,7 +172,7 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
         for name, value in environ.items()
         if name.startswith(PREFIX)
     }
-    lists = {"sam_peers", "push_hosts", "trusted_proxies"} & given.keys()
+    lists = {"sam_peers", "push_hosts", "trusted_proxies", "webhook_pins"} & given.keys()
     try:
         values: dict[str, object] = {
             name: msgspec.json.decode(value) if name in lists else value

@@ -22,8 +22,9 @@ from sqlalchemy.orm import Session
 
 from backend.algorithms import KeyAlgorithm
 from backend.cli.context import answer, json_option, settings_from_environment
-from backend.delivery.endpoints import parse_push_hosts
+from backend.delivery.endpoints import parse_push_hosts, parse_webhook_pins
 from backend.delivery.web_push import vapid_identity
+from backend.delivery.webhook_registration import dead_letters
 from backend.delivery.worker_keys import (
     push_key_of,
     read_push_key,
@@ -41,6 +42,8 @@ from backend.wiring import make_engine, read_public_keys_file
 
 LATE: Final = timedelta(minutes=2)
 """An outbox message that is due for so long shows that no worker runs."""
+LATELY: Final = timedelta(days=1)
+"""How long a webhook's dead letter is worth a line here."""
 SOON: Final = timedelta(days=90)
 OTHERS: Final = 0o077
 ANSWER_SECONDS: Final = 3.0
@@ -175,6 +178,19 @@ def _outbox(settings: Settings) -> str:
     return "nothing is late"
 
 
+def _webhooks(settings: Settings) -> str:
+    pinned = parse_webhook_pins(settings.webhook_pins)
+    missing = [host.pin.ca_file for host in pinned if host.pin and not host.pin.ca_file.is_file()]
+    if missing:
+        raise NotWell(f"no CA file at {missing[0]}: see CELLKEY_WEBHOOK_PINS")
+    with _engine(settings) as engine, Session(engine) as session:
+        dead = dead_letters(session, since=datetime.now(UTC) - LATELY)
+    if dead:
+        told = ", ".join(f"{one.client_id} ({one.count})" for one in dead)
+        raise NotWell(f"not told within a day: {told}; `cellkey transaction show` says why")
+    return "everybody was told what there was to tell"
+
+
 # --- addresses --------------------------------------------------------------------
 
 
@@ -216,6 +232,7 @@ CHECKS: Final[Mapping[str, Check]] = {
     "push hosts": _push_hosts,
     "database": _database,
     "outbox": _outbox,
+    "webhooks": _webhooks,
     "authorisation server": lambda settings: _address(settings.authorization_server_url),
     "mobile API": lambda settings: _address(settings.mobile_api_url),
     "those who wait": lambda settings: (

@@ -25,6 +25,8 @@ from backend.access.relying_parties import (
     list_relying_parties,
 )
 from backend.cli.context import answer, json_option, settings_from_environment
+from backend.cli.relying_party_webhook import WebhookChange, change_webhook, webhook_options
+from backend.delivery.webhook_registration import find_webhook
 from backend.errors import NotFound
 from backend.model.version import check_version
 from backend.wiring import make_engine, make_session_factory, utc_now
@@ -114,24 +116,34 @@ def disable(*, client_id: str, as_json: bool) -> None:
     help="Whether phones must name the number that our page shows.",
 )
 @registration_options
+@webhook_options
 @json_option
 def edit(
     *,
     client_id: str,
     number: bool | None,
+    webhook_change: WebhookChange | None,
     as_json: bool,
     **given: tuple[str, ...] | Path | None,
 ) -> None:
     """Change what is registered, from its next request on.
 
-    An option that is given replaces all its values before.
+    An option that is given replaces all its values before. What concerns the webhook is changed by
+    itself, and prints its secret, once.
     """
     change = msgspec.structs.replace(_change(given), asks_number=number)
-    if change == RegistrationChange():
-        raise click.UsageError("say what to change")
+    if (change == RegistrationChange()) is (webhook_change is None):
+        raise click.UsageError("say what to change: what is registered, or the webhook")
+    if webhook_change is not None:
+        settings = settings_from_environment()
+        with _session() as session:
+            told = change_webhook(session, settings, client_id=client_id, change=webhook_change)
+        answer(told.value, told.text, as_json=as_json)
+        return
     with _session() as session:
         changed = change_registration(session, client_id=client_id, change=change)
-    answer(changed, _told(changed), as_json=as_json)
+        webhook = find_webhook(session, client_id=client_id)
+    answer(_value(changed, webhook), _told(changed, webhook), as_json=as_json)
 
 
 @relying_party.command()
@@ -141,9 +153,10 @@ def show(*, client_id: str, as_json: bool) -> None:
     """Show what is registered of one that may ask."""
     with _session() as session:
         found = find_registration(session, client_id)
+        webhook = find_webhook(session, client_id=client_id)
     if found is None:
         raise NotFound("no such relying party, or it is disabled")
-    answer(found, _told(found), as_json=as_json)
+    answer(_value(found, webhook), _told(found, webhook), as_json=as_json)
 
 
 def _change(given: Mapping[str, Any]) -> RegistrationChange:
@@ -159,7 +172,11 @@ def _change(given: Mapping[str, Any]) -> RegistrationChange:
     )
 
 
-def _told(found: Registration) -> str:
+def _value(found: Registration, webhook: str | None) -> object:
+    return msgspec.structs.asdict(found) | {"webhook": webhook}
+
+
+def _told(found: Registration, webhook: str | None) -> str:
     certificate = "none" if found.certificate is None else found.certificate.hex()
     return "\n".join(
         [
@@ -171,6 +188,7 @@ def _told(found: Registration) -> str:
             f"  public keys    {'none' if found.jwks is None else 'registered'}",
             f"  certificate    {certificate}",
             f"  asks           {'by a number' if found.asks_number else 'without a number'}",
+            f"  webhook        {webhook or 'none'}",
         ]
     )
 

@@ -1,14 +1,16 @@
 """`cellkey transaction`: how far transactions are; one can be cancelled, none can be approved."""
 
 import getpass
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from uuid import UUID
 
 import click
+import msgspec
 from sqlalchemy.orm import Session
 
 from backend.cli.context import answer, json_option, settings_from_environment
+from backend.delivery.overview import MessageSummary, messages_of
 from backend.signing.cancellation import cancel as cancel_transaction
 from backend.signing.overview import TransactionSummary, list_transactions, show_transaction
 from backend.wiring import make_engine, make_session_factory, utc_now
@@ -32,10 +34,12 @@ def list_command(*, as_json: bool) -> None:
 @click.argument("transaction_id", metavar="ID", type=click.UUID)
 @json_option
 def show(transaction_id: UUID, *, as_json: bool) -> None:
-    """Show how far a transaction is."""
+    """Show how far a transaction is, and what became of its messages."""
     with _session() as session:
         shown = show_transaction(session, transaction=transaction_id, now=utc_now())
-    answer(shown, _page(shown), as_json=as_json)
+        messages = messages_of(session, transaction=transaction_id)
+    told = msgspec.structs.asdict(shown) | {"messages": messages}
+    answer(told, _page(shown, messages), as_json=as_json)
 
 
 @transaction.command()
@@ -73,7 +77,7 @@ def _line(listed: TransactionSummary) -> str:
     )
 
 
-def _page(shown: TransactionSummary) -> str:
+def _page(shown: TransactionSummary, messages: Sequence[MessageSummary]) -> str:
     rows = {
         "id": shown.id,
         "kind": shown.kind,
@@ -89,4 +93,6 @@ def _page(shown: TransactionSummary) -> str:
         "signed": f"{shown.signed} of {shown.hashes}",
         "ended because": shown.ended_because,
     }
-    return "\n".join(f"{name:<17} {value}" for name, value in rows.items() if value is not None)
+    lines = [f"{name:<17} {value}" for name, value in rows.items() if value is not None]
+    lines += [f"{'message':<17} {message.told()}" for message in messages]
+    return "\n".join(lines)

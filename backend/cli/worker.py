@@ -18,7 +18,7 @@ from backend.access.used_ids import forget_used_ids
 from backend.cli.context import answer, json_option, settings_from_environment, told_to_stop
 from backend.delivery.desk import PeriodicJob
 from backend.delivery.dispatch import Channels
-from backend.delivery.endpoints import parse_push_hosts
+from backend.delivery.endpoints import parse_push_hosts, parse_webhook_pins
 from backend.delivery.sms import ConsoleGateway
 from backend.delivery.wakes import forget_paces
 from backend.delivery.web_push import vapid_identity
@@ -43,7 +43,7 @@ def make_worker(settings: Settings, sessions: sessionmaker[Session]) -> Worker:
     """Make a worker by the settings; ``cellkey serve`` runs it in a thread.
 
     Raises:
-        backend.errors.SettingsInvalid: keys are missing, or the list of push hosts is wrong.
+        backend.errors.SettingsInvalid: keys are missing, or a list of hosts is wrong.
     """
     is_production = settings.environment is Environment.PRODUCTION
     channels = Channels(
@@ -53,6 +53,7 @@ def make_worker(settings: Settings, sessions: sessionmaker[Session]) -> Worker:
         sms_key=read_sms_key(settings),
         # A console shows codes to whoever looks at it.
         sms_gateway=None if is_production else ConsoleGateway(sys.stdout),
+        webhook_pins=parse_webhook_pins(settings.webhook_pins),
     )
     return Worker(sessions=sessions, channels=channels, jobs=JOBS, clock=utc_now)
 

@@ -2,8 +2,9 @@
 
 1. What is longest due comes first. Destinations that have no place free are passed over, so that
    what waits for them stands in nobody's way.
-2. A phone may have answered, or been removed, since the message was written: then it is buried.
-   Where there is still something to send, the transaction counts as sent from here on.
+2. A phone may have answered, or been removed, since the message was written: then it is buried; so
+   is what would tell a relying party that has no webhook any more. Where somebody is still to be
+   woken, the transaction counts as sent from here on.
 3. A few statements, however many messages.
 """
 
@@ -17,36 +18,19 @@ from sqlalchemy import CTE, ColumnElement, Row, and_, func, not_, or_, select, u
 from sqlalchemy.orm import Session
 
 from backend.delivery.bulk import buried_values, bury_rows, mark_transactions, padded
+from backend.delivery.errands import Errand, errand_of
 from backend.delivery.outbox import MOST_ATTEMPTS, Channel, is_free, is_open
 from backend.delivery.subscriptions import is_in_use
 from backend.model.tables import (
     Device,
     OutboxMessage,
     PushSubscription,
+    RelyingParty,
     Signer,
     Transaction,
     TransactionState,
+    Webhook,
 )
-
-
-@final
-class PushErrand(msgspec.Struct, frozen=True, kw_only=True):
-    """Whom to wake, as the rows have it; the endpoint is still to be checked."""
-
-    unverified_endpoint: str
-    unverified_p256dh: str
-    unverified_auth: str
-    lang: str
-
-
-@final
-class SmsErrand(msgspec.Struct, frozen=True, kw_only=True):
-    """A text that only the worker's key opens."""
-
-    sealed_sms: str
-
-
-Errand = PushErrand | SmsErrand
 
 
 @final
@@ -73,6 +57,8 @@ class Full(msgspec.Struct, frozen=True, kw_only=True):
 
     origins: Collection[str] = ()
     """As endpoints write them, without a path."""
+    relying_parties: Collection[UUID] = ()
+    """Whose webhooks."""
     channels: Collection[Channel] = ()
 
 
@@ -96,7 +82,7 @@ def claim(  # what a claim is made of
     claimed: list[ClaimedMessage] = []
     over: dict[UUID, str] = {}
     for row in found:
-        errand = _errand(row)
+        errand = errand_of(row)
         if isinstance(errand, str):
             over[row.id] = errand
         else:
@@ -110,8 +96,11 @@ def claim(  # what a claim is made of
             .values(leased_by=worker, lease_until=lease_until, attempts=OutboxMessage.attempts + 1)
             .execution_options(synchronize_session=False)
         )
-        transactions = {message.transaction_id for message in claimed}
-        mark_transactions(session, transactions, Transaction.sent_at, now=now)
+        woken = {
+            message.transaction_id for message in claimed if message.channel is not Channel.WEBHOOK
+        }
+        if woken:
+            mark_transactions(session, woken, Transaction.sent_at, now=now)
     return claimed
 
 
@@ -119,7 +108,7 @@ def bury(session: Session, *, now: datetime) -> int:
     """Bury what nobody is sending and nobody shall send; give the number of dead letters.
 
     That is: what is too old, what used up its attempts without an answer, and what belongs to a
-    transaction that is over.
+    transaction that is over and wakes somebody.
     """
     over = select(Transaction.id).where(
         Transaction.id == OutboxMessage.transaction_id,
@@ -133,7 +122,7 @@ def bury(session: Session, *, now: datetime) -> int:
             or_(
                 OutboxMessage.expires_at <= now,
                 OutboxMessage.attempts >= MOST_ATTEMPTS,
-                over.exists(),
+                and_(OutboxMessage.channel != Channel.WEBHOOK, over.exists()),
             ),
         )
         .with_for_update(skip_locked=True)
@@ -165,12 +154,20 @@ def _due(
             PushSubscription.endpoint,
             PushSubscription.p256dh,
             PushSubscription.auth,
+            Transaction.handle_hash,
+            Transaction.cell_id,
+            Webhook.url,
+            Webhook.secret,
+            Webhook.secret_before,
+            Webhook.replaced_at,
         )
         .select_from(due)
         .join(Transaction, Transaction.id == due.c.transaction_id)
         .join(Signer, Signer.id == Transaction.signer_id)
         .outerjoin(Device, and_(Device.kid == due.c.kid, is_in_use()))
         .outerjoin(PushSubscription, PushSubscription.kid == Device.kid)
+        .outerjoin(RelyingParty, and_(RelyingParty.id == due.c.relying_party_id, _may_ask()))
+        .outerjoin(Webhook, Webhook.relying_party_id == RelyingParty.id)
         .order_by(due.c.due_at)
     ).all()
 
@@ -186,6 +183,9 @@ def _locked(*, now: datetime, limit: int, full: Full) -> CTE:
             OutboxMessage.attempts,
             OutboxMessage.due_at,
             OutboxMessage.expires_at,
+            OutboxMessage.relying_party_id,
+            OutboxMessage.event,
+            OutboxMessage.happened_at,
         )
         .where(
             is_open(),
@@ -207,6 +207,9 @@ def _has_a_place(full: Full) -> list[ColumnElement[bool]]:
     conditions: list[ColumnElement[bool]] = []
     if full.channels:
         conditions.append(OutboxMessage.channel.not_in(sorted(full.channels)))
+    if full.relying_parties:
+        told = OutboxMessage.relying_party_id
+        conditions.append(or_(told.is_(None), told.not_in(sorted(full.relying_parties))))
     if full.origins:
         endpoint = (
             select(PushSubscription.endpoint)
@@ -220,20 +223,8 @@ def _has_a_place(full: Full) -> list[ColumnElement[bool]]:
     return conditions
 
 
-def _errand(row: Row[*tuple[object, ...]]) -> Errand | str:
-    """Say what is to be done, or why nothing is."""
-    if row.state != TransactionState.PENDING:
-        return f"the transaction is {row.state}"
-    if row.channel == Channel.SMS:
-        return SmsErrand(sealed_sms=row.sealed_sms) if row.sealed_sms else "there is no text"
-    if row.endpoint is None:
-        return "the phone has no subscription"
-    return PushErrand(
-        unverified_endpoint=row.endpoint,
-        unverified_p256dh=row.p256dh,
-        unverified_auth=row.auth,
-        lang=row.lang,
-    )
+def _may_ask() -> ColumnElement[bool]:
+    return RelyingParty.disabled_at.is_(None)
 
 
 def _claimed(

@@ -14,14 +14,23 @@ from typing import Final, final
 import msgspec
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from backend.delivery.claiming import ClaimedMessage, PushErrand, SmsErrand
-from backend.delivery.endpoints import AllowedEndpoint, AllowedHost, check_endpoint
+from backend.delivery.claiming import ClaimedMessage
+from backend.delivery.endpoints import (
+    AllowedEndpoint,
+    AllowedHost,
+    Pin,
+    check_endpoint,
+    check_webhook,
+)
+from backend.delivery.errands import PushErrand, SmsErrand, WebhookErrand
 from backend.delivery.guarded_session import GuardedSession
-from backend.delivery.lanes import SMS_LANE
+from backend.delivery.lanes import SMS_LANE, webhook_lane
 from backend.delivery.outcomes import Gone, Never, NotNow, Outcome, Taken
 from backend.delivery.sms import SmsGateway, send_sms
 from backend.delivery.subscriptions import SubscriberKeys, check_keys
 from backend.delivery.web_push import VapidIdentity, WakeUp, send_push
+from backend.delivery.webhook_secrets import open_secrets
+from backend.delivery.webhooks import Notice, send_webhook
 from backend.errors import (
     DeliveryFailed,
     EndpointRefused,
@@ -29,6 +38,7 @@ from backend.errors import (
     NotAnswered,
     SubscriptionGone,
     SummaryRefused,
+    WebhookUnwanted,
 )
 
 Clock = Callable[[], datetime]
@@ -45,8 +55,10 @@ class Channels(msgspec.Struct, frozen=True, kw_only=True):
     identity: VapidIdentity
     app_url: str
     sms_key: ec.EllipticCurvePrivateKey
+    """The worker's key; webhooks' secrets are sealed to it, too."""
     sms_gateway: SmsGateway | None
     """``None``: text messages cannot be sent here, and are buried."""
+    webhook_pins: Sequence[AllowedHost] = ()
 
 
 @final
@@ -60,12 +72,21 @@ class _Push(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @final
+class _Telling(msgspec.Struct, frozen=True, kw_only=True):
+    """A webhook's message, likewise."""
+
+    notice: Notice
+    endpoint: AllowedEndpoint
+    errand: WebhookErrand
+
+
+@final
 class Parcel(msgspec.Struct, frozen=True, kw_only=True):
     """A message that can be sent, and by which lane; made by :func:`pack` alone."""
 
     message: ClaimedMessage
     destination: str
-    content: _Push | SmsErrand
+    content: _Push | SmsErrand | _Telling
 
 
 def pack(message: ClaimedMessage, channels: Channels) -> Parcel | Never:
@@ -75,6 +96,8 @@ def pack(message: ClaimedMessage, channels: Channels) -> Parcel | Never:
             return Never("there is no SMS gateway")
         return Parcel(message=message, destination=SMS_LANE, content=message.errand)
     try:
+        if isinstance(message.errand, WebhookErrand):
+            return _told(message, message.errand, channels)
         push = _checked(message, message.errand, channels)
     except (EndpointRefused, MalformedMessage) as error:
         return Never(str(error))
@@ -98,6 +121,22 @@ def _checked(message: ClaimedMessage, errand: PushErrand, channels: Channels) ->
     )
 
 
+def _told(message: ClaimedMessage, errand: WebhookErrand, channels: Channels) -> Parcel:
+    telling = _Telling(
+        notice=Notice(
+            message_id=message.id,
+            event=errand.event,
+            happened_at=errand.happened_at,
+            handle_hash=errand.handle_hash,
+            credential=errand.credential,
+        ),
+        endpoint=check_webhook(errand.unverified_url, channels.webhook_pins),
+        errand=errand,
+    )
+    destination = webhook_lane(errand.relying_party)
+    return Parcel(message=message, destination=destination, content=telling)
+
+
 @final
 class Sender:
     """Sends in one event loop, by connections that it keeps."""
@@ -106,7 +145,7 @@ class Sender:
         """Send by these channels; nothing is connected yet."""
         self._channels = channels
         self._clock = clock
-        self._sessions: OrderedDict[str, GuardedSession] = OrderedDict()
+        self._sessions: OrderedDict[tuple[str, Pin | None], GuardedSession] = OrderedDict()
 
     async def close(self) -> None:
         """Close every connection."""
@@ -119,12 +158,14 @@ class Sender:
         try:
             if isinstance(parcel.content, SmsErrand):
                 return await self._text(parcel.message, parcel.content)
+            if isinstance(parcel.content, _Telling):
+                return await self._tell(parcel.content)
             return await self._push(parcel.content)
         except NotAnswered as error:
             return NotNow(str(error), error.retry_after_seconds, answered=False)
         except DeliveryFailed as error:
             return NotNow(str(error), error.retry_after_seconds, answered=True)
-        except (EndpointRefused, MalformedMessage, SummaryRefused) as error:
+        except (EndpointRefused, MalformedMessage, SummaryRefused, WebhookUnwanted) as error:
             return Never(str(error))
 
     async def _push(self, push: _Push) -> Taken | Gone:
@@ -139,6 +180,22 @@ class Sender:
             )
         except SubscriptionGone as error:
             return Gone(str(error), push.unverified_endpoint)
+        return Taken()
+
+    async def _tell(self, telling: _Telling) -> Taken:
+        now, errand = self._clock(), telling.errand
+        await send_webhook(
+            telling.notice,
+            endpoint=telling.endpoint,
+            secrets=open_secrets(
+                errand.secrets,
+                self._channels.sms_key,
+                relying_party=errand.relying_party,
+                now=now,
+            ),
+            session=await self._session(telling.endpoint),
+            now=now,
+        )
         return Taken()
 
     async def _text(self, message: ClaimedMessage, errand: SmsErrand) -> Taken | Never:
@@ -159,10 +216,11 @@ class Sender:
         return Taken()
 
     async def _session(self, endpoint: AllowedEndpoint) -> GuardedSession:
-        session = self._sessions.get(endpoint.origin)
+        where = (endpoint.origin, endpoint.pin)
+        session = self._sessions.get(where)
         if session is None:
-            session = self._sessions[endpoint.origin] = GuardedSession(endpoint)
-        self._sessions.move_to_end(endpoint.origin)
+            session = self._sessions[where] = GuardedSession(endpoint)
+        self._sessions.move_to_end(where)
         if len(self._sessions) > MOST_SESSIONS:
             _, unused = self._sessions.popitem(last=False)
             await unused.close()

@@ -1,14 +1,15 @@
-"""Which push endpoints we send to (T-19). An endpoint is an address that a phone gave us.
+"""Which endpoints we send to (T-19, T-20): addresses that phones gave us, and registered webhooks.
 
 1. It is https, canonical, at most 2048 characters, without user, fragment, or characters that two
    parsers could read in two ways.
-2. Its host is a name, not an address in any notation, and stands in ``CELLKEY_PUSH_HOSTS``: there
-   by itself, under a wildcard ``*.host``, or pinned.
+2. Its host is a name, not an address in any notation. A push endpoint's stands in
+   ``CELLKEY_PUSH_HOSTS``: there by itself, under a wildcard ``*.host``, or pinned. A webhook's is
+   the one that an operator registered; ``CELLKEY_WEBHOOK_PINS`` may pin it.
 3. Its port is 443. A pinned host may name the port of its pin too.
 
 ``host=ADDRESS:PORT;CAFILE`` pins a host to one address and one CA file: that is how an installation
-reaches a push service of its own network. What a name resolves to is the business of
-:mod:`backend.delivery.guarded_session`, at the moment of connecting.
+reaches a push service, or a relying party, of its own network. What a name resolves to is the
+business of :mod:`backend.delivery.guarded_session`, at the moment of connecting.
 """
 
 import re
@@ -61,7 +62,7 @@ class AllowedHost(msgspec.Struct, frozen=True, kw_only=True):
 
 @final
 class AllowedEndpoint(msgspec.Struct, frozen=True, kw_only=True):
-    """Proof that an endpoint keeps the rules above; made by :func:`check_endpoint` alone."""
+    """Proof that an endpoint keeps the rules above; made by the two checks below alone."""
 
     url: str
     origin: str
@@ -77,7 +78,19 @@ def parse_push_hosts(entries: Iterable[str]) -> tuple[AllowedHost, ...]:
     Raises:
         SettingsInvalid: an entry is not a host, a wildcard or a pinned host.
     """
-    return tuple(_parse_entry(entry) for entry in entries)
+    return tuple(_parse_entry(entry, setting="push_hosts") for entry in entries)
+
+
+def parse_webhook_pins(entries: Iterable[str]) -> tuple[AllowedHost, ...]:
+    """Read ``CELLKEY_WEBHOOK_PINS``, once, at start.
+
+    Raises:
+        SettingsInvalid: an entry is not a pinned host.
+    """
+    hosts = tuple(_parse_entry(entry, setting="webhook_pins") for entry in entries)
+    if not all(host.pin for host in hosts):
+        raise SettingsInvalid("webhook_pins: an entry is host=ADDRESS:PORT;CAFILE")
+    return hosts
 
 
 def check_endpoint(unverified_url: str, allowed: Sequence[AllowedHost]) -> AllowedEndpoint:
@@ -86,26 +99,42 @@ def check_endpoint(unverified_url: str, allowed: Sequence[AllowedHost]) -> Allow
     Raises:
         EndpointRefused: it breaks a rule of this module.
     """
+    url = _canonical(unverified_url)
+    # 2. A name that we know.
+    entry = next((entry for entry in allowed if entry.covers(url["host"])), None)
+    if entry is None:
+        raise EndpointRefused("the endpoint's host is not in the allow-list")
+    return _allowed(url, entry.pin)
+
+
+def check_webhook(unverified_url: str, pinned: Sequence[AllowedHost]) -> AllowedEndpoint:
+    """Check a webhook's address by its text alone; nothing is resolved or reached.
+
+    Raises:
+        EndpointRefused: it breaks a rule of this module.
+    """
+    url = _canonical(unverified_url)
+    return _allowed(url, next((entry.pin for entry in pinned if entry.covers(url["host"])), None))
+
+
+def _canonical(unverified_url: str) -> re.Match[str]:
     # 1. One form, so that whoever parses it later reads what was checked here.
     if len(unverified_url) > LONGEST_ENDPOINT:
         raise EndpointRefused(f"the endpoint is longer than {LONGEST_ENDPOINT} characters")
     form = _ENDPOINT.fullmatch(unverified_url)
     if form is None:
         raise EndpointRefused("the endpoint is not https://host/path in canonical form")
-    # 2. A name that we know.
-    host = form["host"]
-    if not _is_name(host):
+    if not _is_name(form["host"]):
         raise EndpointRefused("the endpoint's host is not a name")
-    entry = next((entry for entry in allowed if entry.covers(host)), None)
-    if entry is None:
-        raise EndpointRefused("the endpoint's host is not in the allow-list")
+    return form
+
+
+def _allowed(url: re.Match[str], pin: Pin | None) -> AllowedEndpoint:
     # 3. The port of https.
-    port = int(form["port"] or HTTPS_PORT)
-    if port not in {HTTPS_PORT, entry.pin.port if entry.pin else HTTPS_PORT}:
+    port = int(url["port"] or HTTPS_PORT)
+    if port not in {HTTPS_PORT, pin.port if pin else HTTPS_PORT}:
         raise EndpointRefused("the endpoint's port is not 443")
-    return AllowedEndpoint(
-        url=unverified_url, origin=form["origin"], host=host, port=port, pin=entry.pin
-    )
+    return AllowedEndpoint(url=url[0], origin=url["origin"], host=url["host"], port=port, pin=pin)
 
 
 def _is_name(host: str) -> bool:
@@ -115,26 +144,27 @@ def _is_name(host: str) -> bool:
     return not _NUMERIC_LABEL.fullmatch(host.rpartition(".")[2])
 
 
-def _parse_entry(entry: str) -> AllowedHost:
+def _parse_entry(entry: str, *, setting: str) -> AllowedHost:
     text, pinned, pin = entry.partition("=")
     name = text.removeprefix("*.")
     wildcard = name != text
     if not _is_name(name):
-        raise SettingsInvalid(f"push_hosts: {entry!r} names no host in lower case")
+        raise SettingsInvalid(f"{setting}: {entry!r} names no host in lower case")
     if wildcard and pinned:
-        raise SettingsInvalid(f"push_hosts: {entry!r}: a wildcard cannot be pinned")
-    return AllowedHost(name=name, wildcard=wildcard, pin=_parse_pin(pin, entry) if pinned else None)
+        raise SettingsInvalid(f"{setting}: {entry!r}: a wildcard cannot be pinned")
+    pin_read = _parse_pin(pin, f"{setting}: {entry!r}") if pinned else None
+    return AllowedHost(name=name, wildcard=wildcard, pin=pin_read)
 
 
-def _parse_pin(text: str, entry: str) -> Pin:
+def _parse_pin(text: str, where: str) -> Pin:
     parts = _PIN.fullmatch(text)
     if parts is None:
-        raise SettingsInvalid(f"push_hosts: {entry!r} is not host=ADDRESS:PORT;CAFILE")
+        raise SettingsInvalid(f"{where} is not host=ADDRESS:PORT;CAFILE")
     try:
         address = ip_address(parts["address"].strip("[]"))
     except ValueError as error:
-        raise SettingsInvalid(f"push_hosts: {entry!r}: {error}") from error
+        raise SettingsInvalid(f"{where}: {error}") from error
     port = int(parts["port"])
     if not 1 <= port <= LAST_PORT:
-        raise SettingsInvalid(f"push_hosts: {entry!r}: no such port")
+        raise SettingsInvalid(f"{where}: no such port")
     return Pin(address=address, port=port, ca_file=Path(parts["ca"]))

@@ -1,4 +1,4 @@
-"""The only way out to a push service: a session that reaches one origin and nothing else (T-19).
+"""The only way out: a session that reaches one origin and nothing else (T-19, T-20).
 
 1. The name is resolved whenever a connection is made, and every address it resolves to must be a
    public one; one private among them refuses all (rebinding). The connection goes to an address
@@ -56,7 +56,7 @@ SECOND_ADDRESS_SECONDS: Final = 0.25
 
 @final
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
-    """What a push service said; its body is not kept."""
+    """What a service said; its body is not kept."""
 
     status: int
     unverified_retry_after: str | None

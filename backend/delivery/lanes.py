@@ -5,11 +5,14 @@
 2. After ``SILENCES_IN_A_ROW`` the lane is closed for a while, longer each time; then one message
    tries it. Any answer opens it again, also an error: whoever speaks is there.
 3. What finds no place costs nobody anything: it is given back, and claimed when there is a place.
-4. All lanes together have ``IN_ALL`` places, so that sockets are bounded.
+4. All lanes together have ``IN_ALL`` places, so that sockets are bounded. Each relying party's
+   webhook has a lane of its own, and all of them together no more than ``WEBHOOK_PLACES``: however
+   many are dead, phones are woken.
 """
 
 from datetime import datetime, timedelta
 from typing import Final, final
+from uuid import UUID
 
 import msgspec
 
@@ -22,6 +25,9 @@ FIRST_PLACES: Final = 16
 MOST_PLACES: Final = 100
 FEWEST_PLACES: Final = 2
 SMS_PLACES: Final = 8
+FIRST_WEBHOOK_PLACES: Final = 4
+MOST_WEBHOOK_PLACES: Final = 32
+WEBHOOK_PLACES: Final = 100
 IN_ALL: Final = 400
 """Below the 1024 files that a process may commonly open."""
 SILENCES_IN_A_ROW: Final = 5
@@ -33,6 +39,12 @@ SMALLEST_CLAIM: Final = 8
 
 SMS_LANE: Final = "sms"
 """No origin is called so."""
+_WEBHOOK: Final = "webhook "
+
+
+def webhook_lane(relying_party: UUID) -> str:
+    """Name the lane of a relying party's webhook."""
+    return f"{_WEBHOOK}{relying_party}"
 
 
 @final
@@ -65,11 +77,15 @@ NO_ROOM: Final = Room(limit=0, full=NOTHING_FULL)
 
 @final
 class Lanes:
-    """The lanes of one process; ``destination`` is an endpoint's origin, or ``SMS_LANE``."""
+    """The lanes of one process.
+
+    ``destination`` is a push endpoint's origin, a :func:`webhook_lane` or ``SMS_LANE``.
+    """
 
     def __init__(self) -> None:
         """Nothing is under way."""
         self._lanes: dict[str, _Lane] = {}
+        self._webhooks_under_way = 0
 
     def enter(self, destination: str, *, now: datetime) -> NoPlace | None:
         """Take a place, or say why there is none."""
@@ -78,15 +94,17 @@ class Lanes:
             lane = self._lanes[destination] = _new_lane(destination, now=now)
         if lane.is_closed(now):
             return NoPlace(lane.closed_until)
-        if not lane.free():
+        if not lane.free() or (_tells(destination) and self._webhooks_are_full()):
             return NoPlace(None)
         lane.under_way += 1
+        self._webhooks_under_way += _tells(destination)
         return None
 
     def leave(self, destination: str, *, answered: bool, now: datetime) -> None:
         """Give the place back, and learn from how it went."""
         lane = self._lanes[destination]
         lane.under_way -= 1
+        self._webhooks_under_way -= _tells(destination)
         lane.used_at = now
         if answered:
             _open(lane)
@@ -107,11 +125,22 @@ class Lanes:
         left = IN_ALL - sum(lane.under_way for lane in self._lanes.values())
         return Room(
             limit=max(0, min(wanted, left)),
-            full=Full(
-                origins=frozenset(full - {SMS_LANE}),
-                channels=frozenset({Channel.SMS} if SMS_LANE in full else ()),
-            ),
+            full=self._full(full),
         )
+
+    def _full(self, lanes: set[str]) -> Full:
+        webhooks = {lane for lane in lanes if _tells(lane)}
+        channels = {Channel.SMS} if SMS_LANE in lanes else set()
+        if self._webhooks_are_full():
+            channels.add(Channel.WEBHOOK)
+        return Full(
+            origins=frozenset(lanes - webhooks - {SMS_LANE}),
+            relying_parties=frozenset(UUID(lane.removeprefix(_WEBHOOK)) for lane in webhooks),
+            channels=frozenset(channels),
+        )
+
+    def _webhooks_are_full(self) -> bool:
+        return self._webhooks_under_way >= WEBHOOK_PLACES
 
     def _forget_idle(self, now: datetime) -> None:
         idle = [
@@ -126,7 +155,13 @@ class Lanes:
 def _new_lane(destination: str, *, now: datetime) -> _Lane:
     if destination == SMS_LANE:
         return _Lane(places=SMS_PLACES, most=SMS_PLACES, used_at=now)
+    if _tells(destination):
+        return _Lane(places=FIRST_WEBHOOK_PLACES, most=MOST_WEBHOOK_PLACES, used_at=now)
     return _Lane(used_at=now)
+
+
+def _tells(destination: str) -> bool:
+    return destination.startswith(_WEBHOOK)
 
 
 def _open(lane: _Lane) -> None:

@@ -4,15 +4,16 @@
 2. A worker claims a message for a lease (``claiming.py``). A worker that dies loses its lease and
    another one takes over: what was committed is sent, perhaps twice, under the same message id.
 3. Claiming counts as an attempt, so that a message that kills its worker ends too.
-4. A message is sent only while its transaction is pending; the claim asks, and sending follows it
-   at once.
+4. What wakes a signer is sent only while its transaction is pending; the claim asks, and sending
+   follows it at once. What tells a relying party is sent afterwards; a trigger of the database adds
+   it (``migrations/versions/0014_webhooks.py``), but for a freeze, which moves nothing.
 5. What is sent or buried keeps no sealed text (``recording.py``).
 
 One code path for both databases: PostgreSQL skips rows that another worker holds; SQLite, whose
 transactions take the write lock when they begin, has no such rows and drops the clause.
 """
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final, final
 from uuid import UUID, uuid4
@@ -35,7 +36,15 @@ from sqlalchemy.sql.functions import FunctionElement
 
 from backend.delivery.subscriptions import is_in_use
 from backend.model.base import Instant
-from backend.model.tables import Device, OutboxMessage, PushSubscription
+from backend.model.tables import (
+    Cell,
+    Device,
+    OutboxMessage,
+    PushSubscription,
+    Transaction,
+    TransactionState,
+    Webhook,
+)
 
 MOST_ATTEMPTS: Final = 12
 
@@ -45,6 +54,22 @@ class Channel(StrEnum):
 
     PUSH = "push"
     SMS = "sms"
+    WEBHOOK = "webhook"
+
+
+class Event(StrEnum):
+    """What a relying party is told of its transaction."""
+
+    APPROVED = "approved"
+    REFUSED = "refused"
+    """It is over without signatures: the signer refused, or it was called off, or it failed."""
+    EXPIRED = "expired"
+    FROZEN = "frozen"
+    """Its signer's access is locked; nothing of it goes on meanwhile."""
+
+
+TOLD_FOR: Final = timedelta(days=1)
+"""How long after a transaction its relying party is told."""
 
 
 @final
@@ -122,6 +147,35 @@ def enqueue_sms(
         "expires_at": expires_at,
     }
     session.execute(insert(OutboxMessage).values(message))
+
+
+def enqueue_frozen(session: Session, *, signer: UUID, now: datetime) -> None:
+    """Tell all who asked a signer for something that is not over."""
+    moment = literal(now, Instant())
+    asked = (
+        select(
+            _RandomUuid(),
+            Transaction.id,
+            literal(Channel.WEBHOOK.value),
+            Webhook.relying_party_id,
+            literal(Event.FROZEN.value),
+            moment,
+            literal(0),
+            moment,
+            literal(now + TOLD_FOR, Instant()),
+        )
+        .select_from(Cell)
+        .join(Transaction, Transaction.cell_id == Cell.id)
+        .join(Webhook, Webhook.relying_party_id == Transaction.relying_party_id)
+        .where(
+            Cell.signer_id == literal(signer, Uuid()),
+            Transaction.state.in_([TransactionState.PENDING, TransactionState.APPROVED]),
+            Transaction.use_by > now,
+        )
+    )
+    columns = ["id", "transaction_id", "channel", "relying_party_id", "event", "happened_at"]
+    columns += ["attempts", "due_at", "expires_at"]
+    session.execute(insert(OutboxMessage).from_select(columns, asked))
 
 
 def is_open() -> ColumnElement[bool]:

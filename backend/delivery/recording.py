@@ -15,7 +15,7 @@ import msgspec
 from sqlalchemy import bindparam, func, update
 from sqlalchemy.orm import Session
 
-from backend.delivery.back_off import pause_seconds
+from backend.delivery.back_off import TELLING, WAKING, pause_seconds
 from backend.delivery.bulk import bury_rows, mark_transactions, padded
 from backend.delivery.claiming import ClaimedMessage
 from backend.delivery.outbox import MOST_ATTEMPTS, Channel, is_open
@@ -85,7 +85,10 @@ def _try_again(
 ) -> None:
     """Give the message back for a later attempt, or bury it when there is none left."""
     pause = pause_seconds(
-        message.attempts, jitter=_RANDOM.random(), retry_after_seconds=after_seconds
+        message.attempts,
+        jitter=_RANDOM.random(),
+        retry_after_seconds=after_seconds,
+        steps=TELLING if message.channel is Channel.WEBHOOK else WAKING,
     )
     due_at = now + timedelta(seconds=pause)
     if message.attempts >= MOST_ATTEMPTS or due_at >= message.expires_at:

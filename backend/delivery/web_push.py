@@ -11,7 +11,6 @@
 
 import logging
 from datetime import datetime
-from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import Final, Literal, final
 from uuid import UUID
@@ -23,6 +22,7 @@ from pywebpush import WebPusher
 
 from backend.delivery.endpoints import AllowedEndpoint
 from backend.delivery.guarded_session import Answer, GuardedSession
+from backend.delivery.retry_after import read_retry_after
 from backend.delivery.subscriptions import SubscriberKeys
 from backend.errors import DeliveryFailed, SettingsInvalid, SubscriptionGone
 from backend.summary.render import push_text
@@ -30,7 +30,6 @@ from backend.summary.render import push_text
 log = logging.getLogger(__name__)
 
 LONGEST_LIFE_SECONDS: Final = 300
-LONGEST_RETRY_AFTER_SECONDS: Final = 3600
 TOKEN_RENEWED_SECONDS: Final = 3600
 TOKEN_VALID_SECONDS: Final = 7200
 MOST_TOKENS: Final = 1000
@@ -175,20 +174,5 @@ def _check(answer: Answer, *, endpoint: AllowedEndpoint, now: datetime) -> None:
         )
     raise DeliveryFailed(
         f"{endpoint.host} answered {status}",
-        _retry_after_seconds(answer.unverified_retry_after, now=now),
+        read_retry_after(answer.unverified_retry_after, now=now),
     )
-
-
-def _retry_after_seconds(unverified: str | None, *, now: datetime) -> int | None:
-    """Read ``Retry-After`` (RFC 9110, 10.2.3): seconds or a date; what is neither is not heard."""
-    if unverified is None:
-        return None
-    if unverified.isascii() and unverified.isdecimal():
-        # Bounded before it is read: Python reads no integers of thousands of digits.
-        seconds = int(unverified[:10])
-    else:
-        try:
-            seconds = int((parsedate_to_datetime(unverified) - now).total_seconds())
-        except (ValueError, TypeError):
-            return None
-    return max(0, min(seconds, LONGEST_RETRY_AFTER_SECONDS))

@@ -1,9 +1,10 @@
-"""The worker's own keys, as files: one opens sealed SMS texts, one is our VAPID identity.
+"""The worker's own keys, as files: one opens what is sealed to it, one is our VAPID identity.
 
 1. Both are P-256. Private halves are PEM files (PKCS#8) that only their owner may read; public
    halves stand beside them, for who must not read the private ones (the SAM, the phones' API).
 2. A private key is never replaced: another VAPID key would end every push subscription, another
-   SMS key would lose what is sealed to the old one. Public halves are written again from them.
+   SMS key would lose what is sealed to the old one: texts, and the secrets of webhooks. Public
+   halves are written again from them.
 3. A file is there whole or not at all, whoever else makes it at the same time.
 """
 

@@ -86,3 +86,4 @@ from backend.model.transactions import (
 from backend.model.transactions import (
     TransactionState as TransactionState,
 )
+from backend.model.webhooks import Webhook as Webhook

@@ -1,7 +1,7 @@
 """The freeze: an access lock that stops everything of a signer at once, in flight too (R-048).
 
 1. One row decides, and every step of a transaction reads it in its own statement
-   (:func:`not_frozen`): a freeze acts at once and calls nobody.
+   (:func:`not_frozen`): a freeze acts at once and calls nobody. Who asked is told by webhook.
 2. Anybody who holds a paired phone, and any operator, may freeze. Lifting takes two people.
 3. Nothing freezes a signer by itself: wrong passwords slow down whoever types them (T-21).
 """
@@ -14,6 +14,7 @@ from uuid import UUID, uuid4
 from sqlalchemy import ColumnElement, SQLColumnExpression, exists, insert, literal, select, update
 from sqlalchemy.orm import Session
 
+from backend.delivery.outbox import enqueue_frozen
 from backend.errors import NotFound, RequestRefused, SignerFrozen
 from backend.model.tables import Freeze, Signer
 
@@ -54,6 +55,7 @@ def freeze(session: Session, *, signer: UUID, by: str, now: datetime) -> None:
     if not is_frozen(session, signer):
         values = {"id": uuid4(), "signer_id": signer, "frozen_at": now, "frozen_by": by}
         session.execute(insert(Freeze).values(values))
+        enqueue_frozen(session, signer=signer, now=now)
     session.commit()
     log.warning("signer frozen", extra={"signer_id": signer, "operator": by})
 

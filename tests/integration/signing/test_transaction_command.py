@@ -1,6 +1,7 @@
 """``cellkey transaction``: what operators see, and cancel."""
 
 import json
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
@@ -8,9 +9,11 @@ from uuid import uuid4
 
 import pytest
 from click.testing import CliRunner, Result
+from sqlalchemy import insert
 from sqlalchemy.orm import Session, sessionmaker
 
 from backend.cli.main import main
+from backend.model.tables import OutboxMessage
 from tests.world.clock import SettableClock
 from tests.world.sam import SamWorld
 from tests.world.signing_world import SigningWorld, hashes, open_signing_world
@@ -78,6 +81,33 @@ def test_one_is_shown_with_its_times(today: SigningWorld, command: Command) -> N
     page = command("show", str(requested.id)).stdout
     assert "0 of 2" in page
     assert "ended because" not in page
+
+
+def test_what_became_of_its_messages_is_shown(today: SigningWorld, command: Command) -> None:
+    """A dead letter is seen where somebody looks for it."""
+    requested = today.request(*hashes(1))
+    moments = {"due_at": today.clock(), "happened_at": today.clock()}
+    webhook = {"channel": "webhook", "event": "approved", "relying_party_id": today.shop.id}
+    dead = {"dead_at": today.clock(), "last_error": "it said 500"}
+    ends: tuple[dict[str, Any], ...] = ({"sent_at": today.clock()}, dead, {})
+    with today.sessions.begin() as session:
+        for end in ends:
+            message = {"id": uuid4(), "transaction_id": requested.id, "attempts": 3} | webhook
+            message |= moments | {"expires_at": today.clock()} | end
+            session.execute(insert(OutboxMessage).values(message))
+
+    shown = answer(command("show", str(requested.id), "--json"))["messages"]
+    assert [one["last_error"] for one in shown if one["dead_at"]] == ["it said 500"]
+    page = command("show", str(requested.id)).stdout
+    lines = sorted(line for line in page.splitlines() if line.startswith("message "))
+    assert [
+        re.sub(r"20\S+ [^ ,:]+:[^ ,]+:[^ ,:]+", "…", line).split(maxsplit=1)[1] for line in lines
+    ] == [
+        "push due at …",
+        "webhook 'approved' dead since …, 3 attempts: it said 500",
+        "webhook 'approved' due at …, 3 attempts",
+        "webhook 'approved' taken at …, 3 attempts",
+    ]
 
 
 def test_one_is_cancelled_once(today: SigningWorld, command: Command) -> None:

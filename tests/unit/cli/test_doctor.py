@@ -12,13 +12,13 @@ from uuid import uuid4
 import msgspec
 import pytest
 from click.testing import CliRunner, Result
-from sqlalchemy import insert, text
+from sqlalchemy import insert, select, text
 
 from backend.algorithms import KeyAlgorithm
 from backend.cli.doctor import examine
 from backend.cli.main import main
 from backend.hsm.software import SoftwareHsm
-from backend.model.tables import OutboxMessage
+from backend.model.tables import OutboxMessage, Transaction
 from backend.settings import Settings
 from tests.world.service import Service, hashes, open_service
 from tests.world.serving import serving
@@ -139,6 +139,29 @@ def _a_late_message(service: Service) -> None:
         )
 
 
+def _a_webhook_that_nobody_took(service: Service) -> None:
+    party = service.add_relying_party()
+    service.signing_phone(service.register())
+    asked = service.ask(*hashes(1), party=party)
+    with service.engine.begin() as connection:
+        connection.execute(
+            insert(OutboxMessage).values(
+                id=uuid4(),
+                transaction_id=asked.id,
+                channel="webhook",
+                relying_party_id=select(Transaction.relying_party_id)
+                .where(Transaction.id == asked.id)
+                .scalar_subquery(),
+                event="approved",
+                happened_at=_now(),
+                attempts=12,
+                due_at=_now(),
+                expires_at=_now() + timedelta(days=1),
+                dead_at=_now(),
+            )
+        )
+
+
 @pytest.mark.parametrize(
     ("harm", "check"),
     [
@@ -150,6 +173,7 @@ def _a_late_message(service: Service) -> None:
         (_an_index_is_gone, "database"),
         (_an_older_version, "database"),
         (_a_late_message, "outbox"),
+        (_a_webhook_that_nobody_took, "webhooks"),
     ],
 )
 def test_what_is_wrong_is_found_under_its_name(
@@ -165,11 +189,13 @@ def test_what_is_wrong_is_found_under_its_name(
     [
         ({"push_hosts": ("NOT A HOST",)}, "push hosts"),
         ({"push_hosts": ("push.test=127.0.0.1:1;/no/such/ca.pem",)}, "push hosts"),
+        ({"webhook_pins": ("shop.example.org",)}, "webhooks"),
+        ({"webhook_pins": ("shop.test=127.0.0.1:1;/no/such/ca.pem",)}, "webhooks"),
         ({"vapid_subject": "nobody"}, "worker's keys"),
         ({"sam_socket": Path("/no/such/sam.sock")}, "SAM and HSM"),
         ({"database_url": "sqlite:////no/such/folder/x.sqlite3"}, "database"),
     ],
-    ids=["push host", "push CA", "subject", "socket", "database"],
+    ids=["push host", "push CA", "pin", "pinned CA", "subject", "socket", "database"],
 )
 def test_a_wrong_setting_is_found_under_its_name(
     stage: Service, changed: dict[str, object], check: str

@@ -1,6 +1,8 @@
 """backend/cli/relying_party.py"""
 
+import base64
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -154,3 +156,68 @@ def test_what_cannot_be_registered_is_said_in_one_line(
     assert refused.exit_code != 0
     assert said in refused.output
     assert "Traceback" not in refused.output
+
+
+# --- webhooks -----------------------------------------------------------------
+
+URL = "https://shop.example.org/hooks/cellkey"
+
+
+@pytest.fixture
+def with_shop(environment: dict[str, str]) -> dict[str, str]:
+    """A relying party, and the worker's keys."""
+    assert CliRunner().invoke(main, ["worker", "keys"], env=environment).exit_code == 0
+    run(environment, "add", "Shop", "--client-id", "shop")
+    return environment
+
+
+def test_a_webhooks_secret_is_printed_once_and_kept_in_no_row_in_clear(
+    with_shop: dict[str, str], tmp_path: Path
+) -> None:
+    made = run(with_shop, "edit", "shop", "--webhook", URL)
+    secret = next(line.split()[-1] for line in made.output.splitlines() if "secret  " in line)
+    shown = run(with_shop, "show", "shop").output
+    listed = json.loads(run(with_shop, "show", "shop", "--json").output)
+
+    assert made.output.startswith(f"shop is told at {URL}\n")
+    assert re.fullmatch(r"whsec_[A-Za-z0-9+/]{43}=", secret)
+    assert f"webhook        {URL}" in shown
+    assert listed["webhook"] == URL
+    assert secret not in shown + json.dumps(listed)
+    for kept in tmp_path.glob("cellkey.sqlite3*"):
+        assert secret.removeprefix("whsec_").encode() not in kept.read_bytes()
+        assert base64.b64decode(secret.removeprefix("whsec_")) not in kept.read_bytes()
+
+
+def test_a_webhooks_secret_is_replaced_and_the_webhook_removed(with_shop: dict[str, str]) -> None:
+    first = json.loads(run(with_shop, "edit", "shop", "--webhook", URL, "--json").output)
+    second = json.loads(run(with_shop, "edit", "shop", "--webhook-secret", "--json").output)
+    removed = run(with_shop, "edit", "shop", "--no-webhook")
+
+    assert first["url"] == second["url"] == URL
+    assert first["webhook_secret"] != second["webhook_secret"]
+    assert removed.output == "shop is told nothing.\n"
+    assert "webhook        none" in run(with_shop, "show", "shop").output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["edit", "shop", "--webhook", "http://shop.example.org/"], "not https"),
+        (["edit", "shop", "--webhook", "https://127.0.0.1/hook"], "not a name"),
+        (["edit", "nobody", "--webhook", URL], "no such relying party"),
+        (["edit", "shop", "--webhook-secret"], "it has no webhook"),
+        (["edit", "shop", "--no-webhook"], "it has no webhook"),
+        (["edit", "shop", "--webhook", URL, "--no-webhook"], "one of --webhook"),
+        (["edit", "shop", "--webhook", URL, "--number"], "say what to change"),
+    ],
+)
+def test_a_webhook_that_cannot_be_registered_is_said_in_words(
+    with_shop: dict[str, str], arguments: list[str], said: str
+) -> None:
+    refused = run(with_shop, *arguments)
+
+    assert refused.exit_code != 0
+    assert said in refused.output
+    assert "Traceback" not in refused.output
+    assert "webhook        none" in run(with_shop, "show", "shop").output

@@ -5,7 +5,8 @@ from uuid import UUID, uuid4
 import pytest
 from sqlalchemy import Engine, update
 
-from backend.delivery.claiming import Full, PushErrand, SmsErrand
+from backend.delivery.claiming import Full
+from backend.delivery.errands import PushErrand, SmsErrand
 from backend.delivery.outbox import Channel, enqueue_push
 from backend.delivery.outcomes import Ended, NoPlace, Taken
 from backend.delivery.recording import record

@@ -66,7 +66,9 @@ def traffic(clock: SettableClock) -> Traffic:
 def test_a_destination_that_hangs_takes_its_own_places_only(traffic: Traffic) -> None:
     assert traffic.fill(A) == FIRST_PLACES
     assert traffic.enter(A) == NoPlace(None)
-    assert traffic.full() == Full(origins=frozenset({A}), channels=frozenset())
+    assert traffic.full() == Full(
+        origins=frozenset({A}), relying_parties=frozenset(), channels=frozenset()
+    )
     assert traffic.limit() >= SMALLEST_CLAIM
     assert traffic.fill(B) == FIRST_PLACES
 
@@ -85,7 +87,9 @@ def test_after_silence_in_a_row_a_lane_is_closed_then_tried_by_one(
     closed = traffic.enter(A)
     assert closed is not None
     assert closed.until is not None
-    assert traffic.full() == Full(origins=frozenset(), channels=frozenset())
+    assert traffic.full() == Full(
+        origins=frozenset(), relying_parties=frozenset(), channels=frozenset()
+    )
     clock.set(closed.until)
     assert traffic.fill(A) == 1
     traffic.leave(A, answered=True)
@@ -130,7 +134,9 @@ def test_texts_have_as_many_places_as_threads_and_no_more(traffic: Traffic) -> N
         traffic.leave(SMS_LANE, count, answered=True)
         assert count == SMS_PLACES
     traffic.fill(SMS_LANE)
-    assert traffic.full() == Full(origins=frozenset(), channels=frozenset({Channel.SMS}))
+    assert traffic.full() == Full(
+        origins=frozenset(), relying_parties=frozenset(), channels=frozenset({Channel.SMS})
+    )
 
 
 def test_sockets_are_bounded_however_many_destinations_hang(traffic: Traffic) -> None:

@@ -5,7 +5,7 @@ from uuid import UUID
 
 from sqlalchemy import update
 
-from backend.delivery.claiming import SmsErrand
+from backend.delivery.errands import SmsErrand
 from backend.delivery.outbox import MOST_ATTEMPTS, Channel, enqueue_push, enqueue_sms
 from backend.delivery.outcomes import Never, Taken
 from backend.delivery.subscriptions import drop_subscription

@@ -1,0 +1,81 @@
+"""What one message asks its worker to do, as the rows have it when it is claimed."""
+
+from datetime import datetime
+from typing import final
+from uuid import UUID
+
+import msgspec
+from sqlalchemy import Row
+
+from backend.delivery.outbox import Channel, Event
+from backend.delivery.webhook_secrets import SealedSecrets
+from backend.model.tables import TransactionState
+
+
+@final
+class PushErrand(msgspec.Struct, frozen=True, kw_only=True):
+    """Whom to wake, as the rows have it; the endpoint is still to be checked."""
+
+    unverified_endpoint: str
+    unverified_p256dh: str
+    unverified_auth: str
+    lang: str
+
+
+@final
+class SmsErrand(msgspec.Struct, frozen=True, kw_only=True):
+    """A text that only the worker's key opens."""
+
+    sealed_sms: str
+
+
+@final
+class WebhookErrand(msgspec.Struct, frozen=True, kw_only=True):
+    """Whom to tell what, as the rows have it; the address is still to be checked."""
+
+    relying_party: UUID
+    unverified_url: str
+    secrets: SealedSecrets
+    event: Event
+    happened_at: datetime
+    handle_hash: bytes
+    credential: UUID
+
+
+Errand = PushErrand | SmsErrand | WebhookErrand
+
+
+def errand_of(row: Row[*tuple[object, ...]]) -> Errand | str:
+    """Say what is to be done, or why nothing is."""
+    if row.channel == Channel.WEBHOOK:
+        return _telling(row)
+    if row.state != TransactionState.PENDING:
+        return f"the transaction is {row.state}"
+    if row.channel == Channel.SMS:
+        return SmsErrand(sealed_sms=row.sealed_sms) if row.sealed_sms else "there is no text"
+    if row.endpoint is None:
+        return "the phone has no subscription"
+    return PushErrand(
+        unverified_endpoint=row.endpoint,
+        unverified_p256dh=row.p256dh,
+        unverified_auth=row.auth,
+        lang=row.lang,
+    )
+
+
+def _telling(row: Row[*tuple[object, ...]]) -> WebhookErrand | str:
+    if row.url is None:
+        return "the relying party has no webhook"
+    if row.handle_hash is None:
+        return "the relying party has no name for the transaction"
+    return WebhookErrand(
+        relying_party=row.relying_party_id,
+        unverified_url=row.url,
+        secrets=SealedSecrets(
+            newest=row.secret, before=row.secret_before, replaced_at=row.replaced_at
+        ),
+        event=Event(row.event),
+        happened_at=row.happened_at,
+        handle_hash=row.handle_hash,
+        credential=row.cell_id,
+    )
