@@ -92,14 +92,15 @@ def create_app(services: Services) -> Flask:
     harden_answers(app, address=services.settings.authorization_server_url)
     answer_with_problems(app, challenges={"/": "Bearer"})
     app.register_blueprint(health({"sam": lambda: check_sam(services)}))
-    oauth_uses = _oauth_uses(services)
+    gate = _gate(services.settings)
+    oauth_uses = _oauth_uses(services, gate)
     app.register_blueprint(pairing.create_blueprint(oauth_uses))
     server = Server(oauth_uses)
     app.register_blueprint(oauth.create_blueprint(oauth_uses, server))
     app.register_blueprint(pages.create_blueprint(oauth_uses, server))
     app.register_blueprint(metadata.create_blueprint(services.settings))
     sessions = _sessions_of(app)
-    for edition in csc.create_blueprints(_csc_uses(services, sessions)):
+    for edition in csc.create_blueprints(_csc_uses(services, gate, sessions)):
         app.register_blueprint(edition)
     return app
 
@@ -124,6 +125,21 @@ def check_sam(services: Services) -> None:
         raise HsmNotReady("the SAM's keys are not those of public-keys.json")
 
 
+@final
+class _Gate(msgspec.Struct, frozen=True, kw_only=True):
+    """Whoever gets a token is counted in one place, by whichever way it asks."""
+
+    doorman: Doorman
+    tokens: Buckets
+
+
+def _gate(settings: Settings) -> _Gate:
+    return _Gate(
+        doorman=Doorman(failures_per_minute=settings.failures_per_minute),
+        tokens=Buckets(per_minute=settings.tokens_per_minute, what="tokens"),
+    )
+
+
 def _session() -> Session:
     return db.session()
 
@@ -134,7 +150,7 @@ def _sessions_of(app: Flask) -> sessionmaker[Session]:
         return make_session_factory(db.engine)
 
 
-def _csc_uses(services: Services, sessions: sessionmaker[Session]) -> CscUses:
+def _csc_uses(services: Services, gate: _Gate, sessions: sessionmaker[Session]) -> CscUses:
     sam, settings, clock = services.sam, services.settings, services.clock
 
     def ask(session: Session, order: SignatureOrder) -> RequestedTransaction:
@@ -153,10 +169,12 @@ def _csc_uses(services: Services, sessions: sessionmaker[Session]) -> CscUses:
         request=ask,
         release=collect,
         calls=Buckets(per_minute=settings.calls_per_minute, what="calls"),
+        doorman=gate.doorman,
+        tokens=gate.tokens,
     )
 
 
-def _oauth_uses(services: Services) -> OauthUses:
+def _oauth_uses(services: Services, gate: _Gate) -> OauthUses:
     sam, settings, clock = services.sam, services.settings, services.clock
     places = KnownPlaces()
 
@@ -185,8 +203,8 @@ def _oauth_uses(services: Services) -> OauthUses:
         open_ticket=ticket,
         send_code=code,
         confirm_by_code=confirm,
-        doorman=Doorman(failures_per_minute=settings.failures_per_minute),
-        tokens=Buckets(per_minute=settings.tokens_per_minute, what="tokens"),
+        doorman=gate.doorman,
+        tokens=gate.tokens,
         strangers=Buckets(
             per_minute=settings.authorizations_per_minute, what="sign-ins begun from here"
         ),

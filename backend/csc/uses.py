@@ -11,6 +11,7 @@ import msgspec
 from sqlalchemy.orm import Session
 
 from backend.access.buckets import Buckets
+from backend.access.doorman import Doorman
 from backend.access.seats import Seats
 from backend.model.changes import Watching
 from backend.protocol.public_keys import PublicKeys
@@ -47,3 +48,7 @@ class CscUses(msgspec.Struct, frozen=True, kw_only=True):
     """For callers that block."""
     calls: Buckets
     """How often each relying party may call this process."""
+    doorman: Doorman
+    """Looks less often at who fails to log in; the authorisation server's own."""
+    tokens: Buckets
+    """How often each relying party gets a token of this process; the authorisation server's own."""
