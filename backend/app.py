@@ -96,8 +96,8 @@ def create_app(services: Services) -> Flask:
     harden_answers(app, address=services.settings.authorization_server_url)
     answer_with_problems(app, challenges={"/": "Bearer"})
     app.register_blueprint(health({"sam": lambda: check_sam(services)}))
-    calls = Allotments(Counted.CALLS, per_minute=services.settings.calls_per_minute, what="calls")
-    oauth_uses = _oauth_uses(services, calls)
+    gate = _gate(services.settings)
+    oauth_uses = _oauth_uses(services, gate)
     app.register_blueprint(pairing.create_blueprint(oauth_uses))
     app.register_blueprint(further.create_blueprint(oauth_uses))
     server = Server(oauth_uses)
@@ -105,7 +105,7 @@ def create_app(services: Services) -> Flask:
     app.register_blueprint(pages.create_blueprint(oauth_uses, server))
     app.register_blueprint(metadata.create_blueprint(services.settings))
     sessions = _sessions_of(app)
-    for edition in csc.create_blueprints(_csc_uses(services, sessions, calls)):
+    for edition in csc.create_blueprints(_csc_uses(services, gate, sessions)):
         app.register_blueprint(edition)
     return app
 
@@ -130,6 +130,23 @@ def check_sam(services: Services) -> None:
         raise HsmNotReady("the SAM's keys are not those of public-keys.json")
 
 
+@final
+class _Gate(msgspec.Struct, frozen=True, kw_only=True):
+    """Whoever calls or gets a token is counted in one place, by whichever way it asks."""
+
+    doorman: Doorman
+    calls: Allotments
+    tokens: Allotments
+
+
+def _gate(settings: Settings) -> _Gate:
+    return _Gate(
+        doorman=Doorman(failures_per_minute=settings.failures_per_minute),
+        calls=Allotments(Counted.CALLS, per_minute=settings.calls_per_minute, what="calls"),
+        tokens=Allotments(Counted.TOKENS, per_minute=settings.tokens_per_minute, what="tokens"),
+    )
+
+
 def _session() -> Session:
     return db.session()
 
@@ -140,7 +157,7 @@ def _sessions_of(app: Flask) -> sessionmaker[Session]:
         return make_session_factory(db.engine)
 
 
-def _csc_uses(services: Services, sessions: sessionmaker[Session], calls: Allotments) -> CscUses:
+def _csc_uses(services: Services, gate: _Gate, sessions: sessionmaker[Session]) -> CscUses:
     sam, settings, clock = services.sam, services.settings, services.clock
 
     def ask(session: Session, order: SignatureOrder) -> RequestedTransaction:
@@ -158,12 +175,14 @@ def _csc_uses(services: Services, sessions: sessionmaker[Session], calls: Allotm
         public_keys=services.public_keys,
         request=ask,
         release=collect,
-        calls=calls,
+        calls=gate.calls,
         strangers=Buckets(per_minute=settings.calls_per_minute, what="calls"),
+        doorman=gate.doorman,
+        tokens=gate.tokens,
     )
 
 
-def _oauth_uses(services: Services, calls: Allotments) -> OauthUses:
+def _oauth_uses(services: Services, gate: _Gate) -> OauthUses:
     sam, settings, clock = services.sam, services.settings, services.clock
     places = KnownPlaces()
 
@@ -196,9 +215,9 @@ def _oauth_uses(services: Services, calls: Allotments) -> OauthUses:
         send_code=code,
         confirm_by_code=confirm,
         ask_further=ask_phone,
-        doorman=Doorman(failures_per_minute=settings.failures_per_minute),
-        calls=calls,
-        tokens=Allotments(Counted.TOKENS, per_minute=settings.tokens_per_minute, what="tokens"),
+        doorman=gate.doorman,
+        calls=gate.calls,
+        tokens=gate.tokens,
         strangers=Buckets(
             per_minute=settings.authorizations_per_minute, what="sign-ins begun from here"
         ),

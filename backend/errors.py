@@ -68,6 +68,14 @@ class TokenInvalid(Unauthenticated):
     """A bearer token is unknown, expired or revoked."""
 
 
+class LoginMissing(Unauthenticated):
+    """A relying party that logs in brought no HTTP Basic."""
+
+
+class LoginFailed(Unauthenticated):
+    """Client id or secret is wrong, or this relying party proves itself in another way."""
+
+
 class DpopRefused(TokenInvalid):
     """A DPoP proof is missing or not valid (RFC 9449)."""
 

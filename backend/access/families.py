@@ -2,7 +2,8 @@
 
 1. A code or refresh token that comes a second time was copied: its whole family ends.
 2. Revoking a refresh token ends the family; revoking an access token ends it alone (RFC 7009, 2.1).
-3. A token of scope ``credential`` is the ``csc_sad``: where it ends, its approval opens nothing.
+3. A token of scope ``credential`` is the ``csc_sad``: where it ends, its approval opens nothing,
+   by a ``csc_sad`` that it was exchanged for neither.
 """
 
 import logging
@@ -33,19 +34,13 @@ def end_family(session: Session, authorization: UUID, *, because: str, now: date
             .values(revoked_at=now)
             .execution_options(synchronize_session=False)
         )
-    transaction = select(Authorization.transaction_id).where(Authorization.id == authorization)
-    session.execute(
-        update(Transaction)
-        .where(Transaction.id == transaction.scalar_subquery())
-        .values(csc_sad_hash=None)
-        .execution_options(synchronize_session=False)
-    )
+    _end_sad(session, authorization)
     log.warning("the tokens of an authorisation ended", extra={"reason": because})
 
 
 def revoke_token(
     session: Session, unverified_token: str, *, relying_party: UUID, now: datetime
-) -> None:
+) -> bool:
     """Revoke a relying party's own token; any other text changes nothing (RFC 7009, 2.2). Commits.
 
     Args:
@@ -53,6 +48,9 @@ def revoke_token(
         unverified_token: what is said to be one.
         relying_party: whose it must be.
         now: the time.
+
+    Returns:
+        Whether it was one.
     """
     hashed = token_hash(unverified_token)
     revoked = session.execute(
@@ -63,27 +61,34 @@ def revoke_token(
             AccessToken.revoked_at.is_(None),
         )
         .values(revoked_at=now)
-        .returning(AccessToken.credential_id)
+        .returning(AccessToken.credential_id, AccessToken.authorization_id)
         .execution_options(synchronize_session=False)
     ).one_or_none()
-    if revoked is not None and revoked.credential_id is not None:
-        session.execute(
-            update(Transaction)
-            .where(Transaction.csc_sad_hash == hashed)
-            .values(csc_sad_hash=None)
-            .execution_options(synchronize_session=False)
-        )
-    if revoked is None:
-        family = session.scalar(
-            select(RefreshToken.authorization_id)
-            .join(Authorization, Authorization.id == RefreshToken.authorization_id)
-            .where(
-                RefreshToken.token_hash == hashed, Authorization.relying_party_id == relying_party
-            )
-        )
-        if family is not None:
-            end_family(session, family, because="revoked", now=now)
+    if revoked is not None:
+        if revoked.credential_id is not None:
+            _end_sad(session, revoked.authorization_id)
+        session.commit()
+        return True
+    family = session.scalar(
+        select(RefreshToken.authorization_id)
+        .join(Authorization, Authorization.id == RefreshToken.authorization_id)
+        .where(RefreshToken.token_hash == hashed, Authorization.relying_party_id == relying_party)
+    )
+    if family is not None:
+        end_family(session, family, because="revoked", now=now)
     session.commit()
+    return family is not None
+
+
+def _end_sad(session: Session, authorization: UUID) -> None:
+    """Let an authorisation's approval open nothing more, by whichever ``csc_sad``."""
+    transaction = select(Authorization.transaction_id).where(Authorization.id == authorization)
+    session.execute(
+        update(Transaction)
+        .where(Transaction.id == transaction.scalar_subquery())
+        .values(csc_sad_hash=None)
+        .execution_options(synchronize_session=False)
+    )
 
 
 def forget_authorizations(session: Session, now: datetime) -> int:

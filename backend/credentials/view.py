@@ -19,6 +19,7 @@ from backend.errors import NotFound
 from backend.model.tables import Cell, Record, Signer
 from backend.pki.certificates import CertificateFacts, read_certificate, read_root
 from backend.protocol.public_keys import PublicKeys
+from backend.protocol.record import CellRecord
 from backend.settings import Settings
 from backend.signers.freeze import not_frozen
 from backend.signers.registration import plain_login
@@ -36,7 +37,8 @@ class Credential(msgspec.Struct, frozen=True, kw_only=True):
     lang: str
     algorithm: KeyAlgorithm
     key_enabled: bool
-    """False while the signer is frozen, or no phone is left to approve."""
+    """False while the signer is frozen, or has neither a phone nor a code to approve by."""
+    has_phone: bool
     expired: bool
     certificate: CertificateFacts
     chain: tuple[bytes, ...]
@@ -135,9 +137,15 @@ def _credential(
         name=row.name,
         lang=row.lang,
         algorithm=KeyAlgorithm(row.algorithm),
-        key_enabled=row.not_frozen and bool(record.devices),
+        key_enabled=row.not_frozen and (bool(record.devices) or _has_code(record)),
+        has_phone=bool(record.devices),
         expired=not facts.valid_from <= now <= facts.valid_to,
         certificate=facts,
         chain=(row.certificate, read_root(settings.root_certificate_path)),
         multisign=record.policy.caps.multisign,
     )
+
+
+def _has_code(record: CellRecord) -> bool:
+    """Whether the signer may approve by password and code on our page."""
+    return any(method.startswith("password") for method in record.policy.methods)

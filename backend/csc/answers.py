@@ -8,18 +8,24 @@ from typing import Any, Final, Literal
 from backend.credentials.view import Credential
 from backend.csc.algorithms import SIGN_OIDS, key_oids
 from backend.settings import Settings
+from backend.signing.authorization import Authorization
 
 APP: Final = "app"
 """Id of the one authentication object: the phone, out of band (CSC API 2.0, 8.3)."""
 V2_METHODS: Final = (
     "info",
+    "auth/login",
+    "auth/revoke",
     "credentials/list",
     "credentials/info",
     "credentials/authorize",
     "credentials/authorizeCheck",
+    "credentials/getChallenge",
+    "credentials/extendTransaction",
     "signatures/signHash",
 )
-V1_METHODS: Final = tuple(method for method in V2_METHODS if method != "credentials/authorizeCheck")
+_NOT_IN_V1: Final = ("credentials/authorizeCheck", "credentials/getChallenge")
+V1_METHODS: Final = tuple(method for method in V2_METHODS if method not in _NOT_IN_V1)
 
 Certificates = Literal["none", "single", "chain"]
 
@@ -33,7 +39,7 @@ def service_info(settings: Settings, *, specs: str, methods: Sequence[str]) -> d
         "region": settings.region,
         "lang": "en",
         "description": "Signatures by keys in HSM cells that the signer's phone opens.",
-        "authType": ["oauth2code", "oauth2client"],
+        "authType": ["basic", "oauth2code", "oauth2client"],
         "oauth2": settings.authorization_server_url,
         "methods": list(methods),
     }
@@ -72,10 +78,20 @@ def credential_info(
     }
 
 
-def authentication() -> dict[str, Any]:
-    """v2: the phone, out of band; the relying party hands in nothing (CSC-134)."""
+def authentication(*, explicit: bool) -> dict[str, Any]:
+    """v2: the phone, out of band; the relying party hands in nothing (CSC-134).
+
+    ``objects`` is there in any case: some clients demand it.
+    """
+    if not explicit:
+        return {"mode": "oauth2code", "objects": []}
     phone = {"type": "ChallengeResponseOOB", "id": APP, "label": "Phone"}
     return {"mode": "explicit", "expression": APP, "objects": [phone]}
+
+
+def sad_of(found: Authorization) -> dict[str, Any]:
+    """What the relying party collects by."""
+    return {"SAD": found.csc_sad, "expiresIn": found.expires_in}
 
 
 def signatures(values: Sequence[bytes]) -> dict[str, Any]:

@@ -1,7 +1,8 @@
 """Errors as relying parties read them: CSC API 10.1, ``{"error", "error_description"}``.
 
 1. This is the one place that maps them. A missing token is 400 ``invalid_request`` as in the
-   specification's tables, one that is not valid 401 (CSC-06, CSC-07).
+   specification's tables, one that is not valid 401 (CSC-06, CSC-07); at ``auth/login`` it is the
+   other way round, as there.
 2. What the caller did wrong is said; what broke here is 503 where a repeat may help, else 500, and
    says nothing of itself.
 3. Who signed "not me" is not told apart from a signer who locked everything: neither is a relying
@@ -34,6 +35,10 @@ _INVALID: Final = _Answer("invalid_request")
 _ANSWERS: Final[dict[type[Exception], _Answer]] = {
     errors.TokenMissing: _Answer("invalid_request", "Malformed authorization header"),
     errors.TokenInvalid: _Answer("invalid_token", status=HTTPStatus.UNAUTHORIZED),
+    errors.LoginMissing: _Answer(
+        "invalid_request", "Malformed authentication parameter", HTTPStatus.UNAUTHORIZED
+    ),
+    errors.LoginFailed: _Answer("authentication_error", "Client id or secret is wrong"),
     errors.DpopRefused: _Answer("invalid_dpop_proof", status=HTTPStatus.UNAUTHORIZED),
     errors.InsufficientScope: _Answer("insufficient_scope", status=HTTPStatus.FORBIDDEN),
     errors.RequestRefused: _INVALID,
@@ -72,6 +77,11 @@ _OUTAGE: Final = _Answer(
 _FAULT: Final = _Answer(
     "server_error", "the service failed", status=HTTPStatus.INTERNAL_SERVER_ERROR
 )
+_CHALLENGES: Final = {
+    "invalid_dpop_proof": 'DPoP error="invalid_dpop_proof"',
+    "invalid_request": 'Basic realm="auth/login"',
+}
+"""What a 401 asks for, where it is no bearer token."""
 _HTTP_WORDS: Final = {
     HTTPStatus.BAD_REQUEST: "the body is not JSON",
     HTTPStatus.METHOD_NOT_ALLOWED: "CSC methods are called by POST",
@@ -130,8 +140,8 @@ def _write(answer: _Answer, description: str) -> Response:
     response = jsonify(error=answer.error, error_description=description)
     response.status_code = answer.status
     if answer.status is HTTPStatus.UNAUTHORIZED:
-        scheme = "DPoP" if answer.error == "invalid_dpop_proof" else "Bearer"
-        response.headers["WWW-Authenticate"] = f'{scheme} error="{answer.error}"'
+        challenge = _CHALLENGES.get(answer.error, f'Bearer error="{answer.error}"')
+        response.headers["WWW-Authenticate"] = challenge
     if answer.status is HTTPStatus.SERVICE_UNAVAILABLE:
         response.headers["Retry-After"] = str(RETRY_SECONDS)
     return response

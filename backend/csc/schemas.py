@@ -32,6 +32,8 @@ from backend.signing.hashes import MOST_HASHES
 LONGEST_DESCRIPTION: Final = 500
 LONGEST_CLIENT_DATA: Final = 4000
 LONGEST_PARAMETERS: Final = 1024
+LONGEST_SECRET: Final = 512
+"""Of a token or SAD before anything looks at it."""
 LONGEST_BODY_WITH_HASHES: Final = 4 * 1024 * 1024
 """As many hashes as one approval may cover, with labels."""
 
@@ -98,6 +100,27 @@ class InfoBody(CredentialBody):
     credential_id = Text("credentialID", required=True)
 
 
+class LoginBody(CscBody):
+    """``auth/login``; who logs in stands in the header."""
+
+    refresh_token = Text(longest=LONGEST_SECRET)
+    remember_me = Flag("rememberMe")
+
+
+class RevokeBody(CscBody):
+    """``auth/revoke``."""
+
+    token = Text(longest=LONGEST_SECRET, required=True)
+    hint = Choice("token_type_hint", "access_token", "refresh_token")
+
+
+class ChallengeBody(CscBody):
+    """``credentials/getChallenge``."""
+
+    credential_id = Text("credentialID", required=True)
+    object_id = Text("authObjectID", required=True)
+
+
 class AuthData(CscObject):
     """An entry of ``authData``."""
 
@@ -135,6 +158,27 @@ class CheckBody(CscBody):
     """``credentials/authorizeCheck``."""
 
     handle = Text(required=True)
+
+
+class ExtendBody(CscBody):
+    """``credentials/extendTransaction``."""
+
+    longest = LONGEST_BODY_WITH_HASHES
+
+    credential_id = Text("credentialID", required=True)
+    csc_sad = Text("SAD", longest=LONGEST_SECRET, required=True)
+    hashes = Hashes("hashes")
+    hash_oid = Text("hashAlgorithmOID")
+
+
+class OldExtendBody(CscBody):
+    """``credentials/extendTransaction``."""
+
+    longest = LONGEST_BODY_WITH_HASHES
+
+    credential_id = Text("credentialID", required=True)
+    csc_sad = Text("SAD", longest=LONGEST_SECRET, required=True)
+    hashes = Hashes("hash")
 
 
 class _SignBody(CscBody):

@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 
 from backend.access.allotments import Allotments
 from backend.access.buckets import Buckets
+from backend.access.doorman import Doorman
 from backend.access.seats import Seats
 from backend.model.changes import Watching
 from backend.protocol.public_keys import PublicKeys
@@ -50,3 +51,7 @@ class CscUses(msgspec.Struct, frozen=True, kw_only=True):
     """How often each relying party may call."""
     strangers: Buckets
     """How often an address may call what needs no token."""
+    doorman: Doorman
+    """Looks less often at who fails to log in; the authorisation server's own."""
+    tokens: Allotments
+    """How often each relying party gets a token; the authorisation server's own."""

@@ -19,19 +19,21 @@ from backend.algorithms import HASH_BY_LENGTH, HashAlgorithm
 from backend.credentials.view import Credential
 from backend.csc import schemas
 from backend.csc.algorithms import signing_of
-from backend.csc.answers import V1_METHODS, credential_info, service_info, signatures
+from backend.csc.answers import V1_METHODS, credential_info, sad_of, service_info, signatures
+from backend.csc.auth import add_auth
+from backend.csc.authorizing import ask_signer, extend_sad
 from backend.csc.broken_off import is_gone
+from backend.csc.callers import caller, stranger
 from backend.csc.calls import (
     AuthorizeCall,
+    ExtendCall,
     InfoCall,
     SignCall,
-    ask_signer,
-    caller,
-    collect,
     credential,
     credentials,
-    stranger,
+    is_explicit,
 )
+from backend.csc.collecting import collect
 from backend.csc.schemas import load_body
 from backend.csc.uses import CscUses
 from backend.errors import RequestRefused
@@ -58,7 +60,8 @@ class ListCall(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def add_v1(blueprint: Blueprint, uses: CscUses) -> None:
-    """Add the five methods."""
+    """Add its methods."""
+    add_auth(blueprint, uses)
 
     @blueprint.post("/info")
     def info() -> ResponseReturnValue:
@@ -77,7 +80,7 @@ def add_v1(blueprint: Blueprint, uses: CscUses) -> None:
     def credentials_info() -> ResponseReturnValue:
         party = caller(uses, SCOPE, CREDENTIAL)
         call = load_body(request, schemas.InfoBody, InfoCall)
-        return jsonify(_info(credential(uses, party, call.credential_id), call))
+        return jsonify(_info(credential(uses, party, call.credential_id), call, party))
 
     @blueprint.post("/credentials/authorize")
     def authorize() -> ResponseReturnValue:
@@ -85,7 +88,13 @@ def add_v1(blueprint: Blueprint, uses: CscUses) -> None:
         call = load_body(request, schemas.OldAuthorizeBody, AuthorizeCall, foreign=FOREIGN | CODES)
         with uses.seats.taken_by(party.id):
             found = _wait(uses, party, call)
-        return jsonify(SAD=found.csc_sad, expiresIn=found.expires_in)
+        return jsonify(sad_of(found))
+
+    @blueprint.post("/credentials/extendTransaction")
+    def extend_transaction() -> ResponseReturnValue:
+        party = caller(uses)
+        call = load_body(request, schemas.OldExtendBody, ExtendCall, foreign=FOREIGN)
+        return jsonify(sad_of(extend_sad(uses, party, call)))
 
     @blueprint.post("/signatures/signHash")
     def sign_hash() -> ResponseReturnValue:
@@ -147,6 +156,6 @@ def _meant_by(hashes: Sequence[bytes]) -> HashAlgorithm:
     return HASH_BY_LENGTH[lengths.pop()]
 
 
-def _info(found: Credential, call: InfoCall) -> dict[str, Any]:
+def _info(found: Credential, call: InfoCall, party: CallingParty) -> dict[str, Any]:
     told = credential_info(found, certificates=call.certificates, cert_info=call.cert_info)
-    return told | {"authMode": "implicit"}
+    return told | {"authMode": "implicit" if is_explicit(found, party) else "oauth2code"}

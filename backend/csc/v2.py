@@ -8,7 +8,7 @@ import msgspec
 from flask import Blueprint, jsonify, request
 from flask.typing import ResponseReturnValue
 
-from backend.access.tokens import CREDENTIAL, SCOPE
+from backend.access.tokens import CREDENTIAL, SCOPE, CallingParty
 from backend.credentials.view import Credential
 from backend.csc import schemas
 from backend.csc.algorithms import hash_of_oid, signing_of
@@ -17,22 +17,25 @@ from backend.csc.answers import (
     Certificates,
     authentication,
     credential_info,
+    sad_of,
     service_info_v2,
     signatures,
 )
+from backend.csc.auth import add_auth
+from backend.csc.authorizing import ask_signer, check_challenge, check_handle, extend_sad
+from backend.csc.callers import caller, stranger
 from backend.csc.calls import (
     AuthorizeCall,
+    ChallengeCall,
     CheckCall,
+    ExtendCall,
     InfoCall,
     SignCall,
-    ask_signer,
-    caller,
-    check_handle,
-    collect,
     credential,
     credentials,
-    stranger,
+    is_explicit,
 )
+from backend.csc.collecting import collect
 from backend.csc.schemas import load_body
 from backend.csc.uses import CscUses
 from backend.errors import AuthDataRefused
@@ -62,7 +65,10 @@ class ListCall(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def add_v2(blueprint: Blueprint, uses: CscUses) -> None:
-    """Add the six methods."""
+    """Add its methods."""
+    add_auth(blueprint, uses)
+    _add_credentials(blueprint, uses)
+    _add_signing(blueprint, uses)
 
     @blueprint.post("/info")
     def info() -> ResponseReturnValue:
@@ -70,18 +76,30 @@ def add_v2(blueprint: Blueprint, uses: CscUses) -> None:
         load_body(request, schemas.CscBody, schemas.Nothing)
         return jsonify(service_info_v2(uses.settings))
 
+
+def _add_credentials(blueprint: Blueprint, uses: CscUses) -> None:
     @blueprint.post("/credentials/list")
     def credentials_list() -> ResponseReturnValue:
         party = caller(uses)
         call = load_body(request, schemas.ListBody, ListCall)
-        return jsonify(_list(credentials(uses, party, call.user_id), call))
+        return jsonify(_list(credentials(uses, party, call.user_id), call, party))
 
     @blueprint.post("/credentials/info")
     def credentials_info() -> ResponseReturnValue:
         party = caller(uses, SCOPE, CREDENTIAL)
         call = load_body(request, schemas.InfoBody, InfoCall)
-        return jsonify(_info(credential(uses, party, call.credential_id), call))
+        return jsonify(_info(credential(uses, party, call.credential_id), call, party))
 
+    @blueprint.post("/credentials/getChallenge")
+    def get_challenge() -> ResponseReturnValue:
+        """Send nothing: the phone gets its challenge when the signer is asked."""
+        party = caller(uses)
+        call = load_body(request, schemas.ChallengeBody, ChallengeCall)
+        check_challenge(uses, party, call)
+        return "", HTTPStatus.NO_CONTENT
+
+
+def _add_signing(blueprint: Blueprint, uses: CscUses) -> None:
     @blueprint.post("/credentials/authorize")
     def authorize() -> ResponseReturnValue:
         party = caller(uses)
@@ -98,7 +116,13 @@ def add_v2(blueprint: Blueprint, uses: CscUses) -> None:
         found = check_handle(uses, party, call.handle)
         if isinstance(found, Waiting):
             return jsonify(handle=call.handle), HTTPStatus.ACCEPTED
-        return jsonify(SAD=found.csc_sad, expiresIn=found.expires_in)
+        return jsonify(sad_of(found))
+
+    @blueprint.post("/credentials/extendTransaction")
+    def extend_transaction() -> ResponseReturnValue:
+        party = caller(uses)
+        call = load_body(request, schemas.ExtendBody, ExtendCall, foreign=FOREIGN)
+        return jsonify(sad_of(extend_sad(uses, party, call)))
 
     @blueprint.post("/signatures/signHash")
     def sign_hash() -> ResponseReturnValue:
@@ -120,18 +144,18 @@ def _check_auth_data(call: AuthorizeCall) -> None:
             raise AuthDataRefused("authData names the phone, by id alone")
 
 
-def _list(found: Sequence[Credential], call: ListCall) -> dict[str, Any]:
+def _list(found: Sequence[Credential], call: ListCall, party: CallingParty) -> dict[str, Any]:
     chosen = [each for each in found if each.usable or not call.only_valid]
     answer: dict[str, Any] = {"credentialIDs": [str(each.id) for each in chosen]}
     if call.credential_info:
         answer["credentialInfos"] = [
-            {"credentialID": str(each.id), **_info(each, call)} for each in chosen
+            {"credentialID": str(each.id), **_info(each, call, party)} for each in chosen
         ]
     if call.only_valid:
         answer["onlyValid"] = True
     return answer
 
 
-def _info(found: Credential, call: InfoCall | ListCall) -> dict[str, Any]:
+def _info(found: Credential, call: InfoCall | ListCall, party: CallingParty) -> dict[str, Any]:
     told = credential_info(found, certificates=call.certificates, cert_info=call.cert_info)
-    return told | {"auth": authentication()}
+    return told | {"auth": authentication(explicit=is_explicit(found, party))}

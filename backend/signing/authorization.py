@@ -4,7 +4,7 @@
    first, so that handing it out writes nothing.
 2. They count only for the relying party that asked, and only while the approval may be used.
 3. No ``csc_sad`` before the evidence is there. It opens nothing by itself: the door asks the
-   evidence again.
+   evidence again. None either once it was exchanged for another (``extension.py``).
 """
 
 from collections.abc import Callable
@@ -50,16 +50,31 @@ def csc_sad_of(handle: bytes) -> str:
 
 
 def authorization(
-    session: Session, *, handle: bytes, relying_party: UUID, now: datetime
+    session: Session,
+    *,
+    handle: bytes,
+    relying_party: UUID,
+    now: datetime,
+    signer: UUID | None = None,
 ) -> Authorization | Waiting:
     """Tell a relying party how the signer answered. Writes nothing.
 
+    Args:
+        session: read from.
+        handle: what stands for the request.
+        relying_party: who asks for the answer.
+        now: the time.
+        signer: whose answer it must be; ``None``: anybody's.
+
     Raises:
-        AuthorizationInvalid: the handle is not this relying party's.
+        AuthorizationInvalid: the handle is not this relying party's, or its ``csc_sad`` counts no
+            more.
         SignerFrozen: the signer's access is locked.
         TransactionOver: rejected, expired, cancelled or failed; or signed, and its time is over.
     """
     found = _asked(session, handle, relying_party)
+    if signer not in {None, found.signer_id}:
+        raise AuthorizationInvalid("the handle is of another signer")
     if not found.may_go_on:
         raise SignerFrozen("the signer's access is locked")
     state = state_at(found.state, expires_at=found.expires_at, use_by=found.use_by, now=now)
@@ -68,8 +83,11 @@ def authorization(
         return Waiting()
     if not approved or now >= found.use_by:
         raise TransactionOver(state)
+    csc_sad = csc_sad_of(handle)
+    if found.csc_sad_hash != sha256(csc_sad.encode()).digest():
+        raise AuthorizationInvalid("its SAD was exchanged or revoked")
     seconds = int((found.use_by - now).total_seconds())
-    return Authorization(csc_sad=csc_sad_of(handle), expires_in=max(seconds, 1))
+    return Authorization(csc_sad=csc_sad, expires_in=max(seconds, 1))
 
 
 _T: Final = table_of(Transaction).c
@@ -78,6 +96,8 @@ _ANSWER: Final = (
         Transaction.state,
         Transaction.expires_at,
         Transaction.use_by,
+        Transaction.signer_id,
+        Transaction.csc_sad_hash,
         Approval.transaction_id.label("evidence"),
         not_frozen(Transaction.signer_id).label("may_go_on"),
     )

@@ -50,7 +50,7 @@ CALLERS_RULE: Final = 5
 Clock = Callable[[], datetime]
 
 _T: Final = TRANSACTIONS.c
-_BY_SAD: Final = which(
+BY_SAD: Final = which(
     and_(
         _T.csc_sad_hash == value(_T.csc_sad_hash, "sad"),
         _T.relying_party_id == value(_T.relying_party_id, "party"),
@@ -120,7 +120,7 @@ def release(
     messages = _messages(collection)
     csc_sad = collection.csc_sad.encode(errors="replace")
     wanted = Wanted(
-        which=_BY_SAD,
+        which=BY_SAD,
         parameters={
             "sad": sha256(csc_sad).digest(),
             "party": collection.relying_party.id,

@@ -51,6 +51,7 @@ from backend.protocol.ask import HashName
 from backend.signers.freeze import not_frozen
 from backend.signing.evidence import (
     TRANSACTIONS,
+    Entry,
     Evidence,
     approving_phone_stays,
     check_redeemable,
@@ -247,8 +248,7 @@ def _reservation(
     if not listed or not listed.keys() >= set(hashes):
         raise HashNotAuthorized("a hash that was not approved")
     scheme = wanted.scheme or REQUEST_SCHEMES[found.algorithm]
-    made = ((one, listed[one].signature) for one in hashes)
-    signed = {one: signature for one, signature in made if signature is not None}
+    signed = _signed(listed, hashes)
     made_for = {(wanted.messages.get(one, one)): signature for one, signature in signed.items()}
     check_repeated(made_for, spki=found.spki, scheme=scheme, hash_alg=wanted.hash_alg)
     unsigned = [listed[one] for one in hashes if one not in signed]
@@ -261,9 +261,20 @@ def _reservation(
             scheme=scheme,
             hashes=tuple(entry.hash for entry in unsigned),
             positions=tuple(entry.position for entry in unsigned),
-            messages=tuple(wanted.messages[e.hash] for e in unsigned if e.hash in wanted.messages),
+            messages=_messages(wanted, unsigned),
         )
     return Reservation(hashes=hashes, signed_before=signed, lease=lease)
+
+
+def _signed(listed: Mapping[bytes, Entry], hashes: Sequence[bytes]) -> dict[bytes, bytes]:
+    """Signatures that were made before, by their hash."""
+    made = ((one, listed[one].signature) for one in hashes)
+    return {one: signature for one, signature in made if signature is not None}
+
+
+def _messages(wanted: Wanted, unsigned: Sequence[Entry]) -> tuple[bytes, ...]:
+    """EdDSA: what is still to be signed; else nothing."""
+    return tuple(wanted.messages[each.hash] for each in unsigned if wanted.messages)
 
 
 def store(

@@ -104,7 +104,7 @@ def digests(hash_oid: str, *, seed: bytes = b"") -> tuple[bytes, ...]:
     ],
 )
 @pytest.mark.parametrize("edition", ["v1", "v2"])
-def test_csc_66_info_tells_algorithms_length_and_curve(
+def test_csc_19_66_info_tells_algorithms_length_and_curve(
     request: pytest.FixtureRequest, shop: str, key: dict[str, object], edition: str
 ) -> None:
     """CSC-19: and all of them stand in the service's own list."""

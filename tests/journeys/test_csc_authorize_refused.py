@@ -93,7 +93,7 @@ def test_csc_78_a_p_256_key_is_asked_for_sha_256_alone(calm_shop: CscClient) -> 
     [[{"id": "sms"}], [{"id": "app", "value": "1234"}], [{"id": "app"}, {"id": "pin"}]],
     ids=str,
 )
-def test_csc_79_what_would_pass_through_the_caller_is_refused(
+def test_csc_79_134_what_would_pass_through_the_caller_is_refused(
     calm_shop: CscClient, auth_data: object
 ) -> None:
     """CSC-134: nothing that the relying party hands in can stand for the phone."""

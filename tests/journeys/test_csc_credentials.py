@@ -124,7 +124,7 @@ def test_csc_62_only_valid_leaves_out_what_cannot_sign_and_says_so(
     ],
     ids=str,
 )
-def test_csc_63_wrong_choices_are_refused_and_said(
+def test_csc_10_11_63_wrong_choices_are_refused_and_said(
     calm_shop: CscClient, path: str, members: dict[str, object], said: str
 ) -> None:
     """CSC-10, CSC-11."""
@@ -160,7 +160,7 @@ def test_csc_125_a_page_that_is_none_is_refused(
 # --- info -------------------------------------------------------------------------
 
 
-def test_csc_64_info_has_the_members_of_v2(calm_shop: CscClient) -> None:
+def test_csc_64_66_68_info_has_the_members_of_v2(calm_shop: CscClient) -> None:
     """CSC-66, CSC-68: one object, the phone, out of band."""
     info = calm_shop.get("v2/credentials/info", {"credentialID": calm_shop.credential})
 

@@ -1,6 +1,6 @@
-"""A client that is not ours signs PDF files over ``/csc/v1/``, with approvals by the phone.
+"""A client that is not ours signs PDF files over either edition, with approvals by the phone.
 
-CSC-135; judged by pdfsig and by pyHanko's own validation, which trust the authority's root alone.
+Judged by pdfsig and by pyHanko's own validation, which trust the authority's root alone.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ from backend.access.relying_parties import add_relying_party
 from backend.algorithms import KeyAlgorithm
 from backend.virtual_phone.phone import VirtualPhone
 from backend.wiring import utc_now
-from tests.world import relying_party
+from tests.world import relying_party, relying_party_v2
 from tests.world.pdf_judges import GOOD, pdfsig, pyhanko_trusts, trust
 from tests.world.relying_party import Account, Refused, Wish, make_pdf, sign
 from tests.world.service import ANNA, Service
@@ -82,7 +82,7 @@ def judge(service: Service, documents: list[bytes], folder: Path) -> None:
     ],
     ids=["P-256", "P-256-batch", "RSA-2048", "RSA-3072-SHA-512-batch"],
 )
-def test_csc_135_stock_pyhanko_signs_a_pdf_and_a_batch(
+def test_csc_91_119_135_stock_pyhanko_signs_a_pdf_and_a_batch(
     tmp_path: Path, algorithm: KeyAlgorithm, count: int, how: dict[str, Any]
 ) -> None:
     """CSC-119, CSC-91: one approval and one ``signHash``, whatever the number."""
@@ -102,6 +102,43 @@ def test_csc_135_stock_pyhanko_signs_a_pdf_and_a_batch(
         assert all(
             title.encode() in document for title, document in zip(titles, documents, strict=True)
         )
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "count", "how"),
+    [(KeyAlgorithm.P256, 2, {}), (KeyAlgorithm.RSA_2048, 1, {"md_algorithm": "sha512"})],
+    ids=["P-256-batch", "RSA-2048-SHA-512"],
+)
+def test_csc_71_136_pyhanko_with_the_names_of_v2_polls_and_signs(
+    tmp_path: Path, algorithm: KeyAlgorithm, count: int, how: dict[str, Any]
+) -> None:
+    documents = tuple(make_pdf(f"Contract {number}") for number in range(count))
+    wish = Wish(login=LOGIN, documents=documents, description="As agreed", **how)
+    with signing(tmp_path / "service", algorithm) as (service, phone):
+        shop = account(service)
+
+        signed = meanwhile(
+            phone,
+            lambda transaction: phone.approve(phone.show(transaction)),
+            lambda: asyncio.run(relying_party_v2.sign(shop, wish)),
+        )
+
+        judge(service, signed, tmp_path)
+
+
+def test_pyhanko_polls_no_more_where_the_signer_refuses(tmp_path: Path) -> None:
+    wish = Wish(login=LOGIN, documents=(make_pdf("Contract"),))
+    with signing(tmp_path / "service") as (service, phone):
+        shop = account(service)
+
+        with pytest.raises(Refused) as refused:
+            meanwhile(
+                phone,
+                lambda transaction: phone.reject(phone.show(transaction)),
+                lambda: asyncio.run(relying_party_v2.sign(shop, wish)),
+            )
+
+    assert refused.value.error["error"] == "access_denied"
 
 
 def test_pyhanko_gets_nothing_where_the_signer_refuses(tmp_path: Path) -> None:

@@ -45,7 +45,7 @@ def ec_key(shop: CscClient) -> ec.EllipticCurvePublicKey:
 # --- signatures -------------------------------------------------------------------
 
 
-def test_csc_91_signatures_come_in_the_order_of_the_request(shop: CscClient) -> None:
+def test_csc_91_97_signatures_come_in_the_order_of_the_request(shop: CscClient) -> None:
     """CSC-97: and nothing else comes."""
     wanted = hashes(5)
     sad = shop.approved(*wanted)
@@ -78,7 +78,7 @@ def test_csc_91_signatures_come_in_the_order_of_the_request(shop: CscClient) -> 
     ],
     ids=["11", "12", "13", "bare-256", "bare-512", "pss-384", "pss-params", "pss-params-512"],
 )
-def test_csc_91_an_rsa_key_signs_in_each_way_it_names(
+def test_csc_91_92_an_rsa_key_signs_in_each_way_it_names(
     rsa_shop: CscClient, sign_oid: str, members: dict[str, str], hash_oid: str
 ) -> None:
     """CSC-92."""
@@ -118,6 +118,23 @@ def test_hashes_are_compared_as_bytes(shop: CscClient) -> None:
     assert len(made) == 1
 
 
+@pytest.mark.parametrize(
+    "members",
+    [
+        {"operationMode": "S"},
+        {"operationMode": None, "validity_period": None, "response_uri": None},
+        {"operationMode": "S", "validity_period": 1000, "response_uri": "https://shop.example"},
+    ],
+    ids=str,
+)
+def test_csc_93_97_the_mode_is_synchronous_and_what_is_of_the_other_passed_over(
+    shop: CscClient, members: dict[str, object]
+) -> None:
+    sad = shop.approved(*ONE)
+
+    assert len(shop.signed(sad, *ONE, **members)) == 1
+
+
 def test_csc_120_one_approval_may_be_collected_in_parts(shop: CscClient) -> None:
     wanted = hashes(4)
     sad = shop.approved(*wanted)
@@ -140,7 +157,7 @@ def test_csc_89_a_repeat_gives_the_signature_that_was_made_and_no_second_one(
     assert kept(signing_service) == (1, 1)
 
 
-def test_csc_89_parallel_callers_get_the_same_signatures(
+def test_csc_89_121_parallel_callers_get_the_same_signatures(
     signing_service: Service, shop: CscClient
 ) -> None:
     """CSC-121: none is counted twice."""
@@ -154,7 +171,7 @@ def test_csc_89_parallel_callers_get_the_same_signatures(
     assert kept(signing_service)[0] == 3
 
 
-def test_csc_121_when_the_hsm_fails_nothing_is_signed_and_a_repeat_succeeds(
+def test_csc_09_121_when_the_hsm_fails_nothing_is_signed_and_a_repeat_succeeds(
     signing_service: Service, shop: CscClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """CSC-09."""

@@ -183,7 +183,7 @@ def test_a_refusal_after_the_approval_counts(signing_service: Service, shop: Csc
     ],
     ids=str,
 )
-def test_csc_95_what_does_not_fit_is_refused_and_said(
+def test_csc_92_93_94_95_what_does_not_fit_is_refused_and_said(
     calm_shop: CscClient, members: dict[str, object], said: str
 ) -> None:
     """CSC-92 to 94."""

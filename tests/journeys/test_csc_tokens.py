@@ -58,7 +58,7 @@ def call(service: Service, token: str, *, login: str = "nobody") -> int:
 
 @pytest.mark.parametrize("ask", [ask_token, by_body], ids=["basic", "post"])
 @pytest.mark.parametrize("form", [{}, {"scope": "service"}], ids=["no scope", "scope"])
-def test_csc_35_a_secret_in_header_or_body_gives_a_token(
+def test_csc_26_35_37_a_secret_in_header_or_body_gives_a_token(
     service: Service, party: NewRelyingParty, ask: object, form: dict[str, str]
 ) -> None:
     """CSC-26, CSC-37: scope ``service``, an hour, and nothing to refresh it."""
@@ -220,7 +220,7 @@ def test_a_disabled_relying_party_gets_no_token(service: Service, party: NewRely
         ({"scope": "Service"}, "invalid_scope"),
     ],
 )
-def test_csc_36_other_grants_and_scopes_are_refused(
+def test_csc_32_36_37_other_grants_and_scopes_are_refused(
     service: Service, party: NewRelyingParty, form: dict[str, str], expected: str
 ) -> None:
     """CSC-37, CSC-32."""

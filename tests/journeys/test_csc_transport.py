@@ -25,7 +25,16 @@ from tests.world.service import Service, hashes
 EDITIONS = ("v1", "v2")
 METHODS = [("v1", name) for name in V1_METHODS] + [("v2", name) for name in V2_METHODS]
 SAID = [f"{edition}/{name}" for edition, name in METHODS]
-PROTECTED = [path for path in SAID if not path.endswith("info") or "credentials" in path]
+OPEN = {"v1/info", "v2/info", "v1/auth/login", "v2/auth/login"}
+PROTECTED = [path for path in SAID if path not in OPEN]
+NOT_OFFERED = (
+    "credentials/create",
+    "credentials/delete",
+    "credentials/sendOTP",
+    "signatures/signDoc",
+    "signatures/signPolling",
+    "signatures/timestamp",
+)
 
 
 @pytest.fixture
@@ -40,6 +49,13 @@ def unsigned(service: Service, path: str, body: object = None, **headers: str) -
         data=json.dumps(body or {}),
         headers=headers,
         content_type="application/json",
+    )
+
+
+def basic_login(shop: CscClient) -> TestResponse:
+    party = shop.party
+    return shop.service.client().post(
+        "/csc/v2/auth/login", json={}, auth=(party.client_id, party.client_secret)
     )
 
 
@@ -100,23 +116,39 @@ def test_csc_11_client_data_is_a_string(calm_shop: CscClient, path: str) -> None
     assert refusal(answer) == INVALID
 
 
-@pytest.mark.parametrize(
-    "path",
-    [
-        "v2/credentials/create",
-        "v2/credentials/getChallenge",
-        "v2/credentials/extendTransaction",
-        "v2/signatures/signDoc",
-        "v2/signatures/signPolling",
-        "v2/signatures/timestamp",
-        "v2/auth/login",
-        "v1/credentials/sendOTP",
-        "v1/credentials/authorizeCheck",
-        "v1/signatures/timestamp",
-    ],
-)
-def test_csc_08_what_is_not_offered_is_501(calm_shop: CscClient, path: str) -> None:
-    assert refusal(calm_shop.post(path, {})) == (501, "invalid_request")
+@pytest.mark.parametrize("edition", EDITIONS)
+@pytest.mark.parametrize("name", [*NOT_OFFERED, "credentials/unknown"])
+def test_csc_08_what_is_not_offered_is_501(calm_shop: CscClient, edition: str, name: str) -> None:
+    assert refusal(calm_shop.post(f"{edition}/{name}", {})) == (501, "invalid_request")
+
+
+@pytest.mark.parametrize("name", ["credentials/authorizeCheck", "credentials/getChallenge"])
+def test_csc_08_what_v1_has_not_is_501_there(calm_shop: CscClient, name: str) -> None:
+    assert refusal(calm_shop.post(f"v1/{name}", {})) == (501, "invalid_request")
+
+
+@pytest.mark.parametrize("path", [*SAID, "v2/anything", "v1/signatures/signDoc"])
+@pytest.mark.parametrize("body", [{}, {"clientData": 7}, b"{", b""], ids=str)
+def test_csc_02_03_every_answer_with_a_body_is_json_in_utf_8(
+    calm_shop: CscClient, path: str, body: object
+) -> None:
+    answer = calm_shop.post(path, body)
+
+    assert answer.headers["Content-Type"] == "application/json; charset=UTF-8"
+    assert answer.status_code == 200 or refusal(answer)
+
+
+def test_csc_13_secrets_are_stored_nowhere_on_the_way(signing_service: Service) -> None:
+    """Token, handle and SAD; :func:`content` demands it of all other answers too."""
+    shop = a_relying_party(signing_service)
+    asked = shop.authorize(*hashes(1))
+    shop.approve()
+    checked = shop.check(asked.get_json()["handle"])
+    login = basic_login(shop)
+
+    answers = (asked, checked, login)
+    assert [answer.status_code for answer in answers] == [202, 200, 200]
+    assert {answer.headers["Cache-Control"] for answer in answers} == {"no-store"}
 
 
 # --- who may call -----------------------------------------------------------------
@@ -170,26 +202,24 @@ def test_csc_07_a_disabled_relying_party_calls_nothing_any_more(
 
 @pytest.mark.parametrize("edition", EDITIONS)
 @pytest.mark.parametrize("body", [{}, {"lang": "de"}])
-def test_csc_14_info_needs_no_token(
+def test_csc_14_23_info_needs_no_token_and_says_its_language(
     calm_shop: CscClient, edition: str, body: dict[str, object]
 ) -> None:
-    """CSC-23: it says in which language it answers."""
     info = content(unsigned(calm_shop.service, f"{edition}/info", body), 200)
 
     assert info["lang"] == "en"
 
 
 @pytest.mark.parametrize(("edition", "specs"), [("v1", "1.0.4.0"), ("v2", "2.2.0.0")])
-def test_csc_15_info_has_what_both_editions_require(
+def test_csc_15_16_17_info_has_what_both_editions_require(
     calm_shop: CscClient, edition: str, specs: str
 ) -> None:
-    """CSC-16, CSC-17, CSC-124."""
     info = content(unsigned(calm_shop.service, f"{edition}/info"), 200)
 
     assert info["specs"] == specs
     assert all(0 < len(info[name]) <= 255 for name in ("name", "description"))
     assert re.fullmatch("[A-Z]{2}", info["region"])
-    assert info["authType"] == ["oauth2code", "oauth2client"]
+    assert info["authType"] == ["basic", "oauth2code", "oauth2client"]
     assert info["oauth2"] == calm_shop.service.settings.authorization_server_url
     assert not info.keys() & {"oauth2Issuer", "oauth2Servers"}
 
@@ -209,21 +239,32 @@ def test_csc_15_the_logo_is_a_small_png(calm_shop: CscClient) -> None:
 
 
 @pytest.mark.parametrize("edition", EDITIONS)
-def test_csc_18_methods_are_exactly_those_that_are_offered(
+def test_csc_18_132_methods_are_exactly_those_that_are_offered(
     calm_shop: CscClient, edition: str
 ) -> None:
     offered: list[str] = calm_shop.get(f"{edition}/info", {})["methods"]
-    every = {*V2_METHODS, "signatures/signDoc", "signatures/timestamp", "credentials/sendOTP"}
+    every = {*V2_METHODS, *NOT_OFFERED}
 
     answered = {
         name for name in every if calm_shop.post(f"{edition}/{name}", {}).status_code != 501
     }
 
     assert answered == set(offered)
+    assert {"info", "credentials/list", "credentials/info", "signatures/signHash"} <= answered
 
 
-def test_csc_19_algorithms_are_all_that_any_key_has(calm_shop: CscClient) -> None:
-    """CSC-20 to 22: what is not offered is empty."""
+def test_csc_124_info_of_v1_has_its_own_members_alone(calm_shop: CscClient) -> None:
+    info = content(unsigned(calm_shop.service, "v1/info"), 200)
+
+    required = {"specs", "name", "logo", "region", "lang", "description", "authType", "methods"}
+    assert info.keys() == required | {"oauth2"}
+    assert isinstance(info["oauth2"], str)
+
+
+def test_csc_19_20_21_22_what_is_told_of_algorithms_and_formats_is_what_there_is(
+    calm_shop: CscClient,
+) -> None:
+    """Of documents nothing is offered yet, and nothing is signed later than at once."""
     info: dict[str, Any] = content(unsigned(calm_shop.service, "v2/info"), 200)
 
     named = info["signAlgorithms"]

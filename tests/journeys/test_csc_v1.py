@@ -81,7 +81,7 @@ def test_csc_128_authorize_blocks_until_the_phone_approves(shop: CscClient) -> N
     assert isinstance(told["expiresIn"], int)
 
 
-def test_csc_119_one_approval_is_enough_for_all_that_multisign_allows(
+def test_csc_91_119_one_approval_is_enough_for_all_that_multisign_allows(
     signing_service: Service, shop: CscClient
 ) -> None:
     """CSC-91: in request order, whatever that is at signing."""

@@ -68,6 +68,21 @@ def test_csc_129_what_does_not_fit_at_signing_is_said(
     assert words(answer) == said
 
 
+@pytest.mark.parametrize("member", ["PIN", "OTP"])
+def test_csc_127_a_code_at_the_relying_party_stands_for_nobody(
+    calm_shop: CscClient, member: str
+) -> None:
+    """It cannot be SCAL 2 (TS 119 432, 6.2); refused in both editions, and not tried."""
+    for answer in (
+        calm_shop.old_authorize(*ONE, **{member: "123456"}),
+        calm_shop.authorize(*ONE, **{member: "123456"}),
+    ):
+        assert refusal(answer) == INVALID
+        assert words(answer).startswith(f"{member}: ")
+    assert refusal(calm_shop.post("v1/credentials/sendOTP", {})) == (501, "invalid_request")
+    assert not calm_shop.service.phone().pending().transactions
+
+
 def test_there_is_no_handle_in_v1(calm_shop: CscClient) -> None:
     answer = calm_shop.post("v1/credentials/authorizeCheck", {"handle": "A" * 43})
 

@@ -9,6 +9,8 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from backend.access.registrations import RegistrationChange, change_registration
+from backend.protocol.encoding import b64u
+from backend.signing.request import Requester
 from backend.virtual_phone.errors import ServerRefused
 from backend.virtual_phone.transactions import Consent
 from tests.journeys.conftest import Stage
@@ -241,10 +243,11 @@ def test_a_relying_partys_policy_has_the_phone_ask_for_the_number(shop: CscClien
     service, phone = shop.service, shop.service.phone()
     with service.sessions() as session:
         change = RegistrationChange(asks_number=True)
-        change_registration(session, client_id=shop.party.client_id, change=change)
+        changed = change_registration(session, client_id=shop.party.client_id, change=change)
+    party = Requester(id=changed.id, client_id="shop", name="Shop", asks_number=True)
     states = []
     for right in (True, False):
-        handle = shop.asked(*ONE)
+        handle = b64u(service.ask(*ONE, party=party).handle)
         (listed,) = phone.pending().transactions
         shown = phone.show(listed.id)
         assert shown.checked.ask.number_asked

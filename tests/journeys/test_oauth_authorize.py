@@ -100,7 +100,7 @@ def test_a_parameter_that_stands_twice_is_answered_by_a_page(calm_oauth: OauthCl
     assert shown.answer.status_code == 400
 
 
-def test_a_page_speaks_the_browsers_language(calm_oauth: OauthClient) -> None:
+def test_csc_45_a_page_speaks_the_browsers_language(calm_oauth: OauthClient) -> None:
     """CSC-45."""
     shown = Browser(calm_oauth.service, languages="ru-RU,ru;q=0.9,en;q=0.5").open(
         "/oauth2/authorize"
@@ -128,7 +128,7 @@ def test_a_page_speaks_the_browsers_language(calm_oauth: OauthClient) -> None:
         ({"scope": "service", "authorization_details": "[{}]"}, "invalid_request"),
     ],
 )
-def test_csc_29_31_an_error_comes_back_with_state_and_issuer(
+def test_csc_27_28_29_31_32_an_error_comes_back_with_state_and_issuer(
     calm_oauth: OauthClient, changed: dict[str, str | None], error: str
 ) -> None:
     """CSC-27, CSC-28, CSC-32."""

@@ -350,7 +350,7 @@ def test_without_a_trusted_proxy_there_is_no_mutual_tls(calm_oauth: OauthClient)
     assert by_certificate(shop, escaped(a_certificate("shop"))).status_code == 401
 
 
-def test_the_server_offers_mutual_tls_where_it_has_it(behind_proxy: OauthClient) -> None:
+def test_csc_24_the_server_offers_mutual_tls_where_it_has_it(behind_proxy: OauthClient) -> None:
     """CSC-24."""
     answer = behind_proxy.service.client().get("/.well-known/oauth-authorization-server")
     told = json.loads(answer.data)

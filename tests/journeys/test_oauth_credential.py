@@ -5,7 +5,7 @@ from tests.world.oauth_client import CALLBACK, an_oauth_client, sign_in
 from tests.world.service import Service, hashes
 
 
-def test_csc_25_an_approval_on_the_phone_becomes_a_token_that_signs(
+def test_csc_25_50_57_86_an_approval_on_the_phone_becomes_a_token_that_signs(
     signing_service: Service,
 ) -> None:
     """CSC-50, CSC-57, CSC-86."""

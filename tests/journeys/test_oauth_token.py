@@ -87,8 +87,10 @@ def works(shop: OauthClient, token: str) -> bool:
 # --- scope service ----------------------------------------------------------------
 
 
-def test_csc_25_a_signers_sign_in_becomes_a_token_for_this_signer(oauth_shop: OauthClient) -> None:
-    """CSC-59, CSC-60: it lists that signer's credentials and no other's."""
+def test_csc_25_59_60_a_signers_sign_in_becomes_a_token_for_this_signer(
+    oauth_shop: OauthClient,
+) -> None:
+    """It lists that signer's credentials and no other's."""
     service = oauth_shop.service
     service.register(WITHOUT_NUMBER)
     tokens = told(redeem(oauth_shop, service_code(oauth_shop)))
@@ -324,7 +326,7 @@ def test_csc_39_nobody_revokes_anothers_refresh_token(oauth_shop: OauthClient) -
 # --- scope credential -------------------------------------------------------------
 
 
-def test_csc_57_58_the_token_is_for_one_credential_and_one_approval(
+def test_csc_57_58_86_88_89_the_token_is_for_one_credential_and_one_approval(
     oauth_shop: OauthClient,
 ) -> None:
     """CSC-86, CSC-88, CSC-89."""
@@ -350,7 +352,7 @@ def test_csc_57_58_the_token_is_for_one_credential_and_one_approval(
     assert len(csc.signed(..., TWO)) == 1
 
 
-def test_csc_86_a_service_token_signs_with_the_credential_token_as_sad(
+def test_csc_86_87_130_a_service_token_signs_with_the_credential_token_as_sad(
     oauth_shop: OauthClient,
 ) -> None:
     """CSC-87, CSC-130: by v1 and v2; without it nothing."""

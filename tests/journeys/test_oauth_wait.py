@@ -211,7 +211,7 @@ def test_t_06_words_that_cannot_be_shown_are_refused(oauth_shop: OauthClient) ->
     assert "description" in told["error_description"]
 
 
-def test_a_typed_transaction_and_labels_reach_the_phone(oauth_shop: OauthClient) -> None:
+def test_csc_51_122_a_typed_transaction_and_labels_reach_the_phone(oauth_shop: OauthClient) -> None:
     """Our extension member of ``authorization_details``; CSC-51, CSC-122."""
     service = oauth_shop.service
     entry = {

@@ -152,7 +152,7 @@ def test_where_the_sam_has_its_socket_only_its_own_process_names_the_token() -> 
 @pytest.mark.parametrize(
     "url", ["http://sign.example.org", "http://10.0.0.1", "sign.example.org", "ftp://localhost", ""]
 )
-def test_an_address_without_tls_outside_this_machine_is_refused(name: str, url: str) -> None:
+def test_csc_12_an_address_without_tls_outside_this_machine_is_refused(name: str, url: str) -> None:
     """CSC-12."""
     with pytest.raises(SettingsInvalid, match=name):
         read_settings({f"CELLKEY_{name}": url})

@@ -181,11 +181,12 @@ async def sign(
             batch_size=len(wish.documents),
             prefer_pss=wish.prefer_pss,
         )
-        tasks = [_sign_one(signer, document, wish) for document in wish.documents]
+        tasks = [sign_one(signer, document, wish) for document in wish.documents]
         return list(await asyncio.gather(*tasks))
 
 
-async def _sign_one(signer: CSCSigner, document: bytes, wish: Wish) -> bytes:
+async def sign_one(signer: CSCSigner, document: bytes, wish: Wish) -> bytes:
+    """Have one document signed, with others in its batch."""
     metadata = signers.PdfSignatureMetadata(
         field_name="Signature", md_algorithm=wish.md_algorithm, subfilter=SigSeedSubFilter.PADES
     )

@@ -1,0 +1,1 @@
+"""The page docs/csc-conformance.md, from the tests' names."""
