@@ -42,9 +42,9 @@ export const newSigningKey = async () =>
 export const newAgreementKey = async (extractable) =>
   keyOf(await crypto.subtle.generateKey(ECDH, extractable, ["deriveBits"]));
 
-/** A private ECDH key from PKCS#8. @param {Bytes} pkcs8 @returns {Promise<CryptoKey>} */
-export const agreementKey = (pkcs8) =>
-  crypto.subtle.importKey("pkcs8", pkcs8, ECDH, false, ["deriveBits"]);
+/** A private ECDH key from PKCS#8. @param {Bytes} pkcs8 @param {boolean} extractable @returns {Promise<CryptoKey>} */
+export const agreementKey = (pkcs8, extractable) =>
+  crypto.subtle.importKey("pkcs8", pkcs8, ECDH, extractable, ["deriveBits"]);
 
 /** @param {CryptoKeyPair} pair @returns {Promise<Key>} */
 async function keyOf(pair) {

@@ -80,13 +80,14 @@ export const wrappingKey = async (prfOutput) => aesKey(await hkdf(prfOutput, "ce
 export const wrapUnlock = (pkcs8, wrapping, cell) => encrypt(pkcs8, wrapping, cell);
 
 /**
- * The unlock key again, not extractable.
- * @param {string} wrapped @param {CryptoKey} wrapping @param {Bytes} cell @returns {Promise<CryptoKey>}
+ * The unlock key again; extractable only where it is to be wrapped anew.
+ * @param {string} wrapped @param {CryptoKey} wrapping @param {Bytes} cell @param {boolean} [extractable]
+ * @returns {Promise<CryptoKey>}
  */
-export async function unwrapUnlock(wrapped, wrapping, cell) {
+export async function unwrapUnlock(wrapped, wrapping, cell, extractable = false) {
   const pkcs8 = await decrypt(wrapped, wrapping, cell);
   try {
-    return await agreementKey(pkcs8);
+    return await agreementKey(pkcs8, extractable);
   } finally {
     pkcs8.fill(0);
   }
