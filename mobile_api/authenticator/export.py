@@ -7,8 +7,8 @@ from mobile_api.authenticator.files import served_files
 from mobile_api.authenticator.headers import headers
 
 
-def export(settings: Settings, folder: Path) -> None:
-    """Write the files, each beside its ``.gz``, and ``nginx-headers.conf`` next to the folder.
+def export(settings: Settings, folder: Path) -> Path:
+    """Write the files, each beside its ``.gz``; give the file of headers, next to the folder.
 
     Raises:
         SettingsInvalid: a library of the app is not what it must be.
@@ -21,7 +21,9 @@ def export(settings: Settings, folder: Path) -> None:
         if file.zipped:
             target.with_name(f"{target.name}.gz").write_bytes(file.zipped)
     lines = [f'add_header {name} "{value}" always;\n' for name, value in headers(settings).items()]
-    folder.with_name(f"{folder.name}-headers.conf").write_text("".join(lines), "utf-8")
+    beside = folder.with_name(f"{folder.name}-headers.conf")
+    beside.write_text("".join(lines), "utf-8")
+    return beside
 
 
 def hashes(settings: Settings) -> str:

@@ -210,7 +210,7 @@ export class PairingCalls {
 
   /** Step 2: hand in the enrolment. @param {string} ticket @param {{ enrolment: string, sealed: string | null }} said @returns {Promise<{ state: string, twelve: string }>} */
   async enrol(ticket, { enrolment, sealed }) {
-    const body = sealed === null ? { enrolment } : { enrolment, sealed };
+    const body = { enrolment, sealed };
     const answer = await exchange("PUT", `${this.m}/pairing/enrolment`, { body, prove: bearer(ticket) });
     return read(answer, { state: TEXT, twelve: TEXT });
   }
@@ -236,9 +236,12 @@ const bearer = (ticket) => async () => `Bearer ${ticket}`;
 const PENDING = (/** @type {unknown} */ value) =>
   isObject(value) && TEXT(value.id) && TEXT(value.kind) && TEXT(value.expires_at);
 
+/** @typedef {{ state: string, ask: string, ks: Jwk, keys: string[], lock: string | null, pin: string | null }} FurtherAnswer */
+
 export class PhoneCalls {
   /** @param {Profile} profile @param {Key} requestKey */
-  constructor({ mobile_api: m }, requestKey) {
+  constructor({ authorization_server: a, mobile_api: m }, requestKey) {
+    this.a = a;
     this.m = m;
     this.requestKey = requestKey;
   }
@@ -289,6 +292,23 @@ export class PhoneCalls {
   /** @param {string} id */
   allow = (id) => this.call("DELETE", `relying-parties/stopped/${encodeURIComponent(id)}`);
 
+  /** Ask for a further phone, whose keys were scanned from its screen. @param {{ approval: string, request: string, unlock: string }} keys @returns {Promise<string>} id of the transaction to approve */
+  async askForFurther(keys) {
+    const answer = await this.call("POST", `${this.a}/further-phones`, { body: { keys } });
+    return read(answer, { transaction: TEXT }).transaction;
+  }
+
+  /** As the further phone itself: how its pairing stands. @returns {Promise<FurtherAnswer>} */
+  async further() {
+    const body = { request: this.requestKey.jwk };
+    const answer = await this.call("POST", "further-phone", { body, attempts: 1 });
+    return read(answer, { state: TEXT, ask: TEXT, ks: JWK, keys: TEXTS, lock: maybe(TEXT), pin: maybe(TEXT) });
+  }
+
+  /** As the further phone itself: hand in its keys. @param {string} enrolment */
+  furtherEnrolment = (enrolment) =>
+    this.call("PUT", "further-phone/enrolment", { body: { enrolment } });
+
   /** This phone's device lock, without a transaction. @returns {Promise<string>} */
   async lock() {
     return read(await this.call("GET", "lock"), { lock: TEXT }).lock;
@@ -316,7 +336,8 @@ export class PhoneCalls {
     /** @type {Prove} */
     const prove = async (htm, url, body) =>
       `DPoP ${await requestProof(this.requestKey, { method: htm, url, body, now: now() })}`;
-    const attempt = () => exchange(method, `${this.m}/${path}`, { ...call, prove });
+    const url = path.startsWith("http") ? path : `${this.m}/${path}`;
+    const attempt = () => exchange(method, url, { ...call, prove });
     try {
       return await attempt();
     } catch (error) {

@@ -150,6 +150,7 @@ async function draw({ quietly = false } = {}) {
   drawNotices(app);
   if (quietly) return;
   scrollTo(0, 0);
+  main.scrollTo(0, 0);
   const heading = main.querySelector("h1");
   heading?.setAttribute("tabindex", "-1");
   heading?.focus({ preventScroll: true });

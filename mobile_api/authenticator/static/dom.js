@@ -52,14 +52,14 @@ export const outside = (text, props = {}) => h("bdi", props, visible(text));
 /** @type {Record<string, string>} */
 const PATHS = {
   requests: "M4 5h16v11H8l-4 4V5z",
-  history: "M12 4a8 8 0 1 0 8 8M12 8v4l3 2",
+  history: "M12 7v5l3 2M21 12a9 9 0 1 1-18 0 9 9 0 0 1 18 0z",
   more: "M5 12h.01M12 12h.01M19 12h.01",
   back: "M15 5l-7 7 7 7",
   yes: "M5 13l4 4L19 7",
   no: "M6 6l12 12M18 6L6 18",
   alert: "M12 4l9 16H3L12 4zm0 6v4m0 3h.01",
   phone: "M8 3h8a1 1 0 0 1 1 1v16a1 1 0 0 1-1 1H8a1 1 0 0 1-1-1V4a1 1 0 0 1 1-1zm3 15h2",
-  key: "M14 10a4 4 0 1 0-3.5 4L12 12.500V15h2v2h2v2h3v-3l-5.200-5.200",
+  key: "M11 12L20 3M17 6l3 3M12 15a4 4 0 1 1-8 0 4 4 0 0 1 8 0z",
   bell: "M6 17h12l-1.500-2V11a4.500 4.500 0 0 0-9 0v4L6 17zm4 3h4",
   document: "M7 3h7l4 4v14H7V3zm7 0v4h4",
 };

@@ -182,8 +182,8 @@ export async function newRecovery(cellSecret, cell, keeping) {
   return { lock, code, uploaded: false };
 }
 
-/** Whose signature, and what the signer calls the cell where there are several. @param {CheckedAsk} checked */
-function cellName({ ask }) {
+/** Whose signature, and what the signer calls the cell where there are several. @param {{ ask: import("./protocol/asks.js").Ask }} signed */
+export function cellName({ ask }) {
   const { name, cell } = ask.fields;
   return [name, cell].filter((part) => typeof part === "string").join(" · ");
 }

@@ -37,6 +37,14 @@ import { del, get, set, update } from "./vendor/idb-keyval.js";
  * @property {string[]} confirmation
  */
 /**
+ * @typedef {object} Further this phone while another one, paired already, lets it in
+ * @property {string} cell
+ * @property {string} name
+ * @property {Jwk} ks not trusted before the cell's secret vouches for it
+ * @property {Keys} keys
+ * @property {string} enrolment
+ */
+/**
  * @typedef {object} Cell a paired phone: what it knows of one cell
  * @property {string} id
  * @property {string} name as the authority registered it
@@ -97,6 +105,12 @@ export const pairing = () => get("pairing");
 /** @param {Pairing} begun */
 export const keepPairing = (begun) => set("pairing", begun);
 export const forgetPairing = () => del("pairing");
+
+/** @returns {Promise<Further | undefined>} */
+export const further = () => get("further");
+/** @param {Further} begun */
+export const keepFurther = (begun) => set("further", begun);
+export const forgetFurther = () => del("further");
 
 /** @returns {Promise<Answer[]>} */
 export const answers = async () => (await get("answers")) ?? [];

@@ -67,6 +67,18 @@ export const makeRecoveryLock = async (cellSecret, code, cell) =>
 export const openRecoveryLock = async (unverified, code, cell) =>
   decrypt(unverified, await recoveryKey(code, cell), label(cell, "recovery", "recover"), CELL_SECRET);
 
+/**
+ * Whether who knows the cell's secret vouches for this KS, to this phone.
+ * @param {Bytes} cellSecret @param {Bytes} cell
+ * @param {{ ks: Bytes, approval: Bytes, pin: Bytes }} said thumbprints, and the word for them
+ */
+export async function vouchedFor(cellSecret, cell, { ks, approval, pin }) {
+  const key = await hkdf(cellSecret, "cell-pin-v1", cell);
+  const how = { name: "HMAC", hash: "SHA-256" };
+  const mac = await crypto.subtle.importKey("raw", key, how, false, ["verify"]);
+  return crypto.subtle.verify("HMAC", mac, pin, concat(ks, approval));
+}
+
 /** What the passkey's PRF is evaluated at. @param {Bytes} cell @returns {Promise<Bytes>} */
 export const prfSalt = (cell) => sha256(concat(utf8("cell-prf-v1" + ZERO), cell));
 

@@ -7,7 +7,8 @@ import { h, outside, visible } from "../dom.js";
 /** @typedef {import("../protocol/documents.js").Item} Item */
 
 const SEARCH_FROM = 8;
-const SHOWN_AT_ONCE = 50;
+const SHOWN_FIRST = 10;
+const SHOWN_AT_ONCE = 100;
 const EXTENSION = /\.([A-Za-z0-9]{1,5})$/;
 
 /** What a name says of a document's kind: its ending, else what is signed of it. @param {Item} item @param {App} app */
@@ -27,7 +28,7 @@ export function documentList(app, items) {
   let matching = items;
   let shown = 0;
   const showMore = () => {
-    const next = matching.slice(shown, shown + SHOWN_AT_ONCE);
+    const next = matching.slice(shown, shown + (shown ? SHOWN_AT_ONCE : SHOWN_FIRST));
     list.append(...next.map((item) => row(app, item)));
     shown += next.length;
     more.hidden = shown >= matching.length;

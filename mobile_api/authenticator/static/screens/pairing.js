@@ -191,18 +191,20 @@ function smsForm(app, begun) {
     const left = await dialogue.sendCode(app.profile, begun);
     status.textContent = t("pair.sms.sent", { n: left });
   };
+  const byPassword = begun.enrolment.sealed === null;
+  const password = byPassword && !draft.password ? passwordField(app, { name: "password", label: "password.yours", attributes: { autocomplete: "current-password" } }) : null;
   const again = working(app, { word: "pair.sms.send", id: "send-code", alert, quiet: true }, send);
   const done = working(app, { word: "pair.sms.confirm", id: "confirm", alert, submit: true }, async () => {
-    const password = begun.enrolment.sealed === null ? { password: draft.password ?? "" } : {};
+    const given = byPassword ? { password: draft.password ?? password?.input.value ?? "" } : {};
     try {
-      if (await dialogue.confirm(app.profile, begun, { code: typed.input.value, ...password })) await paired(app);
+      if (await dialogue.confirm(app.profile, begun, { code: typed.input.value, ...given })) await paired(app);
     } catch (error) {
       if (!(error instanceof ServerRefused && error.problem === "not-confirmed")) throw error;
       status.textContent = t("pair.operator.too");
     }
   });
   const submit = (/** @type {Event} */ event) => (event.preventDefault(), done.run());
-  return h("form", { novalidate: true, on: { submit } }, again, status, typed.element, alert, done);
+  return h("form", { novalidate: true, on: { submit } }, again, status, typed.element, password?.element, alert, done);
 }
 
 /** Look again and again whether an operator has confirmed. @param {App} app @param {import("../store.js").Pairing} begun @param {AbortSignal} signal */

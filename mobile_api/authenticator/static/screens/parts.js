@@ -20,15 +20,15 @@ export const cellLine = (app, id) =>
 
 /**
  * A whole screen.
- * @param {string} title @param {{ back?: string, backWord?: string, id: string }} how
+ * @param {string} title @param {{ back?: string, backWord?: string, id: string, lang?: string }} how
  * @param {...(Child | Child[])} children
  */
-export const screen = (title, { back, backWord, id }, ...children) =>
+export const screen = (title, { back, backWord, id, lang }, ...children) =>
   h(
     "section",
     { class: "screen", "data-screen": id },
     back !== undefined && h("a", { class: "back", href: back, "data-testid": "back" }, icon("back"), backWord ?? ""),
-    h("h1", null, title),
+    h("h1", { lang }, title),
     ...children,
   );
 

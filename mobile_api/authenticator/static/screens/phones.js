@@ -15,7 +15,7 @@ export async function phones(app, [id, kid], signal) {
   const cell = app.cells.find((known) => known.id === id);
   if (!cell) return { element: screen(t("phones.title"), { id: "phones" }) };
   if (kid === "add") {
-    const { addPhone } = await import("./further.js");
+    const { addPhone } = await import("./further_scan.js");
     return { element: addPhone(app, cell, signal) };
   }
   const calls = new PhoneCalls(app.profile, cell.keys.request);

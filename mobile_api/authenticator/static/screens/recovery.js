@@ -21,13 +21,12 @@ const ASKED = 3;
 let shown = null;
 
 /** @type {import("../app.js").Screen} */
-export async function recovery(app, [id, step], signal) {
+export async function recovery(app, [id, step]) {
   const { t } = app.words;
   const cell = app.cells.find((known) => known.id === id);
   if (!cell) return { element: screen(t("recovery.title"), { id: "recovery" }) };
   if (shown?.cell === id && step === "shown") return { element: codeScreen(app, cell, shown.groups) };
   if (shown?.cell === id && step === "check") return { element: checkScreen(app, cell, shown.groups) };
-  signal.addEventListener("abort", () => undefined);
   shown = null;
   return { tab: "settings", element: cell.recovery?.code ? revealScreen(app, cell) : newScreen(app, cell) };
 }
@@ -99,7 +98,8 @@ function chosen(count) {
 function checkScreen(app, cell, groups) {
   const { t } = app.words;
   const alert = alertLine();
-  const asked = chosen(groups.length).map((place) => ({
+  const whole = groups.filter((group) => group.length === GROUP).length;
+  const asked = chosen(whole).map((place) => ({
     place,
     ...field(app, { name: `group-${place + 1}`, label: `recovery.group`, attributes: { autocomplete: "off", autocapitalize: "characters", spellcheck: "false", maxlength: 7, class: "code", "data-place": place + 1 } }),
   }));

@@ -9,6 +9,7 @@ import { b64u } from "../protocol/bytes.js";
 import * as store from "../store.js";
 import { approve, fetchTransaction, noteRefused, refuse, sendApproval } from "../transactions.js";
 import { documentList } from "./documents.js";
+import { scanFurther, scannedFor } from "./further_scan.js";
 import { alertLine, cellLine, field, screen, working } from "./parts.js";
 
 /** @typedef {import("../app.js").App} App */
@@ -59,9 +60,13 @@ function requestScreen(app, cell, shown, signal) {
         attributes: { inputmode: "numeric", maxlength: 2, autocomplete: "off", pattern: "[0-9]{2}", class: "digits" },
       })
     : null;
+  const scanner = ask.kind === "enrol" ? scanFurther(app, shown, signal) : null;
   const answered = (/** @type {string} */ decision) => app.go(`/done/${decision}/${shown.id}/${cell.id}`);
   const yes = working(app, { word: "approve", id: "approve", alert, submit: true }, async () => {
-    await approve(app.profile, cell, shown, { number: number ? number.input.value.trim() : null, furtherPhone: null });
+    await approve(app.profile, cell, shown, {
+      number: number ? number.input.value.trim() : null,
+      furtherPhone: scannedFor(shown.id),
+    });
     done(app, cell, shown, "approved");
     answered("approved");
   });
@@ -81,7 +86,7 @@ function requestScreen(app, cell, shown, signal) {
   };
   return screen(
     visible(ask.text.title),
-    { id: "request", back: "#/", backWord: t("tab.requests") },
+    { id: "request", back: "#/", backWord: t("tab.requests"), lang: visible(ask.text.lang) },
     cellLine(app, cell.id),
     h(
       "div",
@@ -92,7 +97,7 @@ function requestScreen(app, cell, shown, signal) {
     ),
     items.length > 0 && ask.kind === "sign" && documentList(app, items),
     timer(app, ask.exp, signal, () => yes.setAttribute("disabled", "")),
-    h("form", { class: "answer", novalidate: true, on: { submit } }, number?.element, alert, yes, h("div", { class: "row" }, no, notMe)),
+    h("form", { class: "answer", novalidate: true, on: { submit } }, scanner, number?.element, alert, yes, h("div", { class: "row" }, no, notMe)),
   );
 }
 
@@ -164,6 +169,9 @@ async function refusedScreen(app, cell, id, error) {
   };
 }
 
+/** @type {Record<string, string>} */
+const SEALS = { approved: "yes", saved: "yes", rejected: "no" };
+
 /** What was answered, and what follows from it. @type {import("../app.js").Screen} */
 export function answered(app, [decision, _id, cellId]) {
   const { t } = app.words;
@@ -180,7 +188,7 @@ export function answered(app, [decision, _id, cellId]) {
     element: screen(
       t(`done.${decision}`),
       { id: `done-${decision}` },
-      h("div", { class: `seal ${decision}` }, icon(decision === "approved" ? "yes" : decision === "rejected" ? "no" : "alert")),
+      h("div", { class: `seal ${decision}` }, icon(SEALS[decision] ?? "alert")),
       cell && cellLine(app, cell.id),
       h("p", { class: "lead", "data-testid": "done" }, t(`done.${decision}.text`)),
       offer && [h("p", null, t("freeze.offer")), alert, freeze],
