@@ -20,8 +20,9 @@ LOCK := $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header 
 # A program that must be there, and the Debian package that has it.
 DEMO_PROGRAMS := pdfsig:poppler-utils certutil:libnss3-tools softhsm2-util:softhsm2 \
   curl:curl openssl:openssl
-TEST_PROGRAMS := $(DEMO_PROGRAMS) postgres:postgresql chromium:chromium \
-  firefox-esr:firefox-esr node:nodejs npm:npm
+TEST_PROGRAMS := $(DEMO_PROGRAMS) postgres:postgresql chromium:chromium firefox-esr:firefox-esr
+APP_PROGRAMS := node:nodejs npm:npm
+APP := mobile_api/authenticator
 
 # Rooms in which each branch is tested.
 WHOLLY_COVERED := backend/sam/*,backend/signing/*,backend/protocol/*
@@ -34,16 +35,16 @@ SIDE_BY_SIDE := --numprocesses auto --maxprocesses 4 --dist worksteal
 help: ## Say what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
 
-demo: $(DONE)/demo-programs $(DONE)/product ## Show a whole signature, step by step, with real parts
+demo: $(DONE)/demo-programs $(DONE)/product $(DONE)/app ## Show a whole signature, step by step, with real parts
 	@$(BIN)/cellkey demo
 
-serve: $(DONE)/demo-programs $(DONE)/product ## Run the whole service in one process
+serve: $(DONE)/demo-programs $(DONE)/product $(DONE)/app ## Run the whole service in one process
 	@$(BIN)/cellkey hsm init --if-missing
 	@$(BIN)/cellkey db upgrade
 	@$(BIN)/cellkey worker keys --if-missing
 	@$(BIN)/cellkey serve
 
-test: lint $(DONE)/test-programs ## Check the form of the code, then run all tests
+test: lint $(DONE)/test-programs $(DONE)/app ## Check the form of the code, then run all tests
 	@echo "tests"
 	@rm -f .coverage .coverage.*
 	@$(BIN)/python -m pytest --cov --cov-report= --quiet $(SIDE_BY_SIDE)
@@ -64,12 +65,14 @@ bench-waiting: $(DONE)/development $(DONE)/test-programs ## Measure how soon 10 
 mutants: $(DONE)/mutants ## Change sam/ and protocol/ line by line: the tests must notice (long)
 	@nice -n 19 $(BIN)/python -m tests.mutation
 
-lint: $(DONE)/development ## Check form, types and the direction of imports
+lint: $(DONE)/development $(DONE)/app ## Check form, types and the direction of imports
 	@echo "ruff"
 	@$(BIN)/ruff check --quiet --output-format concise .
 	@$(BIN)/ruff format --check --quiet .
 	@echo "mypy"
 	@$(BIN)/mypy --no-error-summary
+	@echo "types of the phone app"
+	@node .venv/node/node_modules/typescript/bin/tsc -p $(APP)
 	@echo "import-linter"
 	@$(BIN)/lint-imports --no-cache >$(DONE)/imports.log || { cat $(DONE)/imports.log; exit 1; }
 
@@ -101,6 +104,12 @@ $(DONE)/product: requirements.lock pyproject.toml $(DONE)/venv
 $(DONE)/development: requirements-dev.lock $(DONE)/product
 	@echo "what tests and checks need"
 	@$(INSTALL) -r requirements-dev.lock
+	@touch $@
+
+$(DONE)/app: .ci/authenticator $(APP)/package-lock.json $(APP)/vendor.sha256 $(DONE)/venv
+	@.ci/system-packages $(APP_PROGRAMS)
+	@echo "the libraries of the phone app"
+	@.ci/authenticator
 	@touch $@
 
 $(DONE)/mutants: requirements-mutants.lock $(DONE)/development

@@ -33,6 +33,9 @@ class HsmKind(StrEnum):
     PKCS11 = "pkcs11"
 
 
+LEAST_CONTRAST = 4.5
+"""WCAG 2.2, 1.4.3."""
+
 Seconds = Annotated[int, msgspec.Meta(ge=1)]
 
 
@@ -60,6 +63,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Origin of the phone app; the only origin that CORS admits and WebAuthn accepts."""
     rp_id: str = "localhost"
     """WebAuthn relying party id: the app's domain."""
+    app_color: Annotated[str, msgspec.Meta(pattern="^#[0-9a-f]{6}$")] = "#1e4078"
+    """Colour of the authority in the phone app and in its icon: ``#rrggbb``, dark enough for white
+    letters."""
+    app_software_unlock: bool = False
+    """Whether a phone whose passkey has no PRF may pair all the same; the app says so there."""
 
     client_certificate_header: str = ""
     """Header in which the proxy passes a relying party's TLS certificate; empty: no mutual TLS."""
@@ -185,6 +193,18 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
     return settings
 
 
+def contrast_with_white(color: str) -> float:
+    """How well white letters are read on ``#rrggbb``: 1 to 21 (WCAG 2.2, contrast ratio)."""
+    red, green, blue = (_linear(part / 255) for part in bytes.fromhex(color.removeprefix("#")))
+    return 1.05 / (0.2126 * red + 0.7152 * green + 0.0722 * blue + 0.05)
+
+
+def _linear(channel: float) -> float:
+    """A channel of sRGB without its gamma."""
+    steep = 0.04045
+    return channel / 12.92 if channel <= steep else ((channel + 0.055) / 1.055) ** 2.4
+
+
 def _decode(_kind: type[object], value: object) -> Path:
     """Read a path: the only type here that msgspec does not know."""
     return Path(str(value))
@@ -210,6 +230,8 @@ def _check(settings: Settings) -> None:
         raise SettingsInvalid(
             "CELLKEY_CLIENT_CERTIFICATE_HEADER and CELLKEY_TRUSTED_PROXIES go together"
         )
+    if contrast_with_white(settings.app_color) < LEAST_CONTRAST:
+        raise SettingsInvalid(f"{PREFIX}APP_COLOR is too light: white letters on it are not read")
     for name in ("authorization_server_url", "mobile_api_url", "app_url"):
         _check_address(name, getattr(settings, name))
     if settings.wait_url:

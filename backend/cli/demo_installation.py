@@ -85,11 +85,12 @@ class Client(msgspec.Struct, frozen=True, kw_only=True):
 
 def new_settings(folder: Path) -> dict[str, str]:
     """Choose the settings of a new installation in ``folder``, on ports that are free."""
-    first, second = _free_ports(2)
+    first, second, third = _free_ports(3)
     return {
         "CELLKEY_DATA_DIR": str(folder / "data"),
         "CELLKEY_AUTHORIZATION_SERVER_URL": f"http://{HERE}:{first}",
         "CELLKEY_MOBILE_API_URL": f"http://{HERE}:{second}",
+        "CELLKEY_APP_URL": f"http://localhost:{third}",
     }
 
 

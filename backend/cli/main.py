@@ -27,6 +27,9 @@ COMMANDS = {
     "wait": Lazy("backend.cli.wait", "wait", "Hold who waits for something to change."),
     "sam": Lazy("backend.cli.sam", "sam", "Run the signature activation module on its socket."),
     "hsm": Lazy("backend.cli.hsm", "hsm", "Make the keys of an HSM ready."),
+    "authenticator": Lazy(
+        "backend.cli.authenticator", "authenticator", "The phone app's files, for a web server."
+    ),
     "db": Lazy("backend.cli.db", "db", "Bring the database to this version."),
     "relying-party": Lazy("backend.cli.relying_party", "relying_party", "Who may ask."),
     "signer": Lazy("backend.cli.signer", "signer", "Register signers, confirm phones, freeze."),

@@ -1,8 +1,8 @@
 """`cellkey serve`: the whole service in one process.
 
-Both applications, worker and clerk, and the SAM unless ``CELLKEY_SAM_SOCKET`` names one. It listens
-on this machine alone; who reaches it from outside comes through a proxy that speaks TLS. If a part
-ends, all end, and the exit code says so.
+Both applications, the phone app's files, worker and clerk, and the SAM unless
+``CELLKEY_SAM_SOCKET`` names one. It listens on this machine alone; who reaches it from outside
+comes through a proxy that speaks TLS. If a part ends, all end, and the exit code says so.
 """
 
 import logging
@@ -42,6 +42,8 @@ log = logging.getLogger(__name__)
 
 MOBILE_API: Final = "mobile_api.app"
 """Loaded by name: ``backend`` does not know the phones' application."""
+AUTHENTICATOR: Final = "mobile_api.authenticator.app"
+"""As above: the phone app's files."""
 HERE: Final = "127.0.0.1"
 
 Part = Callable[[], object]
@@ -58,6 +60,7 @@ class Place(NamedTuple):
 AUTHORIZATION: Final = Place(port=8600, threads=16)
 MOBILE: Final = Place(port=8601, threads=40)
 """More threads than long polls are held (``mobile_api/services.py``)."""
+APP: Final = Place(port=8602, threads=4)
 
 
 @click.command()
@@ -98,12 +101,16 @@ def _parts(
     cleaning.callback(here.stop)
     for_phones = _listen(mobile_api, settings.mobile_api_url, MOBILE, host=host)
     cleaning.callback(for_phones.stop)
+    phone_app: Flask = import_module(AUTHENTICATOR).create_app(settings)
+    of_app = _listen(phone_app, settings.app_url, APP, host=host)
+    cleaning.callback(of_app.stop)
     return {
         "worker": lambda: worker.run(stop),
         "telling": lambda: tell_changes(engine, stop=stop),
         "clerk": lambda: clerk.run(stop),
         "authorisation server": lambda: _serve(here, stop),
         "mobile API": lambda: _serve(for_phones, stop),
+        "phone app": lambda: _serve(of_app, stop),
         **housekeeping,
     }
 
@@ -183,6 +190,7 @@ def _welcome(settings: Settings) -> str:
             f"{settings.ca_name} is served.",
             f"  authorisation server and CSC API: {settings.authorization_server_url}",
             f"  mobile API: {settings.mobile_api_url} (documentation: /docs)",
+            f"  phone app: {settings.app_url}",
             "Next: `cellkey signer register` prints an envelope, `cellkey phone pair` is a phone,",
             "`cellkey relying-party add` lets somebody ask. Ctrl-C ends.",
         ]

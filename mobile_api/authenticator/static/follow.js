@@ -1,0 +1,63 @@
+// What waits for an answer, now and after each change (8.3, 8.4). A push message only wakes: the list
+// is the truth. Followed while the app can be seen.
+// @ts-check
+
+import { PhoneCalls, pause, waitAt } from "./api.js";
+import { ServerRefused } from "./errors.js";
+
+/** @typedef {import("./api.js").Profile} Profile */
+/** @typedef {import("./api.js").PendingList} PendingList */
+/** @typedef {import("./store.js").Cell} Cell */
+/** @typedef {(news: { list?: PendingList, error?: unknown }) => void} Tell */
+
+const READ_AFTER_ROUNDS = 5; // About two minutes without a change, and the list is read anyway.
+const PACE_SECONDS = 1;
+const AFTER_ERROR_SECONDS = 5;
+
+/**
+ * Follow one cell's list until told to stop.
+ * @param {Profile} profile @param {Cell} cell @param {Tell} tell @param {AbortSignal} signal
+ */
+export async function follow(profile, cell, tell, signal) {
+  const calls = new PhoneCalls(profile, cell.keys.request);
+  /** @type {{ list: PendingList | null, cursor: string | null, rounds: number }} */
+  const at = { list: null, cursor: null, rounds: 0 };
+  while (!signal.aborted) {
+    const begun = Date.now();
+    try {
+      const list = await next(calls, at, signal);
+      if (signal.aborted) return;
+      if (list.version !== at.list?.version) tell({ list });
+      at.list = list;
+    } catch (error) {
+      if (signal.aborted) return;
+      tell({ error });
+      at.list = null;
+      const after = error instanceof ServerRefused ? error.retryAfterSeconds : null;
+      await pause(Math.max(after ?? 0, AFTER_ERROR_SECONDS), signal);
+    }
+    await pause(PACE_SECONDS - (Date.now() - begun) / 1000, signal);
+  }
+}
+
+/**
+ * A cursor first, then the list, then wait after that cursor: so nothing is missed.
+ * @param {PhoneCalls} calls
+ * @param {{ list: PendingList | null, cursor: string | null, rounds: number }} at
+ * @param {AbortSignal} signal
+ * @returns {Promise<PendingList>}
+ */
+async function next(calls, at, signal) {
+  if (at.list === null) return calls.pending({ signal });
+  const { wait, version } = at.list;
+  const answer = wait ? await waitAt(wait, at.cursor, signal) : null;
+  if (answer === null) {
+    at.cursor = null;
+    return calls.pending({ version, signal });
+  }
+  at.cursor = answer.cursor;
+  at.rounds += 1;
+  if (!answer.changed && at.rounds < READ_AFTER_ROUNDS) return at.list;
+  at.rounds = 0;
+  return calls.pending({ signal });
+}

@@ -1,0 +1,136 @@
+"""The phone app in a browser: its files on the loopback, and a person who uses it."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from threading import Thread
+from time import sleep
+from typing import Any
+
+from cheroot.wsgi import Server
+from playwright.sync_api import BrowserContext, ConsoleMessage, Locator, Page, expect
+
+from backend.devices.envelope import Envelope
+from backend.wiring import utc_now
+from mobile_api.authenticator.app import create_app
+from tests.world.chromium import beside
+from tests.world.service import NEW_PASSWORD, Service
+from tests.world.serving import serving
+
+PRF_PASSKEYS = {
+    "protocol": "ctap2",
+    "ctap2Version": "ctap2_1",
+    "transport": "internal",
+    "hasResidentKey": True,
+    "hasUserVerification": True,
+    "hasPrf": True,
+    "isUserVerified": True,
+    "automaticPresenceSimulation": True,
+}
+
+
+@contextmanager
+def serving_app(folder: Path, **given: Any) -> Iterator[Service]:  # noqa: ANN401  # as open_service
+    """The whole service with the app's files, on the clock of this machine, as browsers need it."""
+    server = Server(("127.0.0.1", 0), None, numthreads=8)
+    server.prepare()
+    changed: dict[str, Any] = {
+        "app_url": f"http://localhost:{server.bind_addr[1]}",
+        "rp_id": "localhost",
+        "clock": utc_now,
+    }
+    with serving(folder, **(changed | given)) as service:
+        service.pauses.then = lambda: sleep(0.1)
+        server.wsgi_app = create_app(service.settings)
+        thread = Thread(target=server.serve)
+        thread.start()
+        try:
+            yield service
+        finally:
+            server.stop()
+            thread.join()
+
+
+@dataclass
+class Person:
+    """The signer, with the app in a browser that has a passkey."""
+
+    service: Service
+    page: Page
+    asked_for: list[str] = field(default_factory=list)
+    """Every address that the page called."""
+    failures: list[str] = field(default_factory=list)
+    """What the browser complained about."""
+
+    def hear(self, message: ConsoleMessage) -> None:
+        """Note what the browser complains about."""
+        if message.type == "error":
+            self.failures.append(message.text)
+
+    def see(self, name: str) -> Locator:
+        """The one control, or text, of that name."""
+        return self.page.get_by_test_id(name)
+
+    def tap(self, name: str) -> None:
+        """Press it."""
+        self.see(name).click()
+
+    def screen(self, name: str) -> Locator:
+        """Wait for a screen."""
+        found = self.page.locator(f'[data-screen="{name}"]')
+        expect(found).to_be_visible()
+        return found
+
+    def open(self, path: str = "/") -> None:
+        """Go to the app."""
+        self.page.goto(f"{self.service.settings.app_url}{path}")
+
+    def present(self, envelope: Envelope, *, password: str = NEW_PASSWORD) -> None:
+        """Pair up to the keys, by the typed code."""
+        self.open()
+        self.tap("pair")
+        self.see("envelope-code").fill(envelope.qr2.partition("s=")[2])
+        self.tap("next")
+        self.see("login").fill(envelope.login)
+        self.see("password").fill(envelope.first_password)
+        self.see("new-password").fill(password)
+        self.tap("next")
+        self.tap("make-passkey")
+        self.screen("pair-confirm")
+
+    def pair(self, envelope: Envelope) -> None:
+        """Pair by the typed code and the SMS."""
+        self.present(envelope)
+        self.tap("send-code")
+        expect(self.see("sms-status")).not_to_be_empty()
+        self.see("sms-code").fill(beside(self.service.work)[-1].code)
+        self.tap("confirm")
+        self.screen("requests")
+
+    def certify(self) -> None:
+        """Give the first approval."""
+        beside(self.service.clerk.run_once)
+        self.see("request").click()
+        self.tap("approve")
+        self.screen("done-approved")
+        beside(self.service.clerk.run_once)
+
+
+def with_passkeys(page: Page, **changed: object) -> Any:  # noqa: ANN401  # a session of CDP
+    """Give the page's browser an authenticator; the session of CDP that commands it."""
+    session = page.context.new_cdp_session(page)
+    session.send("WebAuthn.enable")
+    session.send("WebAuthn.addVirtualAuthenticator", {"options": PRF_PASSKEYS | changed})
+    return session
+
+
+def a_person(service: Service, context: BrowserContext, **passkeys: object) -> Person:
+    """A person in a new page of that context; everything the page says and asks for is noted."""
+    page = context.new_page()
+    person = Person(service, page)
+    page.on("request", lambda request: person.asked_for.append(request.url))
+    page.on("pageerror", lambda error: person.failures.append(str(error)))
+    page.on("console", person.hear)
+    with_passkeys(page, **passkeys)
+    return person
