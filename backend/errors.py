@@ -219,6 +219,10 @@ class NewPasswordRefused(Refused):
     """No new password: a rule of ``set_password`` was not kept."""
 
 
+class CodeRefused(Refused):
+    """No approval by code: a rule of ``backend/sam/code_approvals.py`` was not kept."""
+
+
 class RecordRefused(CellkeyError):
     """A cell record is not ours, or does not allow what is asked."""
 

@@ -18,6 +18,7 @@ from enum import StrEnum
 from typing import Final, final
 from uuid import UUID, uuid4
 
+import msgspec
 from sqlalchemy import (
     ColumnElement,
     FromClause,
@@ -36,6 +37,7 @@ from sqlalchemy.sql.functions import FunctionElement
 
 from backend.delivery.subscriptions import is_in_use
 from backend.model.base import Instant
+from backend.model.steps import table_of, value
 from backend.model.tables import (
     Cell,
     Device,
@@ -70,6 +72,15 @@ class Event(StrEnum):
 
 TOLD_FOR: Final = timedelta(days=1)
 """How long after a transaction its relying party is told."""
+
+
+@final
+class SealedText(msgspec.Struct, frozen=True, kw_only=True):
+    """A text message that only the worker can read, and when it may be sent."""
+
+    sealed_sms: str
+    due_at: datetime
+    expires_at: datetime
 
 
 @final
@@ -115,6 +126,35 @@ def pushes(asked: FromClause) -> Insert:
     return insert(OutboxMessage).from_select(columns, phones)
 
 
+def text_message(asked: FromClause) -> Insert:
+    """Add, in one step with a transaction, the text that the SAM sealed to the worker.
+
+    Args:
+        asked: the transaction's ``id``. The rest are parameters, see :func:`text_parameters`.
+    """
+    table = table_of(OutboxMessage)
+    row = select(
+        _RandomUuid(),
+        asked.c.id,
+        literal(Channel.SMS.value),
+        value(table.c.sealed_sms),
+        literal(0),
+        value(table.c.due_at),
+        value(table.c.expires_at, "sms_expires_at"),
+    ).select_from(asked)
+    columns = ["id", "transaction_id", "channel", "sealed_sms", "attempts", "due_at", "expires_at"]
+    return insert(table).from_select(columns, row)
+
+
+def text_parameters(text: SealedText) -> dict[str, object]:
+    """Give the parameters of :func:`text_message`."""
+    return {
+        "sealed_sms": text.sealed_sms,
+        "due_at": text.due_at,
+        "sms_expires_at": text.expires_at,
+    }
+
+
 def enqueue_push(
     session: Session, *, transaction: UUID, cell: UUID, now: datetime, expires_at: datetime
 ) -> None:
@@ -137,14 +177,20 @@ def enqueue_sms(
     expires_at: datetime,
 ) -> None:
     """Add a text that the SAM sealed to the worker; due at once."""
+    text = SealedText(sealed_sms=sealed_sms, due_at=now, expires_at=expires_at)
+    enqueue_text(session, transaction=transaction, text=text)
+
+
+def enqueue_text(session: Session, *, transaction: UUID, text: SealedText) -> None:
+    """Add a text that the SAM sealed to the worker, due when it says."""
     message = {
         "id": uuid4(),
         "transaction_id": transaction,
         "channel": Channel.SMS.value,
-        "sealed_sms": sealed_sms,
+        "sealed_sms": text.sealed_sms,
         "attempts": 0,
-        "due_at": now,
-        "expires_at": expires_at,
+        "due_at": text.due_at,
+        "expires_at": text.expires_at,
     }
     session.execute(insert(OutboxMessage).values(message))
 

@@ -29,6 +29,8 @@ class Cell(Waitable, Base):
     blob: Mapped[bytes]
     epoch: Mapped[int]
     """Newest epoch; the row (cell, epoch) of ``records`` is the record."""
+    methods: Mapped[str] = mapped_column(server_default="app")
+    """How the record lets its signer approve, words with spaces between; a view, nothing more."""
     certificate: Mapped[bytes | None]
     certificate_expires_at: Mapped[datetime | None]
     created_at: Mapped[datetime]

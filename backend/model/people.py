@@ -32,6 +32,9 @@ class Signer(Base):
     password_tries: Mapped[int] = mapped_column(default=0)
     """Tries since the last right password; each is counted before it is checked (T-16)."""
     password_tried_at: Mapped[datetime | None]
+    code_tries: Mapped[int] = mapped_column(server_default="0")
+    """Wrong codes in the day that began at ``code_tries_since`` (T-15)."""
+    code_tries_since: Mapped[datetime | None]
     registered_by: Mapped[str]
     registered_at: Mapped[datetime]
 

@@ -4,6 +4,8 @@ What the SAM believes comes in signed messages (asks, approvals, records), which
 keep; the constraints here repeat the invariants for whoever writes a wrong query.
 """
 
+from backend.model.amendments import Amendment as Amendment
+from backend.model.amendments import TotpSeed as TotpSeed
 from backend.model.cells import Cell as Cell
 from backend.model.cells import Lock as Lock
 from backend.model.cells import Record as Record

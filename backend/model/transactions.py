@@ -111,6 +111,16 @@ class Transaction(Waitable, Base):
     delivered_at: Mapped[datetime | None]
     seen_at: Mapped[datetime | None]
     answered_at: Mapped[datetime | None]
+    method: Mapped[str | None]
+    """How the signer approved: ``app``, or by password and a code, which is the service's word."""
+    sms_due_at: Mapped[datetime | None]
+    """When its last SMS was, or will be, due; without one there is no way by SMS."""
+    sms_valid_until: Mapped[datetime | None]
+    """Until then the code is good, as that SMS says."""
+    sms_asked: Mapped[int] = mapped_column(server_default="0")
+    """How often the signer let it be sent (T-14)."""
+    code_tries: Mapped[int] = mapped_column(server_default="0")
+    """Codes that were typed; each is counted before it is checked (T-15)."""
     ended_because: Mapped[str | None]
     document_count: Mapped[int] = mapped_column(server_default="0")
     signed_count: Mapped[int] = mapped_column(server_default="0")

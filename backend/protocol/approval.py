@@ -12,15 +12,24 @@ import msgspec
 from backend.errors import MalformedMessage
 from backend.protocol.ask import UnixSeconds, VerifiedAsk
 from backend.protocol.encoding import Octets32, ascii_bytes, sha256
-from backend.protocol.jose import LONGEST_MESSAGE, PublicJwk, unverified_header, verify_jws
+from backend.protocol.jose import (
+    LONGEST_MESSAGE,
+    PublicJwk,
+    Sign,
+    sign_jws,
+    unverified_header,
+    verify_jws,
+)
 from backend.protocol.record import RecordDevice
 from backend.protocol.webauthn import Assertion, approval_challenge, verify_assertion
 
 TYP: Final = "cell-approval+jwt"
 CODE_TYP: Final = "cell-code-approval+jwt"
 REFUSAL_TYP: Final = "cell-refusal+jwt"
+_EITHER: Final = frozenset({TYP, CODE_TYP})
 
 Number = Annotated[str, msgspec.Meta(pattern=r"^[0-9]{2}\Z")]
+CodeMethod = Literal["password+sms", "password+totp"]
 
 
 @final
@@ -53,8 +62,18 @@ class CodeApprovalClaims(msgspec.Struct, frozen=True, kw_only=True, forbid_unkno
     """The number on the screen is compared on a phone, never here."""
     iat: UnixSeconds
     jti: UUID
-    method: Literal["password+sms", "password+totp"]
-    number_hash: Octets32
+    method: CodeMethod
+    number_hash: Octets32 | None
+    """Whose number the code was sent to, as the record has it; exactly for ``password+sms``."""
+
+    def __post_init__(self) -> None:
+        """Refuse a number's hash where no number had a part in it, and its absence where one had.
+
+        Raises:
+            MalformedMessage: the two do not fit.
+        """
+        if (self.number_hash is not None) is not (self.method == "password+sms"):
+            raise MalformedMessage("a number's hash stands in an approval by SMS, and only there")
 
 
 @final
@@ -80,6 +99,15 @@ def approving_kid(unverified_approval: str) -> Octets32:
         MalformedMessage: it is no approval of a phone.
     """
     return unverified_header(unverified_approval, expected_typ=TYP).kid
+
+
+def says_by_code(unverified_approval: str) -> bool:
+    """Tell whether an approval says to be one by code: only to know how to verify it.
+
+    Raises:
+        MalformedMessage: it is no approval at all.
+    """
+    return unverified_header(unverified_approval, expected_typ=_EITHER).typ == CODE_TYP
 
 
 def read_approval(unverified_approval: str, *, expected_device: RecordDevice) -> ApprovalClaims:
@@ -151,16 +179,34 @@ def verify_refusal(
     return claims
 
 
+def read_code_approval(unverified_approval: str, *, expected_ks: PublicJwk) -> CodeApprovalClaims:
+    """Verify that KS signed an approval by code.
+
+    Raises:
+        MalformedMessage: it did not.
+    """
+    return verify_jws(
+        unverified_approval, CodeApprovalClaims, expected_typ=CODE_TYP, expected_key=expected_ks
+    )
+
+
 def verify_code_approval(
     unverified_approval: str, *, ask: VerifiedAsk, expected_ks: PublicJwk
 ) -> CodeApprovalClaims:
-    """Verify our own approval by code.
+    """Verify our own approval by code, to this ask.
 
     Raises:
         MalformedMessage: KS did not sign it, or it answers something else.
     """
-    claims = verify_jws(
-        unverified_approval, CodeApprovalClaims, expected_typ=CODE_TYP, expected_key=expected_ks
-    )
+    claims = read_code_approval(unverified_approval, expected_ks=expected_ks)
     check_names_ask(claims, ask)
     return claims
+
+
+def sign_code_approval(claims: CodeApprovalClaims, *, key: PublicJwk, sign: Sign) -> str:
+    """Write an approval by code.
+
+    Raises:
+        MalformedMessage: it breaks a rule; nothing was signed.
+    """
+    return sign_jws(claims, typ=CODE_TYP, key=key, sign=sign)

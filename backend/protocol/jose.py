@@ -183,13 +183,15 @@ def sign_payload(payload: bytes, *, typ: str, key: PublicJwk, sign: Sign, longes
 
 
 def unverified_header(
-    unverified: str, *, expected_typ: str, longest: int = LONGEST_MESSAGE
+    unverified: str, *, expected_typ: str | frozenset[str], longest: int = LONGEST_MESSAGE
 ) -> JwsHeader:
     """Read a signed message's header: only to learn which of the keys we hold it names.
 
     Raises:
-        MalformedMessage: it is not a JWS with exactly the header of ``expected_typ``.
+        MalformedMessage: it is not a JWS with exactly the header of ``expected_typ``, or of one
+            of several.
     """
+    expected = {expected_typ} if isinstance(expected_typ, str) else expected_typ
     ascii_bytes(unverified, longest=longest)
     parts = unverified.split(".")
     if len(parts) != JWS_PARTS:
@@ -198,8 +200,9 @@ def unverified_header(
     if len(signature) != SIGNATURE_BYTES:
         raise MalformedMessage("a signature is r ‖ s of 64 bytes")
     read = read_message(header, JwsHeader)
-    if read.typ != expected_typ:
-        raise MalformedMessage(f"a {read.typ!a} where a {expected_typ} is expected")
+    if read.typ not in expected:
+        wanted = " or ".join(sorted(expected))
+        raise MalformedMessage(f"a {read.typ!a} where a {wanted} is expected")
     return read
 
 
@@ -292,9 +295,13 @@ def open_seal(unverified: str, private_key: ec.EllipticCurvePrivateKey) -> bytes
     return opened.plaintext or b""
 
 
-def make_seal(plaintext: bytes, *, typ: str, recipient: PublicJwk, apv: bytes) -> str:
-    """Seal to a recipient's key with a fresh ephemeral key."""
+def make_seal(
+    plaintext: bytes, *, typ: str, recipient: PublicJwk, apv: bytes, apu: bytes | None = None
+) -> str:
+    """Seal to a recipient's key with a fresh ephemeral key; ``apu`` names the sender."""
     header = {"alg": "ECDH-ES", "enc": "A256GCM", "typ": typ, "apv": b64u(apv)}
+    if apu is not None:
+        header["apu"] = b64u(apu)
     return jwe.encrypt_compact(
         header, plaintext, _imported(recipient), algorithms=["ECDH-ES", "A256GCM"]
     )

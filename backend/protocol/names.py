@@ -11,6 +11,7 @@ from asn1crypto.x509 import Name
 from backend.errors import MalformedMessage
 
 COMMON_NAME: Final = "common_name"
+GIVEN_NAME: Final = "given_name"
 
 
 def readable_name(subject: bytes) -> str:
@@ -19,20 +20,34 @@ def readable_name(subject: bytes) -> str:
     Raises:
         MalformedMessage: it is not one, or has not exactly one common name.
     """
-    try:
-        pairs = [
-            (attribute["type"].native, str(attribute["value"].native))
-            for relative in Name.load(subject, strict=True).chosen
-            for attribute in relative
-        ]
-    except (AttributeError, LookupError, TypeError, ValueError) as error:
-        raise MalformedMessage("not a name") from error
+    pairs = _attributes(subject)
     common = [value for kind, value in pairs if kind == COMMON_NAME]
     if len(common) != 1:
         raise MalformedMessage("a name has exactly one common name")
     said = common[0].split()
     others = [value for kind, value in pairs if kind != COMMON_NAME and not _says(said, value)]
     return ", ".join([common[0], *others])
+
+
+def salutation(subject: bytes) -> str | None:
+    """How a person is greeted: by given names, which are name and patronymic in Russian.
+
+    Raises:
+        MalformedMessage: it is no name.
+    """
+    given = [value for kind, value in _attributes(subject) if kind == GIVEN_NAME]
+    return given[0] if len(given) == 1 else None
+
+
+def _attributes(subject: bytes) -> list[tuple[str, str]]:
+    try:
+        return [
+            (attribute["type"].native, str(attribute["value"].native))
+            for relative in Name.load(subject, strict=True).chosen
+            for attribute in relative
+        ]
+    except (AttributeError, LookupError, TypeError, ValueError) as error:
+        raise MalformedMessage("not a name") from error
 
 
 def _says(words: list[str], value: str) -> bool:

@@ -9,6 +9,7 @@ from backend.errors import MalformedMessage
 from backend.protocol.ask import UnixSeconds
 from backend.protocol.encoding import Octets, Octets32, b64u
 from backend.protocol.jose import LONGEST_RECEIPT, PublicJwk, Sign, sign_payload, verify_jws
+from backend.protocol.record import Method
 from backend.protocol.tree import LONGEST_LIST, check_digest
 
 TYP: Final = "cell-receipt+jwt"
@@ -30,7 +31,9 @@ class SignedItem(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
 
 @final
-class ReceiptClaims(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class ReceiptClaims(
+    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True
+):
     """The claims of a receipt. A number that is missing in a boot is a receipt that was lost."""
 
     boot: UUID
@@ -38,6 +41,8 @@ class ReceiptClaims(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     iat: UnixSeconds
     tx_hash: Octets32
     approval: Octets32
+    method: Method = "app"
+    """How the signer approved; stands in the receipt where it is not ``app``."""
     signed: Annotated[tuple[SignedItem, ...], msgspec.Meta(min_length=1, max_length=LONGEST_LIST)]
 
 
@@ -50,7 +55,7 @@ class _WrittenItem(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 @final
-class _WrittenReceipt(msgspec.Struct, frozen=True, kw_only=True):
+class _WrittenReceipt(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A receipt, its binary values written: 10 000 items are encoded in one go."""
 
     boot: UUID
@@ -58,6 +63,7 @@ class _WrittenReceipt(msgspec.Struct, frozen=True, kw_only=True):
     iat: UnixSeconds
     tx_hash: str
     approval: str
+    method: Method = "app"
     signed: Annotated[tuple[_WrittenItem, ...], msgspec.Meta(min_length=1, max_length=LONGEST_LIST)]
 
 
@@ -83,6 +89,7 @@ def _write(claims: ReceiptClaims) -> bytes:
         iat=claims.iat,
         tx_hash=b64u(claims.tx_hash),
         approval=b64u(claims.approval),
+        method=claims.method,
         signed=tuple([_WrittenItem(item=b64u(e.item), hash=b64u(e.hash)) for e in claims.signed]),
     )
     payload = msgspec.json.encode(written)

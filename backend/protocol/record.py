@@ -25,6 +25,7 @@ Confirmations = Annotated[tuple[Confirmation, ...], msgspec.Meta(min_length=1, m
 Method = Literal["app", "password+sms", "password+totp"]
 LONGEST_CREDENTIAL_ID: Final = 1023
 MOST_DEVICES: Final = 16
+MOST_AMOUNTS: Final = 20
 
 
 def _check_once(words: Sequence[str]) -> None:
@@ -78,8 +79,19 @@ class RecordDevice(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
 
 @final
-class Caps(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The bounds of a cell's use."""
+class AmountCap(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The most money, in one currency, that a code may approve."""
+
+    currency: Annotated[str, msgspec.Meta(pattern=r"^[A-Z]{3}\Z")]
+    """ISO 4217."""
+    value: Annotated[str, msgspec.Meta(pattern=r"^(0|[1-9][0-9]{0,14})(\.[0-9]{1,4})?\Z")]
+
+
+@final
+class Caps(
+    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True
+):
+    """The bounds of a cell's use. The last two bound approvals by code (docs/decisions/0019)."""
 
     multisign: Annotated[int, msgspec.Meta(ge=1, le=10_000)]
     """Most hashes for one approval."""
@@ -87,11 +99,16 @@ class Caps(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """Kinds of phones that may be paired."""
     confirm: Confirmations
     """What confirms a pairing: all of them."""
+    amounts: Annotated[tuple[AmountCap, ...], msgspec.Meta(max_length=MOST_AMOUNTS)] = ()
+    """Money in a currency that does not stand here is approved on a phone alone."""
+    sms_delay: Annotated[int, msgspec.Meta(ge=0, le=3600)] = 60
+    """Seconds that a paired phone has before an SMS is sent (T-24)."""
 
     def __post_init__(self) -> None:
         """Refuse one word twice."""
         _check_once(self.kinds)
         _check_once(self.confirm)
+        _check_once([cap.currency for cap in self.amounts])
 
 
 @final

@@ -6,7 +6,14 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from backend.errors import MalformedMessage
 from backend.protocol.encoding import Octets32, ascii_bytes, sha256
-from backend.protocol.jose import LONGEST_MESSAGE, UnverifiedSeal, open_seal, unverified_seal
+from backend.protocol.jose import (
+    LONGEST_MESSAGE,
+    PublicJwk,
+    UnverifiedSeal,
+    make_seal,
+    open_seal,
+    unverified_seal,
+)
 
 TYP: Final = "cell-secret"
 SECRET_BYTES: Final = 32
@@ -45,6 +52,18 @@ def check_sealed(
     if seal.apu != expected_sender or seal.apv != expected_tx_hash:
         raise MalformedMessage("sealed: of another phone or for another ask")
     return seal
+
+
+def seal_secret(secret: bytes, *, sam: PublicJwk, sender: bytes, tx_hash: bytes) -> str:
+    """Seal the cell's secret to a transaction's key, as a phone does.
+
+    Args:
+        secret: of the cell.
+        sam: the transaction's key, from the ask.
+        sender: thumbprint of the key that signs the approval.
+        tx_hash: hash of the ask.
+    """
+    return make_seal(secret, typ=TYP, recipient=sam, apu=sender, apv=tx_hash)
 
 
 def open_sealed(sealed: str, transaction_key: ec.EllipticCurvePrivateKey) -> bytes:

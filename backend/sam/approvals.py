@@ -9,27 +9,38 @@ from collections.abc import Sequence
 from typing import Final, NoReturn, final
 
 from backend.algorithms import DIGEST_BYTES, HashAlgorithm, digest_of
-from backend.errors import DoorRefused, MalformedMessage, NotFound
+from backend.errors import (
+    DoorRefused,
+    MalformedMessage,
+    NotFound,
+    RecordRefused,
+    SummaryRefused,
+)
 from backend.protocol.approval import (
     ApprovalClaims,
+    CodeApprovalClaims,
     approving_kid,
     check_names_ask,
     check_user_verification,
     read_approval,
+    read_code_approval,
+    says_by_code,
 )
 from backend.protocol.ask import VerifiedAsk
 from backend.protocol.encoding import Octets32
-from backend.protocol.record import CellRecord, RecordDevice
+from backend.protocol.jose import PublicJwk
+from backend.protocol.record import CellRecord, Method
 from backend.protocol.tree import Item, VerifiedList, verify_list
+from backend.sam.code_policy import check_code_allowed
 
 _BUILT_HERE: Final = object()
 
 
 @final
 class VerifiedApproval:
-    """A signer's yes to exactly these items, by a phone of exactly this record."""
+    """A signer's yes to exactly these items, by a phone or a method of exactly this record."""
 
-    __slots__ = ("_listed", "_redeemed", "ask", "claims", "device", "record")
+    __slots__ = ("_listed", "_redeemed", "ask", "claims", "method", "record", "sender")
 
     def __init__(
         self,
@@ -37,8 +48,8 @@ class VerifiedApproval:
         *,
         ask: VerifiedAsk,
         record: CellRecord,
-        device: RecordDevice,
-        claims: ApprovalClaims,
+        sender: Octets32,
+        claims: ApprovalClaims | CodeApprovalClaims,
         listed: VerifiedList,
     ) -> None:
         """Refuse to be built anywhere else."""
@@ -46,8 +57,11 @@ class VerifiedApproval:
             raise TypeError("a VerifiedApproval comes from verify_approval alone")
         self.ask = ask
         self.record = record
-        self.device = device
+        self.sender = sender
+        """Thumbprint of the key that signed: the phone's approval key, or KS."""
         self.claims = claims
+        self.method: Method = "app" if isinstance(claims, ApprovalClaims) else claims.method
+        """How the signer approved: what is not ``app`` is the service's word."""
         self._listed = listed
         self._redeemed = False
 
@@ -111,18 +125,47 @@ def verify_approval(
     *,
     ask: VerifiedAsk,
     record: CellRecord,
+    ks: PublicJwk,
 ) -> VerifiedApproval:
     """Rules 3 and 4 of the door, and the list of rule 5.
 
     Args:
-        unverified_approval: what the phone sent.
+        unverified_approval: what the phone sent, or the SAM made of password and code.
         unverified_items: the list beside the ask.
         ask: kept to rule 1.
         record: kept to rule 2.
+        ks: KS, by which our own word is known again.
 
     Raises:
         DoorRefused: one of the rules is not kept.
     """
+    claims: ApprovalClaims | CodeApprovalClaims
+    try:
+        by_code = says_by_code(unverified_approval)
+    except MalformedMessage as error:
+        raise DoorRefused(3, str(error)) from error
+    if by_code:
+        claims = _by_code(unverified_approval, ask=ask, record=record, ks=ks)
+        sender = ks.thumbprint()
+    else:
+        claims, sender = _by_phone(unverified_approval, ask=ask, record=record)
+
+    # (5) The list is the one whose root the signer approved.
+    documents = ask.claims.documents
+    if documents is None:
+        raise DoorRefused(5, "an ask without documents")
+    try:
+        listed = verify_list(unverified_items, expected=documents)
+    except MalformedMessage as error:
+        raise DoorRefused(5, str(error)) from error
+    return VerifiedApproval(
+        _BUILT_HERE, ask=ask, record=record, sender=sender, claims=claims, listed=listed
+    )
+
+
+def _by_phone(
+    unverified_approval: str, *, ask: VerifiedAsk, record: CellRecord
+) -> tuple[ApprovalClaims, Octets32]:
     # (3) A device of that record signed it, with the one typ and alg.
     try:
         device = record.device(approving_kid(unverified_approval))
@@ -136,15 +179,25 @@ def verify_approval(
         check_user_verification(claims, device)
     except MalformedMessage as error:
         raise DoorRefused(4, str(error)) from error
+    return claims, device.kid
 
-    # (5) The list is the one whose root the signer approved.
-    documents = ask.claims.documents
-    if documents is None:
-        raise DoorRefused(5, "an ask without documents")
+
+def _by_code(
+    unverified_approval: str, *, ask: VerifiedAsk, record: CellRecord, ks: PublicJwk
+) -> CodeApprovalClaims:
+    # (3) It is ours, and the record allows the method for what is asked.
     try:
-        listed = verify_list(unverified_items, expected=documents)
+        claims = read_code_approval(unverified_approval, expected_ks=ks)
+        asked = ask.claims
+        check_code_allowed(record, claims.method, kind=asked.kind, fields=asked.fields)
+    except (MalformedMessage, RecordRefused, SummaryRefused) as error:
+        raise DoorRefused(3, str(error)) from error
+
+    # (4) It names this ask and says approve; an SMS went to the number of this record.
+    try:
+        check_names_ask(claims, ask)
     except MalformedMessage as error:
-        raise DoorRefused(5, str(error)) from error
-    return VerifiedApproval(
-        _BUILT_HERE, ask=ask, record=record, device=device, claims=claims, listed=listed
-    )
+        raise DoorRefused(4, str(error)) from error
+    if claims.method == "password+sms" and claims.number_hash != record.sms:
+        raise DoorRefused(4, "the code went to another number than the record's")
+    return claims

@@ -27,6 +27,7 @@ from backend.protocol.ask import (
     AskClaims,
     AskText,
     KeyThumbprints,
+    VerifiedAsk,
     tx_hash,
 )
 from backend.protocol.encoding import Octets
@@ -35,8 +36,10 @@ from backend.protocol.names import readable_name
 from backend.protocol.record import CellRecord
 from backend.protocol.tree import Documents, Item, item_text, tree_root
 from backend.sam.certificate_request import registered_subject, request_item
+from backend.sam.code_policy import open_methods
 from backend.sam.hours import TransactionKeys
 from backend.sam.records import ServiceVoice
+from backend.sam.sms_texts import SmsTexts
 from backend.sam.transactions import OpenedTransaction, OpenTransaction
 from backend.summary.catalogue import KINDS
 from backend.summary.render import render
@@ -49,9 +52,16 @@ class Asks:
     """Makes asks."""
 
     def __init__(
-        self, *, voice: ServiceVoice, keys: TransactionKeys, issuer: str, new_id: Callable[[], UUID]
+        self,
+        *,
+        voice: ServiceVoice,
+        keys: TransactionKeys,
+        sms: SmsTexts,
+        issuer: str,
+        new_id: Callable[[], UUID],
     ) -> None:
         """Keep what an ask is made with; ``issuer`` is the authority's name."""
+        self._sms = sms
         self._voice = voice
         self._keys = keys
         self._issuer = issuer
@@ -91,13 +101,19 @@ class Asks:
             number_asked=request.number_asked,
         )
         ask = self._voice.ask(claims)
+        verified = VerifiedAsk(claims=claims, tx_hash=tx_hash(ask))
+        labels = [item.label for item in items] if request.kind == "sign" else []
         return OpenedTransaction(
             id=jti,
             ask=ask,
-            tx_hash=tx_hash(ask),
+            tx_hash=verified.tx_hash,
             epoch=record.epoch,
             items=texts,
             hashes=tuple(bytes(item.hash) for item in items),
+            methods=open_methods(record, kind=request.kind, fields=request.fields),
+            sms=self._sms.at_once(
+                verified, labels, record=record, address=request.sms, zone=request.zone
+            ),
         )
 
 
@@ -151,7 +167,8 @@ def _check_can_approve(record: CellRecord) -> None:
 def _certificate_request_item(request: OpenTransaction, record: CellRecord) -> Item:
     if record.confirmed:
         raise RecordRefused("the cell has its certificate already")
-    _check_can_approve(record)
+    if not open_methods(record, kind=request.kind, fields=request.fields):
+        raise RecordRefused("no phone is paired with the cell, and no code may stand for one")
     shown = (request.fields.get("ca"), request.fields.get("algorithm"), request.hash_alg)
     if shown != (request.rp.name, record.alg, "SHA-256"):
         raise RequestRefused("a certificate request shows its authority and its key's algorithm")

@@ -34,7 +34,14 @@ from backend.sam.cells import (
 )
 from backend.sam.releases import Release, Released
 from backend.sam.service_keys import IssueCertificate, IssuedCertificate, SamHealth
-from backend.sam.transactions import OpenedTransaction, OpenTransaction
+from backend.sam.transactions import (
+    ApproveByCode,
+    ApprovedByCode,
+    CodeSms,
+    OpenedTransaction,
+    OpenTransaction,
+    RenderSms,
+)
 from backend.sam.wire import (
     Nothing,
     Reply,
@@ -65,6 +72,14 @@ class SamClient:
     def open_transaction(self, request: OpenTransaction) -> OpenedTransaction:
         """See ``Transactions``."""
         return self._call("open_transaction", request, OpenedTransaction)
+
+    def render_sms(self, request: RenderSms) -> CodeSms:
+        """See ``Transactions``."""
+        return self._call("render_sms", request, CodeSms)
+
+    def approve_by_code(self, request: ApproveByCode) -> ApprovedByCode:
+        """See ``Transactions``."""
+        return self._call("approve_by_code", request, ApprovedByCode)
 
     def pairing_code(self, request: SendPairingCode) -> SealedSms:
         """See ``Cells``."""

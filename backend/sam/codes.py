@@ -1,7 +1,7 @@
-"""The pairing code: eight digits bound to one enrolment, sent to the verified number.
+"""Codes sent to the verified number: each is bound to what it confirms, by a MAC under KP.
 
-It says which phone is meant, not only that somebody waits for a code: another enrolment has another
-code. Three tries for an ask (T-15).
+A pairing code is bound to one enrolment, so it says which phone is meant, not only that somebody
+waits for a code; the code of a transaction is bound to its ask. Three tries for an ask (T-15).
 """
 
 import hmac
@@ -10,17 +10,13 @@ from typing import Final, final
 from backend.errors import WrongCode
 from backend.hsm.protocol import Hsm
 from backend.protocol.ask import VerifiedAsk
+from backend.protocol.codes import digits
 from backend.protocol.enrolment import enrolment_hash
 from backend.sam.tries import Tries
 
 PAIRING: Final = b"cell-pair-sms-v1\0"
-DIGITS: Final = 8
+TRANSACTION: Final = b"cell-sms-v1\0"
 TRIES: Final = 3
-
-
-def digits(mac: bytes) -> str:
-    """Eight decimal digits of a MAC."""
-    return f"{int.from_bytes(mac, 'big') % 10**DIGITS:0{DIGITS}}"
 
 
 @final
@@ -48,3 +44,16 @@ class PairingCodes:
         if not hmac.compare_digest(given, self.code(enrolment).encode("ascii")):
             raise WrongCode(left)
         self._tries.forget(ask.tx_hash)
+
+
+@final
+class SmsCodes:
+    """Makes the codes of transactions, under KP; who counts is ``code_approvals.py``."""
+
+    def __init__(self, hsm: Hsm) -> None:
+        """Keep the HSM that holds KP."""
+        self._hsm = hsm
+
+    def code(self, tx_hash: bytes) -> str:
+        """The code of an ask."""
+        return digits(self._hsm.pepper(TRANSACTION + tx_hash))

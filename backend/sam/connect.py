@@ -2,6 +2,7 @@
 
 import time
 from typing import Protocol
+from urllib.parse import urlsplit
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
@@ -49,6 +50,7 @@ def open_sam(settings: Settings) -> Sam:
         rp_id=settings.rp_id,
         origin=settings.app_url,
         worker_key=_worker_key(settings),
+        domain=urlsplit(settings.authorization_server_url).hostname or "",
         clock=lambda: int(time.time()),
     )
 

@@ -8,9 +8,10 @@ was kept. The door opens when
    before ``use_by``;
 2. the cell record is ours, of this ask's cell and not below its epoch; an unconfirmed record allows
    only ``certificate_request``;
-3. the approval's ``kid`` is a device of that record, ``typ`` and ``alg`` fixed;
+3. the approval's ``kid`` is a device of that record; or it is our own code approval (KS), and the
+   record allows its method for what is asked. ``typ`` and ``alg`` are fixed;
 4. it names this ask and says ``approve``; user verification is proved as the device's ``uv`` in the
-   record demands;
+   record demands; a code by SMS went to the number of that record;
 5. every requested item is in the ask's tree, with an algorithm that the key and ``hash_alg`` allow,
    for the relying party named in the ask; where the key signs messages and not their hashes, each
    is the message of its item's hash, and a certificate request's is built here;
@@ -77,13 +78,16 @@ class Door:
         # (2) The record is ours, of this cell, not older than the ask, and allows this kind.
         record = self._believed(unverified.record, ask)
 
-        # (3), (4) A phone of that record approved this very ask. (5) The list is the approved one.
-        approval = verify_approval(unverified.approval, unverified.items, ask=ask, record=record)
+        # (3), (4) A phone of that record, or a code that it allows, approved this very ask. (5) The
+        # list is the approved one.
+        approval = verify_approval(
+            unverified.approval, unverified.items, ask=ask, record=record, ks=self._voice.ks
+        )
 
         # (5) What is wanted is on the list, by a fit algorithm, for who asked.
         messages = _check_wanted(unverified, approval)
 
-        # (6) The phone's seal gives the cell's secret.
+        # (6) The seal gives the cell's secret.
         secret = self._unsealed(unverified.sealed, approval)
 
         # (7) The secret opens this cell.
@@ -116,7 +120,7 @@ class Door:
         if verified.claims.kind != "certificate_request":
             raise DoorRefused(1, "not a certificate request")
         record = self._believed(unverified_record, verified)
-        return verify_approval(approval, items, ask=verified, record=record)
+        return verify_approval(approval, items, ask=verified, record=record, ks=self._voice.ks)
 
     def _asked(self, unverified_ask: str) -> VerifiedAsk:
         """Rule 1, but for the clock."""
@@ -150,7 +154,7 @@ class Door:
                 unverified_sealed,
                 expected_hash=approval.claims.sealed,
                 expected_epk=approval.claims.epk,
-                expected_sender=approval.device.kid,
+                expected_sender=approval.sender,
                 expected_tx_hash=ask.tx_hash,
             )
             key = self._keys.existing(use_by=ask.claims.use_by, jti=ask.claims.jti)

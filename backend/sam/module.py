@@ -4,7 +4,6 @@ It has no database and trusts none: all it needs comes with the call and is chec
 is the HSM, and in memory the counts of wrong attempts and of receipts in this boot.
 """
 
-import threading
 from collections.abc import Callable
 from typing import Final, final
 from uuid import UUID, uuid4
@@ -15,15 +14,12 @@ from backend.algorithms import KeyAlgorithm
 from backend.errors import EnrolmentRefused, MalformedMessage, RecordRefused, RequestRefused
 from backend.hsm.authority_key import AuthorityKey
 from backend.hsm.protocol import Hsm
-from backend.protocol.approval import approval_hash
 from backend.protocol.encoding import Octets, Octets32, sha256
 from backend.protocol.enrolment import twelve_characters
 from backend.protocol.jose import PublicJwk
 from backend.protocol.password_proof import PasswordProofClaims
-from backend.protocol.receipt import ReceiptClaims, SignedItem
 from backend.protocol.record import CellRecord
 from backend.protocol.sms import Sms, seal_sms
-from backend.sam.approvals import VerifiedApproval
 from backend.sam.asks import Asks
 from backend.sam.cells import (
     ChangedPassword,
@@ -44,16 +40,27 @@ from backend.sam.cells import (
     SetPassword,
 )
 from backend.sam.certificates import Authority
-from backend.sam.codes import PairingCodes
+from backend.sam.code_approvals import CodeApprovals
+from backend.sam.codes import PairingCodes, SmsCodes
 from backend.sam.door import Door
 from backend.sam.enrolments import Enrolments
 from backend.sam.hours import TransactionKeys
 from backend.sam.locks import ENVELOPE_SECRET_BYTES, PasswordSeals, make_envelope, wrap_outer
 from backend.sam.new_passwords import NewPasswords
+from backend.sam.receipts import Receipts
 from backend.sam.records import ServiceVoice
 from backend.sam.releases import Release, Released
 from backend.sam.service_keys import IssueCertificate, IssuedCertificate, SamHealth
-from backend.sam.transactions import OpenedTransaction, OpenTransaction
+from backend.sam.sms_texts import SmsTexts
+from backend.sam.totp import TotpSeeds
+from backend.sam.transactions import (
+    ApproveByCode,
+    ApprovedByCode,
+    CodeSms,
+    OpenedTransaction,
+    OpenTransaction,
+    RenderSms,
+)
 from backend.sam.tries import PASSWORD_TRIES, PASSWORD_WINDOW_SECONDS, Tries
 from backend.summary.render import sms_pairing_code
 
@@ -73,6 +80,7 @@ class Sam:
         rp_id: str,
         origin: str,
         worker_key: PublicJwk,
+        domain: str,
         clock: Callable[[], int],
     ) -> None:
         """Open for business, and destroy the keys of hours that are over.
@@ -84,6 +92,7 @@ class Sam:
             rp_id: the app's domain, for passkeys.
             origin: the app's origin, for passkeys.
             worker_key: to whom SMS texts are sealed.
+            domain: host of the page on which codes are typed; the last line of an SMS names it.
             clock: the SAM's own clock, Unix seconds.
         """
         self._hsm = hsm
@@ -97,7 +106,21 @@ class Sam:
         self._passwords = PasswordSeals(hsm)
         self._password_tries = Tries(allowed=PASSWORD_TRIES)
         self._authority = Authority(key=AuthorityKey(hsm), root=root)
-        self._asks = Asks(voice=self._voice, keys=self._keys, issuer=issuer, new_id=uuid4)
+        sms_codes = SmsCodes(hsm)
+        self._sms = SmsTexts(
+            codes=sms_codes, numbers=self._passwords, worker_key=worker_key, domain=domain
+        )
+        self._asks = Asks(
+            voice=self._voice, keys=self._keys, sms=self._sms, issuer=issuer, new_id=uuid4
+        )
+        self._code_approvals = CodeApprovals(
+            voice=self._voice,
+            keys=self._keys,
+            passwords=self._passwords,
+            sms_codes=sms_codes,
+            seeds=TotpSeeds(hsm),
+            new_id=uuid4,
+        )
         self._door = Door(hsm=hsm, voice=self._voice, keys=self._keys)
         self._enrolments = Enrolments(
             voice=self._voice,
@@ -111,9 +134,7 @@ class Sam:
         self._new_passwords = NewPasswords(
             voice=self._voice, keys=self._keys, passwords=self._passwords
         )
-        self._boot = uuid4()
-        self._receipts = 0
-        self._numbering = threading.Lock()
+        self._receipts = Receipts(self._voice)
         self.destroy_finished_hours()
 
     # --- transactions and releases --------------------------------------------
@@ -122,29 +143,19 @@ class Sam:
         """See ``Transactions``."""
         return self._asks.open(request, now=self._clock())
 
+    def render_sms(self, request: RenderSms) -> CodeSms:
+        """See ``Transactions``."""
+        return self._code_approvals.render_sms(request, texts=self._sms, now=self._clock())
+
+    def approve_by_code(self, request: ApproveByCode) -> ApprovedByCode:
+        """See ``Transactions``."""
+        return self._code_approvals.approve(request, now=self._clock())
+
     def release(self, request: Release) -> Released:
         """See ``Releases``."""
         approval, signatures = self._door.release(request, now=self._clock())
-        return Released(signatures=signatures, receipt=self._receipt(request, approval))
-
-    def _receipt(self, request: Release, approval: VerifiedApproval) -> str:
-        with self._numbering:
-            self._receipts += 1
-            number = self._receipts
-        leaves, items = approval.leaves, approval.items
-        signed = tuple(
-            [SignedItem(item=leaves[place], hash=items[place].hash) for place in request.requested]
-        )
-        return self._voice.receipt(
-            ReceiptClaims(
-                boot=self._boot,
-                number=number,
-                iat=self._clock(),
-                tx_hash=approval.ask.tx_hash,
-                approval=approval_hash(request.approval),
-                signed=signed,
-            )
-        )
+        receipt = self._receipts.write(request, approval, now=self._clock())
+        return Released(signatures=signatures, receipt=receipt)
 
     # --- cells ----------------------------------------------------------------
 

@@ -1,4 +1,4 @@
-"""What the service signs with KS and KA: asks, cell records, proofs, receipts.
+"""What the service signs with KS and KA: asks, approvals by code, records, proofs, receipts.
 
 1. A record is made here alone: the first epoch of a cell, or the next one after a record of ours.
 2. An epoch names the hash of the one before; ``cell``, ``signer``, ``subject``, ``origin``, ``alg``
@@ -13,6 +13,7 @@ import msgspec
 
 from backend.errors import MalformedMessage, RecordRefused
 from backend.hsm.protocol import Hsm, SigningServiceKey
+from backend.protocol.approval import CodeApprovalClaims, sign_code_approval
 from backend.protocol.ask import AskClaims, VerifiedAsk, sign_ask, verify_ask
 from backend.protocol.jose import PublicJwk, raw_signature
 from backend.protocol.password_proof import (
@@ -67,6 +68,10 @@ class ServiceVoice:
     def receipt(self, claims: ReceiptClaims) -> str:
         """Sign a receipt."""
         return sign_receipt(claims, key=self.ka, sign=self._by_ka)
+
+    def code_approval(self, claims: CodeApprovalClaims) -> str:
+        """Sign an approval by code, in a signer's name."""
+        return sign_code_approval(claims, key=self.ks, sign=self._by_ks)
 
     def verified_ask(self, unverified_ask: str) -> VerifiedAsk:
         """Verify an ask of ours.

@@ -46,6 +46,15 @@ class Tries:
         with self._lock:
             self._wrong.pop(key, None)
 
+    def give_back(self, key: Hashable) -> None:
+        """Of several attempts that are counted, this one was right."""
+        with self._lock:
+            used, ends = self._wrong.get(key, (0, 0))
+            if used <= 1:
+                self._wrong.pop(key, None)
+            else:
+                self._wrong[key] = (used - 1, ends)
+
     def _make_room(self, now: int) -> None:
         if len(self._wrong) < MOST_KEYS:
             return

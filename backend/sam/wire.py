@@ -35,7 +35,14 @@ from backend.sam.cells import (
 )
 from backend.sam.releases import Release, Released
 from backend.sam.service_keys import IssueCertificate, IssuedCertificate, SamHealth
-from backend.sam.transactions import OpenedTransaction, OpenTransaction
+from backend.sam.transactions import (
+    ApproveByCode,
+    ApprovedByCode,
+    CodeSms,
+    OpenedTransaction,
+    OpenTransaction,
+    RenderSms,
+)
 
 LENGTH: Final = struct.Struct(">I")
 LONGEST_FRAME: Final = 16 * 1024 * 1024
@@ -52,6 +59,8 @@ Members = TypeVar("Members", bound=msgspec.Struct)
 CALLS: Final[dict[str, tuple[type[msgspec.Struct], type[msgspec.Struct]]]] = {
     "make_cell": (MakeCell, MadeCell),
     "open_transaction": (OpenTransaction, OpenedTransaction),
+    "render_sms": (RenderSms, CodeSms),
+    "approve_by_code": (ApproveByCode, ApprovedByCode),
     "pairing_code": (SendPairingCode, SealedSms),
     "enrol": (Enrol, Enrolled),
     "remove_device": (RemoveDevice, NextRecord),

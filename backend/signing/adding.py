@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 from sqlalchemy.sql.dml import Delete, Insert, Update
 
 from backend.access.turns import any_shard, take_turn, turn_parameters
-from backend.delivery.outbox import pushes
+from backend.delivery.outbox import SealedText, pushes, text_message, text_parameters
 from backend.delivery.wakes import may_wake, wake_parameters, was_woken
 from backend.errors import TooManyRequests
 from backend.model.steps import Bulk, Step, table_of
@@ -44,6 +44,7 @@ def add_asked(
     *,
     at_once: int,
     now: datetime,
+    sms: SealedText | None = None,
 ) -> None:
     """Write what the SAM opened. Commits.
 
@@ -54,13 +55,14 @@ def add_asked(
         asked: who asks whom.
         at_once: pushes before the first pause.
         now: the time.
+        sms: where the signer may approve by SMS too; it is silent when pushes are.
 
     Raises:
         TooManyRequests: no slot or no turn is free.
         PartyStopped: the signer said "not me".
         SignerFrozen: the signer's access is locked.
     """
-    step = _adding(tuple(row), asked.slots, at_once)
+    step = _adding(tuple(row), asked.slots, at_once, with_sms=sms is not None)
     party = asked.relying_party
     fixed = row_parameters(row) | {"ask_signer": asked.signer}
     fixed |= wake_parameters(
@@ -70,11 +72,13 @@ def add_asked(
         at_once=at_once,
         now=now,
     )
-    parameters = {
+    parameters: dict[str, object] = {
         "position": list(range(len(listed))),
         "item": [item for item, _ in listed],
         "hash": [wanted for _, wanted in listed],
     }
+    if sms is not None:
+        parameters |= text_parameters(sms)
     shard = any_shard(asked.turns_per_minute)
     for _ in range(MOST_ATTEMPTS):
         turn = turn_parameters(shard, relying_party=party, now=now)
@@ -86,7 +90,7 @@ def add_asked(
 
 
 @cache
-def _adding(names: tuple[str, ...], slots: int, at_once: int) -> Step:
+def _adding(names: tuple[str, ...], slots: int, at_once: int, *, with_sms: bool) -> Step:
     """Make the step for rows of these columns and for these limits."""
 
     def guard(on_postgresql: bool) -> Insert:  # noqa: FBT001  # as Guard has it
@@ -101,10 +105,10 @@ def _adding(names: tuple[str, ...], slots: int, at_once: int) -> Step:
         if isinstance(asked, CTE):
             wake = may_wake(at_once=at_once, on_postgresql=True, beside=asked).cte("wake")
             woken = select(*asked.c).select_from(asked.join(wake, true())).subquery("woken")
-            return items, pushes(woken)
+            return items, *_messages(woken, with_sms=with_sms)
         wakes = may_wake(at_once=at_once, on_postgresql=False)
         woken = select(*asked.c).where(was_woken(asked.c.id)).subquery("woken")
-        return items, wakes, pushes(woken)
+        return items, wakes, *_messages(woken, with_sms=with_sms)
 
     columns = table_of(Transaction).c
     return Step(
@@ -113,3 +117,7 @@ def _adding(names: tuple[str, ...], slots: int, at_once: int) -> Step:
         first=lambda: take_turn(on_postgresql=False),
         follow=follow,
     )
+
+
+def _messages(woken: FromClause, *, with_sms: bool) -> tuple[Insert, ...]:
+    return (pushes(woken), text_message(woken)) if with_sms else (pushes(woken),)

@@ -95,7 +95,13 @@ def approve(
             use_up(session, call.proof)
         raise _ended_by_number(session, phone, transaction, now) from error
     approved = TransactionState.APPROVED
-    kept = {"approval": approval, "sealed": sealed, "kid": phone.kid, "received_at": now}
+    kept = {
+        "approval": approval,
+        "sealed": sealed,
+        "kid": phone.kid,
+        "received_at": now,
+        "method": "app",
+    }
     if asked.approval is None and _approve(session, transaction, kept, call):
         return approved
     if call is not None:
@@ -191,12 +197,23 @@ def _ended_by_number(
     return TransactionOver(_state(asked, now))
 
 
+def keep_approval(session: Session, transaction: UUID, kept: dict[str, object]) -> bool:
+    """Keep an approval and move the transaction, if it may still be answered. Commits.
+
+    Args:
+        session: of whose engine.
+        transaction: what is answered.
+        kept: ``approval``, ``sealed``, ``kid``, ``received_at``, and ``method``.
+    """
+    return _APPROVE.run(session, {"transaction": transaction, **kept}) is not None
+
+
 def _approve(
     session: Session, transaction: UUID, kept: dict[str, object], call: ProvenCall | None
 ) -> bool:
     """Keep an approval, move the transaction and use up the proof, if it may still be answered."""
     if call is None:
-        return _APPROVE.run(session, {"transaction": transaction, **kept}) is not None
+        return keep_approval(session, transaction, kept)
     used = {"jti": call.proof.jti, "expires_at": call.proof.expires_at}
     try:
         moved = _APPROVE_ONCE.run(session, {"transaction": transaction, **kept, **used})
@@ -286,6 +303,7 @@ _MOVE: Final = (
     .values(
         state=TransactionState.APPROVED.value,
         answered_at=value(table_of(Approval).c.received_at),
+        method=value(_T.method),
     )
 )
 _APPROVE: Final = Step(_MOVE, returning=[_T.id], follow=_keep_approval)

@@ -4,7 +4,7 @@ from functools import cache
 from typing import Any, Final, Literal
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Row, Select, and_, exists, select
+from sqlalchemy import ColumnElement, Row, Select, and_, exists, or_, select
 from sqlalchemy.orm import Session
 
 from backend.delivery.subscriptions import is_in_use
@@ -14,6 +14,8 @@ from backend.model.tables import Cell, Device, Record, Signer, Transaction, Tran
 from backend.signers.freeze import not_frozen
 from backend.signing.limits import Asker, may_ask
 
+SMS_METHOD: Final = "password+sms"
+
 _CELL: Final = (
     select(
         Cell.id,
@@ -22,7 +24,9 @@ _CELL: Final = (
         Cell.certificate,
         Cell.certificate_expires_at,
         Record.record,
+        Cell.methods,
         Signer.subject,
+        Signer.number,
         Signer.lang,
         Signer.zone,
         not_frozen(Cell.signer_id).label("may_go_on"),
@@ -72,8 +76,10 @@ def language(kept: str) -> Literal["ru", "en"]:
 def needs_certificate() -> ColumnElement[bool]:
     """Say in SQL of a cell that its signer is to be asked for the first approval.
 
-    A phone is paired. Asked again is who did not answer in time, or whose answer the door refused;
-    who said no, or whose request an operator cancelled, is not: the name was wrong, or the person.
+    A phone is paired, or a code may stand for one and the first password was changed: the password
+    is half of such an approval. Asked again is who did not answer in time, or whose answer the door
+    refused; who said no, or whose request an operator cancelled, is not: the name was wrong, or the
+    person.
     """
     asked = exists().where(
         Transaction.cell_id == Cell.id,
@@ -81,4 +87,8 @@ def needs_certificate() -> ColumnElement[bool]:
         Transaction.state.not_in([TransactionState.EXPIRED, TransactionState.FAILED]),
     )
     paired = exists().where(Device.cell_id == Cell.id, is_in_use())
-    return and_(Cell.certificate.is_(None), ~asked, paired)
+    by_code = and_(
+        Cell.methods.contains(SMS_METHOD),
+        exists().where(Signer.id == Cell.signer_id, Signer.password_change_due.is_(False)),
+    )
+    return and_(Cell.certificate.is_(None), ~asked, or_(paired, by_code))

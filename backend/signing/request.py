@@ -21,10 +21,9 @@ import msgspec
 from sqlalchemy import Row, insert, select
 from sqlalchemy.orm import Session
 
-from backend.delivery.outbox import enqueue_push
+from backend.delivery.outbox import enqueue_push, enqueue_text
 from backend.errors import (
     AlreadyThere,
-    CredentialDisabled,
     NotFound,
     RequestRefused,
     SummaryRefused,
@@ -52,6 +51,13 @@ from backend.signing.authorization import csc_sad_of
 from backend.signing.hashes import check_hashes
 from backend.signing.limits import asker, asking, refuse_or_go_on
 from backend.signing.number import new_number
+from backend.signing.texts import (
+    address_of,
+    check_answerable,
+    refuse_unanswerable,
+    text_of,
+    times_of,
+)
 from backend.summary.reading import numbered_labels
 from backend.summary.text import Language
 
@@ -140,8 +146,7 @@ def request_signatures(
         refuse_or_go_on(session, asked, now=now)
     if cell.certificate is None or cell.certificate_expires_at is None:
         raise NotFound("no such credential")
-    if not cell.has_phone:
-        raise CredentialDisabled("no phone is left to approve")
+    refuse_unanswerable(cell)
     if cell.certificate_expires_at <= now:
         raise RequestRefused("the certificate has expired")
     lang = order.lang or language(cell.lang)
@@ -159,8 +164,10 @@ def request_signatures(
         exp=exp,
         use_by=exp + settings.use_seconds,
         number_asked=party.asks_number,
+        sms=address_of(cell),
     )
     opened = transactions.open_transaction(ask)
+    check_answerable(cell, opened)
     handle = token_bytes(HANDLE_BYTES)
     row = transaction_row(cell, ask, opened, now=now) | {
         "relying_party_id": party.id,
@@ -170,7 +177,8 @@ def request_signatures(
     }
     at_once = settings.pushes_per_ten_minutes
     listed = list(zip(opened.items, opened.hashes, strict=True))
-    add_asked(session, row, listed, asked, at_once=at_once, now=now)
+    text = None if opened.sms is None else text_of(opened.sms)
+    add_asked(session, row, listed, asked, at_once=at_once, now=now, sms=text)
     return RequestedTransaction(id=opened.id, handle=handle, expires_at=_instant(exp))
 
 
@@ -235,14 +243,18 @@ def request_certificate(
         hash_alg="SHA-256",
         exp=exp,
         use_by=exp + settings.use_seconds,
+        sms=address_of(found),
     )
     opened = transactions.open_transaction(ask)
+    check_answerable(found, opened)
     session.execute(select(Cell.id).where(Cell.id == cell).with_for_update(key_share=True))
     if session.scalar(select(Cell.id).where(Cell.id == cell, needs_certificate())) is None:
         raise AlreadyThere("there is a certificate, a request for it, or no phone to ask")
     session.execute(insert(Transaction).values(transaction_row(found, ask, opened, now=now)))
     _add_list(session, opened)
     enqueue_push(session, transaction=opened.id, cell=cell, now=now, expires_at=_instant(exp))
+    if opened.sms is not None:
+        enqueue_text(session, transaction=opened.id, text=text_of(opened.sms))
     session.commit()
     return opened.id
 
@@ -328,6 +340,7 @@ def transaction_row(
         "expires_at": _instant(ask.exp),
         "use_by": _instant(ask.use_by),
         "document_count": len(opened.items),
+        **times_of(opened.sms),
     }
 
 

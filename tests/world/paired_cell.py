@@ -56,6 +56,7 @@ class PairedCell:
     phone: PaperPhone = field(default_factory=PaperPhone)
     device_lock: str = ""
     certificate: bytes = b""
+    password_hash: bytes = PASSWORD_HASH
 
     @property
     def scheme(self) -> SignatureScheme:
@@ -161,7 +162,7 @@ class PairedCell:
             password_hash=password_hash,
         )
 
-    def open_certificate_request(self) -> OpenedTransaction:
+    def open_certificate_request(self, **members: Any) -> OpenedTransaction:  # noqa: ANN401  # members of OpenTransaction
         """Ask for the first approval."""
         fields = {
             "type": "certificate_request",
@@ -170,7 +171,7 @@ class PairedCell:
             "ca": CA_NAME,
             "algorithm": self.algorithm.value,
         }
-        return self.open("certificate_request", fields=fields, hash_alg="SHA-256")
+        return self.open("certificate_request", fields=fields, hash_alg="SHA-256", **members)
 
     def open_signing(
         self,
@@ -190,7 +191,7 @@ class PairedCell:
         checked = self.world.sam.check_password(
             CheckPassword(
                 signer=self.signer,
-                password_hash=PASSWORD_HASH,
+                password_hash=self.password_hash,
                 verifier=self.made.password.verifier,
                 ask=ask,
             )
@@ -273,6 +274,7 @@ def make_cell(
     algorithm: KeyAlgorithm = KeyAlgorithm.P256,
     policy: Policy = POLICY,
     subject: bytes | None = None,
+    password_hash: bytes = PASSWORD_HASH,
 ) -> PairedCell:
     """A new cell; no phone yet."""
     signer = uuid4()
@@ -283,11 +285,16 @@ def make_cell(
             algorithm=algorithm,
             policy=policy,
             number=NUMBER,
-            password_hash=PASSWORD_HASH,
+            password_hash=password_hash,
         )
     )
     return PairedCell(
-        world=world, made=made, signer=signer, record=made.record, algorithm=algorithm
+        world=world,
+        made=made,
+        signer=signer,
+        record=made.record,
+        algorithm=algorithm,
+        password_hash=password_hash,
     )
 
 

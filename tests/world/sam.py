@@ -22,6 +22,7 @@ from tests.world.clock import SettableClock
 CA_NAME = "Test CA"
 RP_ID = "localhost"
 ORIGIN = "http://localhost:8602"
+DOMAIN = "sign.test"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,6 +80,7 @@ def open_sam_world(hsm: Hsm, clock: SettableClock) -> SamWorld:
         rp_id=RP_ID,
         origin=ORIGIN,
         worker_key=PublicJwk.of(worker_key.public_key()),
+        domain=DOMAIN,
         clock=lambda: int(clock().timestamp()),
     )
     return SamWorld(sam=sam, hsm=hsm, worker_key=worker_key, root=root, clock=clock)

@@ -22,7 +22,7 @@ from backend.hsm.software import SoftwareCellsWarning, SoftwareHsm
 from backend.sam.module import Sam
 from backend.settings import Environment, Settings
 from backend.wiring import Clock
-from tests.world.sam import root_certificate, software_hsm
+from tests.world.sam import DOMAIN, root_certificate, software_hsm
 from tests.world.sms_inbox import Inbox
 
 
@@ -42,6 +42,7 @@ def open_sam(settings: Settings, clock: Clock) -> Sam:
         rp_id=settings.rp_id,
         origin=settings.app_url,
         worker_key=read_worker_public_key(settings),
+        domain=DOMAIN,
         clock=lambda: int(clock().timestamp()),
     )
 

@@ -25,7 +25,7 @@ from backend.model.tables import (
     Transaction,
     TransactionState,
 )
-from backend.protocol.record import Caps, Policy, verify_record
+from backend.protocol.record import Caps, Policy, RecordDevice, verify_record
 from backend.settings import Settings
 from backend.signing.approval import approve, refuse
 from backend.signing.authorization import Authorization, Waiting, authorization
@@ -257,9 +257,23 @@ def open_signing_world(
     not_after = None
     if certified:
         not_after = datetime.fromtimestamp(cell.certify().not_after, UTC)
+    return world_of(sam, sessions, clock, cell=cell, not_after=not_after)
+
+
+def world_of(
+    sam: SamWorld,
+    sessions: sessionmaker[Session],
+    clock: SettableClock,
+    *,
+    cell: PairedCell,
+    not_after: datetime | None,
+    login: str = "anna",
+) -> SigningWorld:
+    """The world of a cell that was made before."""
     with sessions.begin() as session:
-        _add_rows(session, cell, not_after, clock())
-    shop = add_party(sessions, clock, "shop", "Shop")
+        _add_rows(session, cell, not_after, clock(), login=login)
+    client_id = "shop" if login == "anna" else f"shop of {login}"
+    shop = add_party(sessions, clock, client_id, "Shop")
     return SigningWorld(sam=sam, cell=cell, sessions=sessions, clock=clock, shop=shop)
 
 
@@ -283,14 +297,19 @@ def add_party(
 
 
 def _add_rows(
-    session: Session, cell: PairedCell, not_after: datetime | None, now: datetime
+    session: Session,
+    cell: PairedCell,
+    not_after: datetime | None,
+    now: datetime,
+    *,
+    login: str,
 ) -> None:
     """Keep what the SAM said."""
     record = verify_record(cell.record, expected_ks=cell.world.public_keys.ks)
     session.add(
         Signer(
             id=cell.signer,
-            login="anna",
+            login=login,
             name=NAME,
             subject=subject_name(),
             number=NUMBER,
@@ -315,24 +334,39 @@ def _add_rows(
             certificate=cell.certificate or None,
             certificate_expires_at=not_after,
             created_at=now,
+            methods=" ".join(record.policy.methods),
         )
     )
     session.flush()
     session.add(Record(cell_id=record.cell, epoch=record.epoch, record=cell.record, created_at=now))
+    assert cell.made.password is not None
     session.add(
         Lock(
             cell_id=record.cell,
+            kind="password",
+            key_id=cell.signer.bytes,
+            lock=cell.made.password.lock,
+            created_at=now,
+        )
+    )
+    if record.devices:
+        _add_phone(session, cell, record.device(cell.phone.kid), now)
+
+
+def _add_phone(session: Session, cell: PairedCell, device: RecordDevice, now: datetime) -> None:
+    session.add(
+        Lock(
+            cell_id=cell.made.cell,
             kind="device",
             key_id=cell.phone.kid,
             lock=cell.device_lock,
             created_at=now,
         )
     )
-    device = record.device(cell.phone.kid)
     session.add(
         Device(
             kid=device.kid,
-            cell_id=record.cell,
+            cell_id=cell.made.cell,
             request_kid=device.request.thumbprint(),
             kind=device.kind,
             paired_at=now,
@@ -344,7 +378,7 @@ def _add_rows(
     session.add(
         PushSubscription(
             kid=device.kid,
-            endpoint="https://push.cellkey.test/phone",
+            endpoint=f"https://push.cellkey.test/{device.kid.hex()}",
             p256dh="key",
             auth="auth",
             created_at=now,

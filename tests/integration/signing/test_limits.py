@@ -15,7 +15,14 @@ from sqlalchemy import func, select, update
 from backend.access.turns import MINUTE, any_shard, forget_rates, shards
 from backend.errors import CellkeyError, PartyStopped, SignerFrozen, TooManyRequests
 from backend.model.tables import AskingRate, StoppedParty, Transaction
-from backend.sam.transactions import OpenedTransaction, OpenTransaction
+from backend.sam.transactions import (
+    ApproveByCode,
+    ApprovedByCode,
+    CodeSms,
+    OpenedTransaction,
+    OpenTransaction,
+    RenderSms,
+)
 from backend.signing import adding
 from backend.signing.adding import add_asked
 from backend.signing.limits import asking, refuse_or_go_on
@@ -153,6 +160,12 @@ class NoSam:
     """Must not be asked."""
 
     def open_transaction(self, request: OpenTransaction) -> OpenedTransaction:
+        raise AssertionError(request)
+
+    def render_sms(self, request: RenderSms) -> CodeSms:
+        raise AssertionError(request)
+
+    def approve_by_code(self, request: ApproveByCode) -> ApprovedByCode:
         raise AssertionError(request)
 
 

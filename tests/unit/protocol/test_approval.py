@@ -92,9 +92,16 @@ def test_a_refusal_comes_from_the_request_key_alone() -> None:
 
 @pytest.mark.parametrize("method", ["app", "sms", "password", "password+totp+sms", ""])
 def test_a_code_approval_names_one_of_two_methods(method: str) -> None:
-    CODE.read(CODE.compact(method="password+totp"))
+    CODE.read(CODE.compact(method="password+totp", number_hash=None))
     with pytest.raises(MalformedMessage):
         CODE.read(CODE.compact(method=method))
+
+
+def test_a_numbers_hash_stands_in_an_approval_by_sms_and_only_there() -> None:
+    with pytest.raises(MalformedMessage):
+        CODE.read(CODE.compact(number_hash=None))
+    with pytest.raises(MalformedMessage):
+        CODE.read(CODE.compact(method="password+totp"))
 
 
 def test_a_code_approval_carries_no_number() -> None:

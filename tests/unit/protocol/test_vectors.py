@@ -9,6 +9,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from backend.protocol import locks
+from backend.protocol.codes import digits
 from backend.protocol.encoding import secret_bytes, secret_text, write_message
 from backend.protocol.enrolment import (
     check_enrols_for,
@@ -22,7 +23,7 @@ from backend.protocol.jose import PublicJwk, open_seal, unverified_seal
 from backend.protocol.sealed import open_sealed
 from backend.protocol.tree import leaf_hash, tree_root, verify_list
 from backend.protocol.webauthn import approval_challenge, enrolment_challenge
-from backend.sam.codes import PairingCodes, digits
+from backend.sam.codes import PairingCodes
 from backend.sam.hours import TransactionKeys, hour_of
 from backend.sam.locks import PasswordSeals
 from backend.signers.password import argon2_hash

@@ -442,6 +442,7 @@ def proof(world: SamWorld, cell: PairedCell) -> VerifiedApproval:
         release.items,
         ask=voice.verified_ask(release.ask),
         record=voice.verified_record(release.record),
+        ks=voice.ks,
     )
 
 
@@ -463,7 +464,7 @@ def test_a_proof_is_not_copied_pickled_or_made_by_hand(world: SamWorld, cell: Pa
             object(),
             ask=approval.ask,
             record=approval.record,
-            device=approval.device,
+            sender=approval.sender,
             claims=approval.claims,
             listed=approval._listed,
         )
@@ -480,6 +481,7 @@ def test_an_ask_without_documents_proves_nothing(world: SamWorld, cell: PairedCe
             (),
             ask=voice.verified_ask(opened.ask),
             record=voice.verified_record(cell.record),
+            ks=voice.ks,
         )
     assert caught.value.rule == 5
 

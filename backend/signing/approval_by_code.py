@@ -1,0 +1,336 @@
+"""The signer approves by password and code, typed on our page (design, 9).
+
+1. Whether a code may stand for a phone is the record's word, never the initiator's: where a phone
+   is paired, an SMS is sent after the record's delay and counts from then on (T-24).
+2. A code is counted and the count committed before it is checked, so that parallel guesses are
+   counted too: three for a transaction, and twenty wrong ones of a signer in a day (T-15). What
+   nobody could check, as the SAM did not answer, is given back.
+3. An SMS code is good for five minutes from when its SMS was due, as the SMS itself says.
+4. A code of an authenticator is used up in a commit of its own, before the approval is kept.
+5. The approval is kept like a phone's, by the same step: of two answers one is first, and a frozen
+   signer has none.
+
+The SAM keeps rules of its own (``sam/code_approvals.py``), and the door believes neither of us.
+"""
+
+import logging
+from datetime import datetime
+from typing import Literal, final
+from uuid import UUID
+
+import msgspec
+from sqlalchemy.orm import Session
+
+from backend.access.phones import verified_record
+from backend.errors import (
+    CodeRefused,
+    HsmUnavailable,
+    MalformedMessage,
+    RecordRefused,
+    SamUnavailable,
+    SignerFrozen,
+    TooManyTries,
+    TransactionOver,
+    WrongCode,
+)
+from backend.model.tables import TransactionState
+from backend.protocol.approval import CodeMethod
+from backend.protocol.ask import AskClaims, verify_ask
+from backend.protocol.codes import operation_number, typed_code
+from backend.protocol.public_keys import PublicKeys
+from backend.protocol.record import CellRecord
+from backend.sam.code_policy import check_code_allowed
+from backend.sam.transactions import (
+    ApproveByCode,
+    ApprovedByCode,
+    RenderSms,
+    SmsAddress,
+    Transactions,
+)
+from backend.signers.password import argon2_hash
+from backend.signing.approval import keep_approval
+from backend.signing.code_asked import (
+    MOST_TRIES,
+    AskedByCode,
+    SealedSeed,
+    check_code_in_time,
+    check_may_send,
+    check_open,
+    check_sms_due,
+    read_asked,
+    read_items,
+    read_seed,
+)
+from backend.signing.code_tries import (
+    count_sms,
+    count_try,
+    give_day_back,
+    give_try_back,
+    use_step_up,
+)
+from backend.signing.texts import text_of
+
+log = logging.getLogger(__name__)
+
+WhyNot = Literal["", "not_allowed", "too_soon", "amount", "used_up", "over", "frozen", "expired"]
+
+
+@final
+class Way(msgspec.Struct, frozen=True, kw_only=True):
+    """One way to approve without a phone."""
+
+    open: bool
+    """A code may be typed now."""
+    why_not: WhyNot = ""
+    opens_at: datetime | None = None
+    """SMS: when it is due, where it is not yet."""
+    valid_until: datetime | None = None
+    """SMS: until when the code is good, where it may be typed now."""
+    may_send: bool = False
+    """SMS: it may be sent now, once more."""
+
+
+@final
+class WaysOut(msgspec.Struct, frozen=True, kw_only=True):
+    """What the waiting page offers beside the phone."""
+
+    operation: str
+    """By these eight characters page and SMS are told to belong together."""
+    tries_left: int
+    sms: Way
+    totp: Way
+
+
+def ways_out(
+    session: Session, *, transaction: UUID, signer: UUID, now: datetime, public_keys: PublicKeys
+) -> WaysOut:
+    """Tell how a signer may approve without a phone. Commits, which ends the read.
+
+    Raises:
+        NotFound: there is no such transaction of this signer.
+        MalformedMessage: a row holds what KS did not sign.
+    """
+    asked = read_asked(session, transaction=transaction, signer=signer)
+    record = verified_record(asked.record, public_keys.ks)
+    ask = verify_ask(asked.ask, expected_ks=public_keys.ks)
+    closed = {
+        method: _why_closed(asked, record, ask.claims, method=method, now=now)
+        for method in ("password+sms", "password+totp")
+    }
+    totp = closed["password+totp"]
+    return WaysOut(
+        operation=operation_number(ask.tx_hash),
+        tries_left=asked.tries_left(now),
+        sms=_sms_way(asked, why_not=closed["password+sms"], now=now),
+        totp=Way(open=not totp, why_not=totp),
+    )
+
+
+def approve_by_code(
+    session: Session,
+    transactions: Transactions,
+    *,
+    transaction: UUID,
+    signer: UUID,
+    method: CodeMethod,
+    unverified_password: str,
+    unverified_code: str,
+    now: datetime,
+) -> TransactionState:
+    """Approve in the signer's name. Commits.
+
+    Args:
+        session: in whose transactions it happens; none is open while the SAM works.
+        transactions: the SAM, as far as transactions go.
+        transaction: what is approved.
+        signer: who signed in to the page.
+        method: how.
+        unverified_password: as it was typed.
+        unverified_code: as it was typed.
+        now: the time.
+
+    Returns:
+        ``approved``.
+
+    Raises:
+        NotFound: there is no such transaction of this signer.
+        SignerFrozen: the signer's access is locked.
+        TransactionOver: it was answered, or is too late.
+        CodeRefused: there is no way by this code; the rule is the SAM's.
+        WrongCode: the code is wrong, or was used.
+        WrongPassword: the code is right, the password is wrong.
+        TooManyTries: those of the transaction, or of the day, are used up.
+        SamUnavailable: the SAM does not answer; the try does not count.
+        HsmUnavailable: the HSM does not work; the try does not count.
+    """
+    asked = read_asked(session, transaction=transaction, signer=signer)
+    check_open(asked, now)
+    if not asked.tries_left(now):
+        raise TooManyTries("too many wrong codes")
+    if method == "password+sms":
+        check_code_in_time(asked, now)
+    code = _typed(unverified_code, asked)
+    seed = read_seed(session, asked.record) if method == "password+totp" else None
+    typed = _typed_by_signer(
+        asked, seed, method=method, code=code, unverified_password=unverified_password
+    )
+    left = _count(session, asked, now)
+    try:
+        by = transactions.approve_by_code(typed)
+    except WrongCode as error:
+        log.warning("wrong code", extra={"transaction_id": transaction})
+        raise WrongCode(min(left, error.tries_left)) from error
+    except (CodeRefused, SamUnavailable, HsmUnavailable):
+        give_try_back(session, asked)
+        raise
+    if seed is not None and not use_step_up(session, seed.seed_hash, by.step or 0):
+        raise WrongCode(left)
+    give_day_back(session, signer)
+    return _keep(session, asked, by, method=method, now=now)
+
+
+def send_sms(
+    session: Session,
+    transactions: Transactions,
+    *,
+    transaction: UUID,
+    signer: UUID,
+    now: datetime,
+) -> datetime:
+    """Send the SMS once more, or because the first was held back. Commits.
+
+    Returns:
+        Until when its code is good.
+
+    Raises:
+        NotFound: there is no such transaction of this signer.
+        SignerFrozen: the signer's access is locked.
+        TransactionOver: it was answered, or is too late.
+        CodeRefused: there is no way by SMS, or a phone is asked first; the rule is the SAM's.
+        TooManyTries: it was sent too often, or a moment ago.
+    """
+    asked = read_asked(session, transaction=transaction, signer=signer)
+    check_open(asked, now)
+    check_sms_due(asked, now)
+    check_may_send(asked, now)
+    sms = transactions.render_sms(
+        RenderSms(
+            record=asked.record,
+            ask=asked.ask,
+            items=read_items(session, transaction),
+            zone=asked.zone,
+            address=SmsAddress(number=asked.number or "", subject=asked.subject),
+        )
+    )
+    text = text_of(sms)
+    count_sms(session, asked, text, now=now)
+    log.info("SMS sent again", extra={"transaction_id": transaction})
+    return text.expires_at
+
+
+# --- parts ------------------------------------------------------------------------
+
+
+def _typed(unverified_code: str, asked: AskedByCode) -> str:
+    """What has not eight digits was sent to nobody: it costs no try."""
+    try:
+        return typed_code(unverified_code)
+    except MalformedMessage as error:
+        raise WrongCode(MOST_TRIES - asked.code_tries) from error
+
+
+def _typed_by_signer(
+    asked: AskedByCode,
+    seed: SealedSeed | None,
+    *,
+    method: CodeMethod,
+    code: str,
+    unverified_password: str,
+) -> ApproveByCode:
+    """Put together what the SAM is asked. What the password costs is spent only for who may try.
+
+    Raises:
+        CodeRefused: no password opens this cell.
+        TooManyTries: too many people sign in now; nothing was tried.
+    """
+    if asked.lock is None:
+        raise CodeRefused(5, "there is no password that opens this cell")
+    return ApproveByCode(
+        record=asked.record,
+        ask=asked.ask,
+        lock=asked.lock,
+        password_hash=argon2_hash(unverified_password, asked.salt),
+        method=method,
+        code=code,
+        number=asked.number,
+        seed=None if seed is None else seed.sealed,
+        used_step=None if seed is None else seed.used_step,
+    )
+
+
+def _count(session: Session, asked: AskedByCode, now: datetime) -> int:
+    """Count a try; gives how many are left after it. Commits."""
+    tries = count_try(session, asked, now=now)
+    if tries is None:
+        check_open(read_asked(session, transaction=asked.id, signer=asked.signer), now)
+        raise TooManyTries("too many wrong codes")
+    return MOST_TRIES - tries
+
+
+def _keep(
+    session: Session, asked: AskedByCode, by: ApprovedByCode, *, method: CodeMethod, now: datetime
+) -> TransactionState:
+    """Rule 5."""
+    kept = {
+        "approval": by.approval,
+        "sealed": by.sealed,
+        "kid": by.kid,
+        "received_at": now,
+        "method": method,
+    }
+    if keep_approval(session, asked.id, kept):
+        log.warning("approved by code", extra={"transaction_id": asked.id, "method": method})
+        return TransactionState.APPROVED
+    after = read_asked(session, transaction=asked.id, signer=asked.signer)
+    check_open(after, now)
+    raise TransactionOver(after.state_at(now))
+
+
+def _why_closed(
+    asked: AskedByCode, record: CellRecord, claims: AskClaims, *, method: CodeMethod, now: datetime
+) -> WhyNot:
+    try:
+        check_open(asked, now)
+    except SignerFrozen:
+        return "frozen"
+    except TransactionOver:
+        return "over"
+    if method not in record.policy.methods or asked.lock is None:
+        return "not_allowed"
+    try:
+        check_code_allowed(record, method, kind=claims.kind, fields=claims.fields)
+    except RecordRefused:
+        return "amount"
+    return "" if asked.tries_left(now) else "used_up"
+
+
+def _sms_way(asked: AskedByCode, *, why_not: WhyNot, now: datetime) -> Way:
+    if why_not:
+        return Way(open=False, why_not=why_not)
+    due_at, valid_until = asked.sms_due_at, asked.sms_valid_until
+    if due_at is None or valid_until is None or asked.number is None:
+        return Way(open=False, why_not="not_allowed")
+    if now < due_at:
+        return Way(open=False, why_not="too_soon", opens_at=due_at)
+    may_send = _may_send(asked, now)
+    if now > valid_until:
+        return Way(open=False, why_not="expired", may_send=may_send)
+    return Way(open=True, valid_until=valid_until, may_send=may_send)
+
+
+def _may_send(asked: AskedByCode, now: datetime) -> bool:
+    try:
+        check_may_send(asked, now)
+    except TooManyTries:
+        return False
+    return True

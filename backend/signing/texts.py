@@ -1,0 +1,64 @@
+"""The SMS of a transaction, between the SAM that writes it and the outbox that keeps it.
+
+1. The number is handed to the SAM only for a cell whose methods name SMS; the SAM compares it with
+   the record, and writes nothing if the record says otherwise.
+2. A request that nobody could approve, by phone or by code, is refused.
+"""
+
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from sqlalchemy import Row
+
+from backend.delivery.outbox import SealedText
+from backend.errors import CredentialDisabled
+from backend.sam.transactions import CodeSms, OpenedTransaction, SmsAddress
+
+APP_ALONE: Final = "app"
+"""Of ``cells.methods``: nothing but a phone approves."""
+NOBODY_ANSWERS: Final = "no phone is left to approve, and no code may stand for one"
+
+
+def address_of(cell: Row[*tuple[Any, ...]]) -> SmsAddress | None:
+    """Where a text would go: rule 1."""
+    if cell.number is None or cell.methods == APP_ALONE:
+        return None
+    return SmsAddress(number=cell.number, subject=cell.subject)
+
+
+def refuse_unanswerable(cell: Row[*tuple[Any, ...]]) -> None:
+    """Keep rule 2 by the rows alone, before the SAM has any work of it.
+
+    Raises:
+        CredentialDisabled: no phone is left, and no code may stand for one.
+    """
+    if not cell.has_phone and cell.methods == APP_ALONE:
+        raise CredentialDisabled(NOBODY_ANSWERS)
+
+
+def check_answerable(cell: Row[*tuple[Any, ...]], opened: OpenedTransaction) -> None:
+    """Keep rule 2 by what the SAM said.
+
+    Raises:
+        CredentialDisabled: no phone is left, and no code may stand for one.
+    """
+    if not cell.has_phone and opened.sms is None and "password+totp" not in opened.methods:
+        raise CredentialDisabled(NOBODY_ANSWERS)
+
+
+def text_of(sms: CodeSms) -> SealedText:
+    """What the outbox keeps."""
+    return SealedText(
+        sealed_sms=sms.sealed,
+        due_at=datetime.fromtimestamp(sms.due_at, UTC),
+        expires_at=datetime.fromtimestamp(sms.valid_until, UTC),
+    )
+
+
+def times_of(sms: CodeSms | None) -> dict[str, object]:
+    """What the transaction's row keeps."""
+    text = None if sms is None else text_of(sms)
+    return {
+        "sms_due_at": None if text is None else text.due_at,
+        "sms_valid_until": None if text is None else text.expires_at,
+    }
