@@ -221,6 +221,7 @@ def request_certificate(
         NotFound: there is no such cell.
         SignerFrozen: the signer's access is locked.
         AlreadyThere: see :func:`~backend.signing.askable.needs_certificate`.
+        CredentialDisabled: no phone is paired, and no SMS can be written.
         SummaryRefused: the registered name cannot be shown, or is not the certificate's.
         RecordRefused: the record does not allow it.
     """
@@ -246,10 +247,10 @@ def request_certificate(
         sms=address_of(found),
     )
     opened = transactions.open_transaction(ask)
-    check_answerable(found, opened)
     session.execute(select(Cell.id).where(Cell.id == cell).with_for_update(key_share=True))
     if session.scalar(select(Cell.id).where(Cell.id == cell, needs_certificate())) is None:
-        raise AlreadyThere("there is a certificate, a request for it, or no phone to ask")
+        raise AlreadyThere("there is a certificate, a request for it, or nobody to ask")
+    check_answerable(found, opened)
     session.execute(insert(Transaction).values(transaction_row(found, ask, opened, now=now)))
     _add_list(session, opened)
     enqueue_push(session, transaction=opened.id, cell=cell, now=now, expires_at=_instant(exp))
