@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from datetime import UTC, datetime
 from functools import partial
-from time import monotonic
+from time import monotonic, sleep
 from traceback import extract_tb
 from types import MappingProxyType
 from typing import Any, TextIO
@@ -61,6 +61,7 @@ _SQLITE_PRAGMAS = (
 )
 
 _SQLITE_BUSY_SECONDS = 30
+_SQLITE_LOOK_SECONDS = 0.01
 
 _REST_SECONDS = 1.0
 _RESTS_SINCE = "rests since"
@@ -149,8 +150,27 @@ def _prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:
     connection.isolation_level = None
     for pragma in _SQLITE_PRAGMAS:
         connection.execute(pragma)
-    if connection.execute("PRAGMA journal_mode").fetchone() != ("wal",):
-        connection.execute("PRAGMA journal_mode = WAL")
+    until = monotonic() + _SQLITE_BUSY_SECONDS
+    while not _writes_ahead(connection, until=until):
+        sleep(_SQLITE_LOOK_SECONDS)
+
+
+def _writes_ahead(connection: sqlite3.Connection, *, until: float) -> bool:
+    """Keep the log in a file beside, for good; whoever opens a new database first turns it on.
+
+    SQLite does not wait here for somebody who writes, which another that opens it may do.
+
+    Raises:
+        sqlite3.OperationalError: it is locked until then, or cannot be read or written.
+    """
+    try:
+        if connection.execute("PRAGMA journal_mode").fetchone() != ("wal",):
+            connection.execute("PRAGMA journal_mode = WAL")
+    except sqlite3.OperationalError as error:
+        if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or monotonic() >= until:
+            raise
+        return False
+    return True
 
 
 def _begin_immediate(connection: Connection) -> None:
