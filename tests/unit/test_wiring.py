@@ -15,7 +15,7 @@ from sqlalchemy import Connection, insert, select, text, update
 from sqlalchemy.exc import IntegrityError, OperationalError, StatementError
 from sqlalchemy.orm import Session, sessionmaker
 
-from backend import wiring
+from backend import database
 from backend.errors import SamUnavailable
 from backend.model.tables import RequestProof, Signer
 from backend.wiring import Check, connect_database, db, health, make_engine, utc_now, watch_requests
@@ -75,7 +75,7 @@ def test_who_opens_a_new_sqlite_while_another_writes_waits(
         if len(looks) == 2:
             other.execute("ROLLBACK")
 
-    monkeypatch.setattr(wiring, "sleep", look)
+    monkeypatch.setattr(database, "sleep", look)
     engine = make_engine(f"sqlite:///{path}")
     with engine.connect() as connection:
         assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
@@ -88,7 +88,7 @@ def test_who_opens_what_stays_locked_gives_up(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "new.sqlite3"
-    monkeypatch.setattr(wiring, "_SQLITE_BUSY_SECONDS", 0)
+    monkeypatch.setattr(database, "_SQLITE_BUSY_SECONDS", 0)
     with closing(connect(path, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         engine = make_engine(f"sqlite:///{path}")
