@@ -1,71 +1,39 @@
-"""What every process shares: engine, sessions, clock, logs, health. Never the SAM, never an HSM.
+"""What both applications share: a session on the database, logs of requests, health. Never the SAM.
 
-Rules:
-
-* On SQLite a transaction takes the write lock when it begins, so one that reads first and writes
-  then cannot fail half-way. Keep transactions short, and hold none while waiting for anything.
-* What is committed is on the disk, and what is erased is overwritten.
-* A log line is one JSON object. Of ``extra`` only ``FIELDS`` reach it. Of an exception only what
-  kind it was and where: its text may hold anything, unless it is an error of ours.
 * ``/healthz`` says that the process lives, ``/readyz`` whether it can work. Why not: in the log.
+* Engine, clock and log lines are every process's; they are passed on here.
 """
 
 import logging
-import sqlite3
 from collections.abc import Callable, Mapping
-from contextvars import ContextVar
-from datetime import UTC, datetime
-from functools import partial
 from time import monotonic
-from traceback import extract_tb
 from types import MappingProxyType
-from typing import Any, TextIO
+from typing import Any
 from uuid import uuid4
 
-import msgspec
 from flask import Blueprint, Flask, Response, g, jsonify, request
 from flask_sqlalchemy import SQLAlchemy
-from sqlalchemy import Connection, Engine, create_engine, event, make_url
-from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.exc import DisconnectionError, SQLAlchemyError
-from sqlalchemy.orm import Session, sessionmaker
-from sqlalchemy.pool import ConnectionPoolEntry
+from sqlalchemy import Engine
+from sqlalchemy.exc import SQLAlchemyError
 from werkzeug.middleware.proxy_fix import ProxyFix
 
+from backend.clock import Clock as Clock
+from backend.clock import utc_now as utc_now
+from backend.database import engine_options, prepare_engine
+from backend.database import make_engine as make_engine
+from backend.database import make_session_factory as make_session_factory
 from backend.errors import CellkeyError, HsmNotReady, MalformedMessage
-from backend.model.engines import EACH_STATEMENT, with_transactions
+from backend.logs import FIELDS as FIELDS
+from backend.logs import configure_logging as configure_logging
+from backend.logs import request_id
+from backend.model.engines import with_transactions
 from backend.model.version import check_version
 from backend.protocol.public_keys import PublicKeys, read_public_keys
 from backend.settings import Settings
 
 log = logging.getLogger(__name__)
 
-# --- clock --------------------------------------------------------------------
-
-Clock = Callable[[], datetime]
-"""Tells the time: an aware UTC instant."""
-
-
-def utc_now() -> datetime:
-    """Tell the machine's time."""
-    return datetime.now(UTC)
-
-
 # --- database -----------------------------------------------------------------
-
-_SQLITE_PRAGMAS = (
-    "PRAGMA foreign_keys = ON",
-    "PRAGMA synchronous = FULL",
-    # An erased `sealed` must not stay readable in a free page (design, invariant 6).
-    "PRAGMA secure_delete = ON",
-)
-
-_SQLITE_BUSY_SECONDS = 30
-
-_REST_SECONDS = 1.0
-_RESTS_SINCE = "rests since"
-
-_POSTGRES_OPTIONS = "-c timezone=UTC -c lock_timeout=10s -c idle_in_transaction_session_timeout=60s"
 
 
 class _SQLAlchemy(SQLAlchemy):
@@ -77,84 +45,13 @@ db = _SQLAlchemy(session_options={"expire_on_commit": False})
 """The session of a web request, for the two Flask applications; its ``Model`` is not used."""
 
 
-def make_engine(url: str) -> Engine:
-    """Make the engine of a process that is no web application."""
-    engine = with_transactions(create_engine(url, **_engine_options(url)))
-    _prepare(engine)
-    return engine
-
-
-def make_session_factory(engine: Engine) -> sessionmaker[Session]:
-    """Make sessions whose rows stay readable after the commit."""
-    return sessionmaker(engine, expire_on_commit=False)
-
-
 def connect_database(app: Flask, url: str) -> None:
     """Give a Flask application ``db.session`` on this database."""
     app.config["SQLALCHEMY_DATABASE_URI"] = url
-    app.config["SQLALCHEMY_ENGINE_OPTIONS"] = _engine_options(url)
+    app.config["SQLALCHEMY_ENGINE_OPTIONS"] = engine_options(url)
     db.init_app(app)
     with app.app_context():
-        _prepare(db.engine)
-
-
-def _engine_options(url: str) -> dict[str, Any]:
-    """Choose the engine's options; parameters of statements never reach an error's text."""
-    if make_url(url).get_backend_name() == "sqlite":
-        return {"hide_parameters": True, "connect_args": {"timeout": _SQLITE_BUSY_SECONDS}}
-    return {
-        "hide_parameters": True,
-        "pool_size": 10,
-        "max_overflow": 10,
-        "pool_timeout": 10,
-        **EACH_STATEMENT,
-        "connect_args": {"connect_timeout": 5, "options": _POSTGRES_OPTIONS},
-    }
-
-
-def _prepare(engine: Engine) -> None:
-    if engine.dialect.name == "sqlite":
-        event.listen(engine, "connect", _prepare_sqlite)
-        event.listen(engine, "begin", _begin_immediate)
-    else:
-        event.listen(engine, "checkin", _remember_rest)
-        event.listen(engine, "checkout", partial(_wake, engine))
-
-
-def _remember_rest(_connection: object, record: ConnectionPoolEntry) -> None:
-    record.info[_RESTS_SINCE] = monotonic()
-
-
-def _wake(
-    engine: Engine, connection: DBAPIConnection, record: ConnectionPoolEntry, _proxy: object
-) -> None:
-    """Ask a connection that rested whether it is still there; under load none does.
-
-    Raises:
-        DisconnectionError: it is not; the pool takes another.
-    """
-    since = record.info.get(_RESTS_SINCE)
-    if since is None or monotonic() - since < _REST_SECONDS:
-        return
-    try:
-        alive = engine.dialect.do_ping(connection)
-    except engine.dialect.loaded_dbapi.Error as error:
-        raise DisconnectionError from error
-    if not alive:
-        raise DisconnectionError
-
-
-def _prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:
-    """Take over transactions from the driver, which would begin them only at the first write."""
-    connection.isolation_level = None
-    for pragma in _SQLITE_PRAGMAS:
-        connection.execute(pragma)
-    if connection.execute("PRAGMA journal_mode").fetchone() != ("wal",):
-        connection.execute("PRAGMA journal_mode = WAL")
-
-
-def _begin_immediate(connection: Connection) -> None:
-    connection.exec_driver_sql("BEGIN IMMEDIATE")
+        prepare_engine(db.engine)
 
 
 # --- keys ---------------------------------------------------------------------
@@ -171,80 +68,6 @@ def read_public_keys_file(settings: Settings) -> PublicKeys:
         return read_public_keys(path.read_bytes())
     except (OSError, MalformedMessage) as error:
         raise HsmNotReady(f"no public keys at {path}: run `cellkey hsm init`") from error
-
-
-# --- logs ---------------------------------------------------------------------
-
-request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
-"""Id of the web request that is being answered; stands in each of its log lines."""
-
-FIELDS = frozenset(
-    {
-        "attempts",
-        "cell_id",
-        "channel",
-        "client_id",
-        "duration_ms",
-        "event_name",
-        "method",
-        "operator",
-        "pairing_id",
-        "reason",
-        "route",
-        "rule",
-        "signer_id",
-        "state",
-        "status",
-        "transaction_id",
-        "uid",
-    }
-)
-"""What ``extra`` may carry into a log line. Ids and states; no names, numbers, keys or codes."""
-
-
-class JsonLines(logging.Formatter):
-    """One JSON object a line."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        """Write a record; a line break in any value is escaped."""
-        line: dict[str, object] = {
-            "at": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
-            "level": record.levelname.lower(),
-            "logger": record.name,
-            "message": record.getMessage(),
-            "request_id": request_id.get(),
-        }
-        line |= {name: value for name, value in vars(record).items() if name in FIELDS}
-        if record.exc_info and record.exc_info[1]:
-            line["error"] = _describe(record.exc_info[1])
-        return msgspec.json.encode(line, enc_hook=str).decode()
-
-
-class PlainLines(logging.Formatter):
-    """The same for a person at a terminal."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        """Write a record on one line."""
-        error = record.exc_info[1] if record.exc_info else None
-        parts = [record.levelname.lower(), record.name, record.getMessage()]
-        parts += [f"{name}={value}" for name, value in vars(record).items() if name in FIELDS]
-        return " ".join(parts if error is None else [*parts, str(_describe(error))])
-
-
-def configure_logging(stream: TextIO, *, json: bool = True) -> None:
-    """Send the log of the whole process to ``stream``, and nothing of it elsewhere."""
-    handler = logging.StreamHandler(stream)
-    handler.setFormatter(JsonLines() if json else PlainLines())
-    logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
-    # It says twice at each look at the version that it looks.
-    logging.getLogger("alembic").setLevel(logging.WARNING)
-
-
-def _describe(error: BaseException) -> dict[str, object]:
-    """Say what kind of error it was and where, without values."""
-    frames = [f"{frame.filename}:{frame.lineno}" for frame in extract_tb(error.__traceback__)]
-    ours = {"text": str(error)} if isinstance(error, CellkeyError) else {}
-    return {"kind": type(error).__qualname__, "where": frames[-8:], **ours}
 
 
 # --- web ----------------------------------------------------------------------

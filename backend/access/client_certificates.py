@@ -7,21 +7,23 @@
 """
 
 import base64
-from typing import Final
+from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
-from flask import Request
 
 from backend.protocol.encoding import b64u, sha256
 from backend.settings import Settings
+
+if TYPE_CHECKING:  # the worker comes by here, and has no web framework to load
+    from flask import Request
 
 LONGEST_HEADER: Final = 16 * 1024
 _PEM: Final = "-----BEGIN"
 
 
-def certificate_thumbprint(request: Request, settings: Settings) -> bytes | None:
+def certificate_thumbprint(request: "Request", settings: Settings) -> bytes | None:
     """SHA-256 of the certificate with which the caller's TLS was made; ``None``: none we believe.
 
     Read are the two forms in use: ``:base64 of DER:`` (RFC 9440) and PEM, URL-escaped (nginx).
@@ -39,7 +41,7 @@ def certificate_thumbprint(request: Request, settings: Settings) -> bytes | None
         return None
 
 
-def _peer(request: Request) -> str | None:
+def _peer(request: "Request") -> str | None:
     """Who made the connection: not who it says to call for (``wiring.trust_proxies``)."""
     as_it_came: dict[str, str | None] = request.environ.get("werkzeug.proxy_fix.orig", {})
     return as_it_came.get("REMOTE_ADDR", request.environ.get("REMOTE_ADDR"))

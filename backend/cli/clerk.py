@@ -10,17 +10,19 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from backend.clerk import Clerk, Duty, approved_requests, cells_to_certify
 from backend.cli.context import settings_from_environment, told_to_stop
+from backend.clock import Clock, utc_now
 from backend.credentials.issue import issue_certificate
+from backend.database import make_engine, make_session_factory
 from backend.devices.enrolment.further import finish_further
 from backend.devices.enrolment.removal import remove
 from backend.devices.further_device import further_to_finish
 from backend.devices.removal import asked_removals
+from backend.logs import configure_logging
 from backend.pki.authority import Authority
 from backend.sam.connect import Capabilities, connect
 from backend.settings import Settings
 from backend.signing.release import release_certificate_request
 from backend.signing.request import request_certificate
-from backend.wiring import Clock, configure_logging, make_engine, make_session_factory, utc_now
 
 
 def make_clerk(

@@ -6,9 +6,9 @@ import click
 
 from backend.cli.context import settings_from_environment, told_to_stop
 from backend.errors import SettingsInvalid
+from backend.logs import configure_logging
 from backend.sam.connect import open_sam
 from backend.sam.server import SamServer, admitted
-from backend.wiring import configure_logging
 
 
 @click.command()

@@ -18,12 +18,12 @@ from aiohttp import web
 
 from backend.cli.context import settings_from_environment
 from backend.errors import SettingsInvalid
+from backend.logs import configure_logging
 from backend.settings import Settings
 from backend.waiting.connections import QUIET_SECONDS, Connections, open_socket
 from backend.waiting.crowd import Bounds
 from backend.waiting.listening import Listening
 from backend.waiting.server import Pace, WaitServer
-from backend.wiring import configure_logging
 
 log = logging.getLogger(__name__)
 

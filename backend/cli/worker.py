@@ -16,6 +16,8 @@ from backend.access.phones import forget_proofs
 from backend.access.turns import forget_rates
 from backend.access.used_ids import forget_used_ids
 from backend.cli.context import answer, json_option, settings_from_environment, told_to_stop
+from backend.clock import utc_now
+from backend.database import make_engine, make_session_factory
 from backend.delivery.desk import PeriodicJob
 from backend.delivery.dispatch import Channels
 from backend.delivery.endpoints import parse_push_hosts, parse_webhook_pins
@@ -24,10 +26,10 @@ from backend.delivery.wakes import forget_paces
 from backend.delivery.web_push import vapid_identity
 from backend.delivery.worker import Worker
 from backend.delivery.worker_keys import make_worker_keys, read_sms_key, read_vapid_key
+from backend.logs import configure_logging
 from backend.model.telling import tell_changes
 from backend.settings import Environment, Settings
 from backend.signing.expiry import expire_overdue
-from backend.wiring import configure_logging, make_engine, make_session_factory, utc_now
 
 JOBS = (
     PeriodicJob(name="expiry", every_seconds=1, run=expire_overdue),

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from backend.devices.envelope import Envelope
+from backend.logs import JsonLines
 from backend.settings import Environment
 from backend.signers.freeze import freeze
 from backend.virtual_phone.errors import ServerRefused
-from backend.wiring import JsonLines
 from tests.world.csc_client import a_relying_party
 from tests.world.raw_calls import RawCalls, problem
 from tests.world.service import NEW_PASSWORD, Service, hashes, open_service

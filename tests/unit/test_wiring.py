@@ -2,8 +2,9 @@
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import UTC, timedelta
+from pathlib import Path
 from sqlite3 import connect
 from uuid import uuid4
 
@@ -11,9 +12,10 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import Connection, insert, select, text, update
-from sqlalchemy.exc import IntegrityError, StatementError
+from sqlalchemy.exc import IntegrityError, OperationalError, StatementError
 from sqlalchemy.orm import Session, sessionmaker
 
+from backend import database
 from backend.errors import SamUnavailable
 from backend.model.tables import RequestProof, Signer
 from backend.wiring import Check, connect_database, db, health, make_engine, utc_now, watch_requests
@@ -57,6 +59,41 @@ def test_sqlite_keeps_what_is_committed_and_overwrites_what_is_erased(sqlite_url
         "secure_delete": 1,
         "journal_mode": "wal",
     }
+
+
+def test_who_opens_a_new_sqlite_while_another_writes_waits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SQLite itself gives up at once here; two `cellkey db upgrade` at once met it."""
+    path = tmp_path / "new.sqlite3"
+    other = connect(path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    looks = []
+
+    def look(seconds: float) -> None:
+        looks.append(seconds)
+        if len(looks) == 2:
+            other.execute("ROLLBACK")
+
+    monkeypatch.setattr(database, "sleep", look)
+    engine = make_engine(f"sqlite:///{path}")
+    with engine.connect() as connection:
+        assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
+    engine.dispose()
+    other.close()
+    assert len(looks) == 2
+
+
+def test_who_opens_what_stays_locked_gives_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "new.sqlite3"
+    monkeypatch.setattr(database, "_SQLITE_BUSY_SECONDS", 0)
+    with closing(connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        engine = make_engine(f"sqlite:///{path}")
+        with pytest.raises(OperationalError, match="locked"):
+            engine.connect()
 
 
 def test_postgresql_speaks_utc_and_does_not_wait_for_ever(postgresql_url: str) -> None:
