@@ -192,8 +192,10 @@ def _oauth_uses(services: Services, gate: _Gate) -> OauthUses:
     def code(session: Session, ticket: str) -> CodeSent:
         return send_code(session, sam, ticket=ticket, now=clock())
 
-    def confirm(session: Session, ticket: str, code: str) -> PairingState:
-        return confirm_by_code(session, sam, ticket=ticket, code=code, now=clock())
+    def confirm(session: Session, ticket: str, code: str, password: str | None) -> PairingState:
+        return confirm_by_code(
+            session, sam, ticket=ticket, code=code, unverified_password=password, now=clock()
+        )
 
     def ask_phone(session: Session, call: ProvenCall, prints: KeyThumbprints) -> AskedFurther:
         return ask_further(session, sam, call=call, prints=prints, settings=settings, now=clock())

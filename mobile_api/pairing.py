@@ -1,5 +1,7 @@
 """Pairing, step 2: the new phone, by its ticket (8.2)."""
 
+from typing import Any
+
 from backend.devices.pairing import PairingView, StoredEnrolment, pairing_view, store_enrolment
 from backend.wiring import db
 from mobile_api.blueprint import Blueprint
@@ -26,7 +28,7 @@ def show_pairing() -> PairingView:
 @blueprint.arguments(EnrolmentBody())
 @blueprint.response(200, EnrolmentAnswer)
 @blueprint.doc(security=TICKET)
-def enrol(body: dict[str, str]) -> StoredEnrolment:
+def enrol(body: dict[str, Any]) -> StoredEnrolment:
     """Hand in the phone's keys. The same bytes may be repeated."""
     here = services()
     with callers_ticket() as ticket:

@@ -20,13 +20,14 @@ COORDINATE: Final = 43
 class Letters(fields.String):
     """ASCII text of some letters, the whole of it."""
 
-    def __init__(self, letters: str, *, longest: int) -> None:
+    def __init__(self, letters: str, *, longest: int, allow_none: bool = False) -> None:
         """Bound it; ``letters`` is the inside of a character class.
 
         The document's pattern is one of ECMA 262, where ``$`` is the very end; in Python it is not.
         """
         super().__init__(
             required=True,
+            allow_none=allow_none,
             validate=[
                 validate.Length(min=1, max=longest),
                 validate.Regexp(rf"[{letters}]+\Z"),
@@ -38,9 +39,9 @@ class Letters(fields.String):
 class Compact(Letters):
     """A compact JWS or JWE."""
 
-    def __init__(self) -> None:
-        """Required."""
-        super().__init__("A-Za-z0-9_.-", longest=LONGEST_MESSAGE)
+    def __init__(self, *, allow_none: bool = False) -> None:
+        """Required; perhaps null."""
+        super().__init__("A-Za-z0-9_.-", longest=LONGEST_MESSAGE, allow_none=allow_none)
 
 
 class Base64urlText(Letters):
@@ -74,10 +75,10 @@ class EmptyBody(Schema):
 
 
 class EnrolmentBody(Schema):
-    """A new phone's keys."""
+    """A new phone's keys; `sealed` is null where the password brings the cell's secret."""
 
     enrolment = Compact()
-    sealed = Compact()
+    sealed = Compact(allow_none=True)
 
 
 class JwkBody(Schema):
@@ -177,6 +178,13 @@ class PairingAnswer(Schema):
     ks = fields.Nested(Jwk)
     keys = fields.List(fields.String())
     envelope_lock = fields.String(allow_none=True)
+    recovery_lock = fields.String(
+        allow_none=True,
+        metadata={"description": "For a cell that exists: opens by the recovery code."},
+    )
+    password_recovery = fields.Boolean(
+        metadata={"description": "For a cell that exists: whether the password may do it."}
+    )
     confirmation = fields.List(fields.String(validate=validate.OneOf(("sms", "operator"))))
 
 

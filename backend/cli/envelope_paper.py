@@ -5,6 +5,7 @@ the second is the secret that binds a phone to the cell.
 """
 
 import tomllib
+from collections.abc import Sequence
 from importlib.resources import files
 from textwrap import fill
 from typing import Final, final
@@ -14,6 +15,7 @@ import msgspec
 import segno
 
 from backend.devices.envelope import Envelope
+from backend.devices.replacement import Replacement
 from backend.summary.moments import moment_text, reader
 from backend.summary.text import Language
 from backend.summary.words import Words
@@ -44,42 +46,67 @@ class PaperWords(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     qr_2: Words
     typed: Words
     steps: tuple[Words, ...]
+    replacement_title: Words
+    replacement_steps: tuple[Words, ...]
+    password_stays: Words
     warning: Words
     once: Words
 
 
 def paper(envelope: Envelope) -> str:
     """Lay an envelope out, in the signer's language."""
-    return _paper(envelope, _words(), "en" if envelope.lang == "en" else "ru")
+    words, lang = _words(), _language(envelope.lang)
+    typed = f"{words.typed.of(lang)}:  {envelope.secret_text}"
+    return _paper(envelope, words, lang, title=words.title, typed=[typed], steps=words.steps)
 
 
-def _paper(envelope: Envelope, words: PaperWords, lang: Language) -> str:
+def replacement_paper(envelope: Replacement) -> str:
+    """Lay an envelope for a cell that exists out, in the signer's language."""
+    words, lang = _words(), _language(envelope.lang)
+    kept = () if envelope.first_password else (words.password_stays,)
+    steps = (*kept, *words.replacement_steps)
+    return _paper(envelope, words, lang, title=words.replacement_title, typed=[], steps=steps)
+
+
+def _paper(
+    envelope: Envelope | Replacement,
+    words: PaperWords,
+    lang: Language,
+    *,
+    title: Words,
+    typed: Sequence[str],
+    steps: Sequence[Words],
+) -> str:
     clock = reader(lang=lang, zone=envelope.zone)
-    facts = (
+    facts = [
         (words.signer, envelope.name),
         (words.login, envelope.login),
         (words.first_password, envelope.first_password),
         (words.valid_until, moment_text(envelope.expires_at, clock)),
-    )
+    ]
     width = max(len(label.of(lang)) for label, _ in facts)
     lines = [
         RULE,
-        words.title.of(lang).center(WIDTH).rstrip(),
+        title.of(lang).center(WIDTH).rstrip(),
         RULE,
-        *(f"  {label.of(lang):<{width}}  {fact}" for label, fact in facts),
+        *(f"  {label.of(lang):<{width}}  {fact}" for label, fact in facts if fact is not None),
         "",
         words.qr_1.of(lang),
         qr_code(envelope.qr1),
         words.qr_2.of(lang),
         qr_code(envelope.qr2),
-        f"{words.typed.of(lang)}:  {envelope.secret_text}",
+        *typed,
         "",
-        *(fill(step.of(lang), WIDTH, subsequent_indent="   ") for step in words.steps),
+        *(fill(step.of(lang), WIDTH, subsequent_indent="   ") for step in steps),
         fill(words.warning.of(lang), WIDTH),
         RULE,
         words.once.of(lang),
     ]
     return "\n".join(lines)
+
+
+def _language(kept: str) -> Language:
+    return "en" if kept == "en" else "ru"
 
 
 def qr_code(text: str) -> str:

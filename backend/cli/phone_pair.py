@@ -74,6 +74,7 @@ class PairOptions(TypedDict):
     password_file: Path | None
     new_password_file: Path | None
     code_file: Path | None
+    recovery_code_file: Path | None
     as_json: bool
 
 
@@ -86,6 +87,11 @@ class PairOptions(TypedDict):
 @click.option("--password-file", type=EXISTING_FILE, help="First password; - is standard input.")
 @click.option("--new-password-file", type=EXISTING_FILE, help="The password to have from now on.")
 @click.option("--code-file", type=EXISTING_FILE, help="Code from the SMS.")
+@click.option(
+    "--recovery-code-file",
+    type=EXISTING_FILE,
+    help="For a cell that exists: its recovery code; an empty file means: by the password.",
+)
 @json_option
 def pair(**options: Unpack[PairOptions]) -> None:
     """Pair this phone with the cell of an envelope.
@@ -93,7 +99,8 @@ def pair(**options: Unpack[PairOptions]) -> None:
     Where a step fails, call it again with the same envelope and passwords.
     """
     virtual, as_json = options["phone_"], options["as_json"]
-    progress = virtual.pair_start(_applicant(options), kind=options["kind"])
+    applicant = _applicant(options)
+    progress = virtual.pair_start(applicant, kind=options["kind"])
     answer(
         {"event": "enrolled", "twelve": progress.twelve, "confirmation": progress.confirmation},
         f"This phone is {progress.twelve}",
@@ -104,9 +111,10 @@ def pair(**options: Unpack[PairOptions]) -> None:
         needs_code="sms" in progress.confirmation,
         operator="operator" in progress.confirmation,
         code_file=options["code_file"],
+        password=applicant.new_password or applicant.password,
     ):
         raise click.ClickException("nobody confirmed the pairing in time; start it again")
-    code = virtual.recovery_code()
+    code = virtual.recovery_code() or virtual.new_recovery_code()
     device = virtual.device()
     answer(
         {
@@ -132,7 +140,7 @@ def _applicant(options: PairOptions) -> Applicant:
     envelope = _envelope(options["qr2"])
     recovery_code = None
     if envelope.ks_thumbprint is not None:
-        recovery_code = secret_of(click.prompt("Recovery code", hide_input=True, err=True))
+        recovery_code = _recovery_code(options["recovery_code_file"])
     password_file = options["password_file"]
     return Applicant(
         addresses=addresses,
@@ -167,6 +175,20 @@ def addresses_of(
     return addresses
 
 
+def _recovery_code(file: Path | None) -> bytes | None:
+    """Ask for the recovery code of a cell that exists; ``None``: the password is to do it."""
+    typed = _secret(file)
+    if typed is None:
+        typed = click.prompt(
+            "Recovery code (empty if it is lost: then the password does it)",
+            hide_input=True,
+            default="",
+            show_default=False,
+            err=True,
+        )
+    return secret_of(typed) if typed else None
+
+
 def _envelope(qr2: str | None) -> Envelope:
     text = qr2 or click.prompt("26 characters of the envelope", hide_input=True, err=True)
     return read_envelope(text)
@@ -196,7 +218,12 @@ def _secret(file: Path | None) -> str | None:
 
 
 def _confirmed(
-    virtual: VirtualPhone, *, needs_code: bool, operator: bool, code_file: Path | None
+    virtual: VirtualPhone,
+    *,
+    needs_code: bool,
+    operator: bool,
+    code_file: Path | None,
+    password: str,
 ) -> bool:
     rounds = OPERATOR_ROUNDS if operator else 1
     if operator:
@@ -208,7 +235,7 @@ def _confirmed(
     while True:
         typed = code or click.prompt("Code from the SMS", err=True)
         try:
-            return virtual.pair_confirm(typed, rounds=rounds)
+            return virtual.pair_confirm(typed, password=password, rounds=rounds)
         except ServerRefused as error:
             if code is not None or not error.members.get("tries_left"):
                 raise

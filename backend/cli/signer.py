@@ -14,10 +14,11 @@ from sqlalchemy.orm import Session
 from backend.algorithms import KeyAlgorithm
 from backend.app import open_services
 from backend.cli.context import answer, json_option, settings_from_environment
-from backend.cli.envelope_paper import paper
+from backend.cli.envelope_paper import paper, replacement_paper
 from backend.credentials.overview import SignerOverview, every_signer, one_signer
 from backend.devices import envelope as envelopes
 from backend.devices.enrolment.confirmation import confirm_by_operator
+from backend.devices.replacement import ReplacementOrder, print_replacement
 from backend.model.version import check_version
 from backend.signers import freeze as access
 from backend.signers.registration import (
@@ -106,6 +107,38 @@ def reprint(*, login: str, operator: str, as_json: bool) -> None:
             now=services.clock(),
         )
     answer(envelope, paper(envelope), as_json=as_json)
+
+
+@signer.command()
+@click.argument("login")
+@operator_option
+@click.option("--remove-phones", is_flag=True, help="All phones of the cell stop now.")
+@click.option(
+    "--reset-password",
+    is_flag=True,
+    help="Print a first password, too. The password then opens the key no more.",
+)
+@json_option
+def envelope(
+    *, login: str, operator: str, remove_phones: bool, reset_password: bool, as_json: bool
+) -> None:
+    """The phone is lost, the key stays: print an envelope for the cell that LOGIN has."""
+    services = open_services(settings_from_environment())
+    with _session() as session:
+        printed = print_replacement(
+            session,
+            services.sam,
+            ReplacementOrder(
+                login=login,
+                operator=operator,
+                remove_phones=remove_phones,
+                reset_password=reset_password,
+            ),
+            settings=services.settings,
+            public_keys=services.public_keys,
+            now=services.clock(),
+        )
+    answer(printed, replacement_paper(printed), as_json=as_json)
 
 
 @signer.command()

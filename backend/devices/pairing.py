@@ -12,11 +12,11 @@
 import logging
 from datetime import datetime
 from hashlib import sha256
-from typing import Any, final
+from typing import Any, Final, final
 
 import msgspec
-from sqlalchemy import Row, and_, insert, select, update
-from sqlalchemy.orm import Session
+from sqlalchemy import Row, and_, exists, insert, select, update
+from sqlalchemy.orm import Session, aliased
 
 from backend.access.phones import verified_record
 from backend.devices.conflict import (
@@ -51,7 +51,7 @@ from backend.protocol.enrolment import (
 )
 from backend.protocol.jose import PublicJwk
 from backend.protocol.public_keys import PublicKeys
-from backend.protocol.record import Confirmation
+from backend.protocol.record import CellRecord, Confirmation
 from backend.protocol.sealed import check_sealed
 from backend.settings import Settings
 from backend.signers.freeze import not_frozen
@@ -59,6 +59,8 @@ from backend.signers.freeze import not_frozen
 log = logging.getLogger(__name__)
 
 
+_RECOVERY: Final = aliased(Lock)
+_PASSWORD: Final = aliased(Lock)
 _Held = Row[*tuple[Any, ...]]
 
 
@@ -72,7 +74,11 @@ class PairingView(msgspec.Struct, frozen=True, kw_only=True):
     keys: tuple[str, ...]
     """``cell-keys+jwt``, oldest first."""
     envelope_lock: str | None
-    """``None`` once it is used, or the pairing is frozen."""
+    """``None`` once it is used, for a cell that exists, or where the pairing is frozen."""
+    recovery_lock: str | None
+    """For a cell that exists: opens by the recovery code."""
+    password_recovery: bool
+    """For a cell that exists: whether the password, typed again at step 3, brings the secret."""
     confirmation: tuple[Confirmation, ...]
     """What the pairing waits for: all of them."""
 
@@ -103,12 +109,15 @@ def pairing_view(
     held = _held(session, ticket, now)
     record = verified_record(held.record, public_keys.ks)
     state = PairingState(held.state)
+    recovers = held.for_existing and state in OPEN_STATES
     return PairingView(
         state=state,
         ask=held.ask,
         ks=public_keys.ks,
         keys=public_keys.keys,
-        envelope_lock=held.lock if state in OPEN_STATES else None,
+        envelope_lock=held.lock if state in OPEN_STATES and not held.for_existing else None,
+        recovery_lock=held.recovery_lock if recovers else None,
+        password_recovery=recovers and _by_password(held, record),
         confirmation=record.policy.caps.confirm,
     )
 
@@ -118,7 +127,7 @@ def store_enrolment(
     *,
     ticket: str,
     enrolment: str,
-    sealed: str,
+    sealed: str | None,
     public_keys: PublicKeys,
     settings: Settings,
     now: datetime,
@@ -164,6 +173,11 @@ def _held(session: Session, ticket: str, now: datetime) -> _Held:
             Transaction.ask,
             Record.record,
             Lock.lock,
+            Pairing.for_existing,
+            _RECOVERY.lock.label("recovery_lock"),
+            exists()
+            .where(_PASSWORD.cell_id == Pairing.cell_id, _PASSWORD.kind == "password")
+            .label("has_password_lock"),
             Enrolment.kid,
             Enrolment.enrolment,
             not_frozen(Pairing.signer_id).label("not_frozen"),
@@ -172,6 +186,10 @@ def _held(session: Session, ticket: str, now: datetime) -> _Held:
         .join(Record, and_(Record.cell_id == Cell.id, Record.epoch == Cell.epoch))
         .join(Transaction, Transaction.id == Pairing.transaction_id)
         .outerjoin(Lock, and_(Lock.cell_id == Pairing.cell_id, Lock.kind == "envelope"))
+        .outerjoin(
+            _RECOVERY,
+            and_(_RECOVERY.cell_id == Pairing.cell_id, _RECOVERY.kind == "recovery"),
+        )
         .outerjoin(Enrolment, Enrolment.transaction_id == Pairing.transaction_id)
         .where(Pairing.ticket_hash == ticket_hash(ticket), Pairing.ticket_expires_at > now)
     ).one_or_none()
@@ -182,8 +200,14 @@ def _held(session: Session, ticket: str, now: datetime) -> _Held:
     return held
 
 
+def _by_password(held: _Held, record: CellRecord) -> bool:
+    """Whether the password can bring the secret: it has a lock, and a code alone confirms."""
+    alone = record.sms is not None and "operator" not in record.policy.caps.confirm
+    return bool(held.for_existing and held.has_password_lock) and alone
+
+
 def _verified(
-    held: _Held, *, enrolment: str, sealed: str, public_keys: PublicKeys, settings: Settings
+    held: _Held, *, enrolment: str, sealed: str | None, public_keys: PublicKeys, settings: Settings
 ) -> EnrolmentClaims:
     """Check an enrolment by the rules 3 to 5 of ``enrol``, and that the seal belongs to it."""
     ask = verify_ask(held.ask, expected_ks=public_keys.ks)
@@ -193,8 +217,10 @@ def _verified(
     if claims.kind not in record.policy.caps.kinds:
         raise EnrolmentRefused(3, f"phones of the kind {claims.kind} are not paired here")
     verify_passkey(claims, rp_id=settings.rp_id, origin=settings.app_url)
-    if claims.sealed is None or claims.epk is None:
-        raise MalformedMessage("an enrolment by envelope brings the cell's secret, sealed")
+    if claims.sealed is None or claims.epk is None or sealed is None:
+        if claims.sealed is not None or sealed is not None or not _by_password(held, record):
+            raise MalformedMessage("this enrolment must bring the cell's secret, sealed")
+        return claims
     check_sealed(
         sealed,
         expected_hash=claims.sealed,
@@ -211,7 +237,7 @@ def _store(
     claims: EnrolmentClaims,
     *,
     enrolment: str,
-    sealed: str,
+    sealed: str | None,
     now: datetime,
 ) -> bool:
     """Keep the first enrolment; ``False`` where another request was faster."""

@@ -7,6 +7,7 @@ clerk finds what is asked by :func:`asked_removals`.
 import logging
 from collections.abc import Sequence
 from datetime import datetime
+from uuid import UUID
 
 from sqlalchemy import delete, func, select, update
 from sqlalchemy.orm import Session
@@ -36,6 +37,23 @@ def ask_removal(session: Session, *, phone: AuthenticatedPhone, kid: bytes, now:
     session.execute(delete(PushSubscription).where(PushSubscription.kid == kid))
     session.commit()
     log.warning("removal of a phone asked", extra={"cell_id": phone.cell})
+
+
+def stop_phones(session: Session, *, cell: UUID, now: datetime) -> None:
+    """Stop every phone of a cell, as the signer told an operator. Does not commit."""
+    session.execute(
+        update(Device)
+        .where(Device.cell_id == cell, Device.removed_at.is_(None))
+        .values(removal_asked_at=func.coalesce(Device.removal_asked_at, now))
+        .execution_options(synchronize_session=False)
+    )
+    of_cell = select(Device.kid).where(Device.cell_id == cell)
+    session.execute(
+        delete(PushSubscription)
+        .where(PushSubscription.kid.in_(of_cell))
+        .execution_options(synchronize_session=False)
+    )
+    log.warning("removal of all phones asked", extra={"cell_id": cell})
 
 
 def asked_removals(session: Session) -> Sequence[bytes]:

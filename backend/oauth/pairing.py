@@ -50,9 +50,9 @@ def create_blueprint(uses: OauthUses) -> Blueprint:
 
     @blueprint.post("/confirmation")
     def confirm() -> ResponseReturnValue:
-        code: str = load_body(request, CodeBody())["code"]
+        body = load_body(request, CodeBody())
         with _ticket(uses) as ticket:
-            state = uses.confirm_by_code(uses.session(), ticket, code)
+            state = uses.confirm_by_code(uses.session(), ticket, body["code"], body["password"])
         return jsonify(state=state)
 
     return blueprint

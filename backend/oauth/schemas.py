@@ -63,3 +63,5 @@ class CodeBody(Schema):
     """Body of ``POST /pairing/confirmation``."""
 
     code = fields.String(required=True, validate=validate.Length(min=1, max=LONGEST_CODE))
+    password = fields.String(load_default=None, validate=_short_text)
+    """Where the phone brought no secret."""

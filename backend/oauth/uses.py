@@ -38,8 +38,8 @@ class OauthUses(msgspec.Struct, frozen=True, kw_only=True):
     """Pairing, step 1."""
     send_code: Callable[[Session, str], CodeSent]
     """Pairing, step 3, for the holder of a ticket."""
-    confirm_by_code: Callable[[Session, str, str], PairingState]
-    """Pairing, step 3, for the holder of a ticket, by the code that came."""
+    confirm_by_code: Callable[[Session, str, str, str | None], PairingState]
+    """Pairing, step 3, for the holder of a ticket, by the code that came; and by the password."""
     ask_further: Callable[[Session, ProvenCall, KeyThumbprints], AskedFurther]
     """A paired phone wants to add the phone of these keys."""
     public_keys: PublicKeys

@@ -191,6 +191,17 @@ def give_try_back(session: Session, *, signer: UUID) -> None:
     session.commit()
 
 
+def forget_tries(session: Session, *, signer: UUID) -> None:
+    """Forget the tries of a signer whose password was right. Commits."""
+    session.execute(
+        update(Signer)
+        .where(Signer.id == signer)
+        .values(password_tries=0)
+        .execution_options(synchronize_session=False)
+    )
+    session.commit()
+
+
 def pause_seconds(tries: int) -> int:
     """Say how long after the last of so many tries the next one is heard."""
     if tries < FREE_TRIES:

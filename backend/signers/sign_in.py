@@ -16,7 +16,7 @@ from typing import Any, final
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import Row, select, update
+from sqlalchemy import Row, select
 from sqlalchemy.orm import Session
 
 from backend.errors import (
@@ -126,7 +126,7 @@ def _count_of(
         tries=tries,
         add=lambda now: password.count_try(session, signer=signer, tries=tries, now=now),
         give_back=lambda: password.give_try_back(session, signer=signer),
-        forget=lambda: _forget_tries(session, signer),
+        forget=lambda: password.forget_tries(session, signer=signer),
     )
 
 
@@ -152,13 +152,3 @@ def _find(session: Session, login: str) -> Row[*tuple[Any, ...]] | None:
     ).one_or_none()
     session.commit()
     return found
-
-
-def _forget_tries(session: Session, signer: UUID) -> None:
-    session.execute(
-        update(Signer)
-        .where(Signer.id == signer)
-        .values(password_tries=0)
-        .execution_options(synchronize_session=False)
-    )
-    session.commit()

@@ -155,7 +155,7 @@ class PairingCalls:
         """Step 2: the enrol ask with what belongs to it."""
         return read_json(self._call("GET", f"{self._m}/pairing", ticket).body, PairingAnswer)
 
-    def enrol(self, ticket: str, *, enrolment: str, sealed: str) -> Enrolled:
+    def enrol(self, ticket: str, *, enrolment: str, sealed: str | None) -> Enrolled:
         """Step 2: hand in the enrolment."""
         body = {"enrolment": enrolment, "sealed": sealed}
         answer = self._call("PUT", f"{self._m}/pairing/enrolment", ticket, body)
@@ -166,9 +166,10 @@ class PairingCalls:
         answer = self._call("POST", f"{self._a}/pairing/code", ticket, {})
         return read_json(answer.body, TriesLeft).tries_left
 
-    def confirm(self, ticket: str, *, code: str) -> str:
-        """Step 3: hand in the code; the state it led to."""
-        answer = self._call("POST", f"{self._a}/pairing/confirmation", ticket, {"code": code})
+    def confirm(self, ticket: str, *, code: str, password: str | None = None) -> str:
+        """Step 3: hand in the code, and the password where it brings CS; the state it led to."""
+        body = {"code": code} if password is None else {"code": code, "password": password}
+        answer = self._call("POST", f"{self._a}/pairing/confirmation", ticket, body)
         return read_json(answer.body, StateAnswer).state
 
     def _call(

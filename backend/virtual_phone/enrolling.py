@@ -39,7 +39,8 @@ class OpenedPairing(msgspec.Struct, frozen=True, kw_only=True):
     """A checked enrol ask and the secret of its cell."""
 
     checked: CheckedAsk
-    cell_secret: bytes
+    cell_secret: bytes | None
+    """``None`` where the password is to bring it, later and elsewhere."""
 
 
 class Enrolling(msgspec.Struct, frozen=True, kw_only=True):
@@ -56,7 +57,7 @@ def open_pairing(
 
     Raises:
         MessageRefused: the ask or a lock is not what it must be.
-        CannotAnswer: the ask is too old, or a recovery code is needed.
+        CannotAnswer: the ask is too old, or the way to the cell's secret is not there.
     """
     if answer.ask is None or answer.ks is None:
         raise MessageRefused(f"the pairing is {answer.state} and has no ask")
@@ -75,7 +76,7 @@ def open_pairing(
 
 def enrol_virtual(opened: OpenedPairing, keys: OpenKeys) -> Enrolling:
     """Enrolment of a virtual phone."""
-    sealed, _ = _sealed(opened, keys)
+    sealed = _sealed(opened, keys)
     return _enrolling(
         opened, open_keys=keys, keys=keep(keys), kind="virtual", sealed=sealed, webauthn=None
     )
@@ -87,7 +88,12 @@ def enrol_pwa(opened: OpenedPairing, keys: OpenKeys, *, app: str) -> Enrolling:
     Raises:
         CannotAnswer: a browser makes no passkey for that address.
     """
-    sealed, challenge = _sealed(opened, keys)
+    sealed = _sealed(opened, keys)
+    challenge = enrolment_challenge(
+        tx_hash=opened.checked.tx_hash,
+        keys=keys.public(),
+        epk=None if sealed is None else sealed.epk,
+    )
     passkey, registration = create(app=app, challenge=challenge)
     cell = opened.checked.cell
     assertion, output = get(passkey, challenge=challenge, salt=prf_salt(cell))
@@ -113,29 +119,32 @@ def reopened(keys: Keys, *, cell: bytes) -> OpenKeys:
 
 def _secret_and_pin(
     answer: PairingAnswer, *, signed: SignedAsk, envelope: Envelope, recovery_code: bytes | None
-) -> tuple[bytes, bytes]:
+) -> tuple[bytes | None, bytes]:
     if envelope.ks_thumbprint is None:
         if answer.envelope_lock is None:
             raise MessageRefused("the pairing has no envelope lock; scan QR 2, do not type it")
         return open_envelope(answer.envelope_lock, secret=envelope.secret, cell=signed.cell)
-    if answer.recovery_lock is None or recovery_code is None:
-        raise CannotAnswer("pairing with an existing cell needs the recovery code")
+    if recovery_code is None:
+        if not answer.password_recovery:
+            raise CannotAnswer("this cell opens by its recovery code alone")
+        return None, envelope.ks_thumbprint
+    if answer.recovery_lock is None:
+        raise CannotAnswer("no recovery code was kept for this cell")
     secret = open_recovery_lock(answer.recovery_lock, code=recovery_code, cell=signed.cell)
     return secret, envelope.ks_thumbprint
 
 
-def _sealed(opened: OpenedPairing, keys: OpenKeys) -> tuple[Sealed, bytes]:
+def _sealed(opened: OpenedPairing, keys: OpenKeys) -> Sealed | None:
+    if opened.cell_secret is None:
+        return None
     checked = opened.checked
-    public = keys.public()
-    sealed = seal_secret(
+    return seal_secret(
         opened.cell_secret,
         sam=checked.ask.sam,
         ephemeral=new_key(),
-        approval_key=public.approval.thumbprint(),
+        approval_key=keys.public().approval.thumbprint(),
         tx_hash=checked.tx_hash,
     )
-    challenge = enrolment_challenge(tx_hash=checked.tx_hash, keys=public, epk=sealed.epk)
-    return sealed, challenge
 
 
 def _enrolling(
@@ -144,10 +153,9 @@ def _enrolling(
     open_keys: OpenKeys,
     keys: Keys,
     kind: PhoneKind,
-    sealed: Sealed,
+    sealed: Sealed | None,
     webauthn: Mapping[str, object] | None,
 ) -> Enrolling:
-    code = os.urandom(SECRET_LENGTH)
     checked = opened.checked
     message = enrolment(
         key=open_keys.approval,
@@ -157,13 +165,21 @@ def _enrolling(
         sealed=sealed,
         webauthn=webauthn,
     )
-    lock = make_recovery_lock(opened.cell_secret, code=code, cell=checked.cell)
     return Enrolling(
         keys=keys,
         enrolment=Enrolment(
             tx_hash=b64u(checked.tx_hash),
             enrolment=message,
-            sealed=sealed.compact,
-            recovery=Recovery(code=secret_text(code), lock=lock),
+            sealed=None if sealed is None else sealed.compact,
+            recovery=_recovery(opened),
         ),
     )
+
+
+def _recovery(opened: OpenedPairing) -> Recovery | None:
+    """A recovery code of this phone's own; without CS it can be made only when it is paired."""
+    if opened.cell_secret is None:
+        return None
+    code = os.urandom(SECRET_LENGTH)
+    lock = make_recovery_lock(opened.cell_secret, code=code, cell=opened.checked.cell)
+    return Recovery(code=secret_text(code), lock=lock)

@@ -48,8 +48,9 @@ class Enrolment(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
     tx_hash: str
     enrolment: str
-    sealed: str
-    recovery: Recovery
+    sealed: str | None
+    """``None`` where the password brings CS."""
+    recovery: Recovery | None
 
 
 class Pairing(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -23,7 +23,7 @@ from backend.virtual_phone.enrolling import (
 )
 from backend.virtual_phone.errors import CannotAnswer, MessageRefused, NotPaired, ServerRefused
 from backend.virtual_phone.invitation import Addresses, Envelope
-from backend.virtual_phone.keystore import Device, Keystore, Pairing, State
+from backend.virtual_phone.keystore import Device, Keystore, Pairing, Recovery, State
 from backend.virtual_phone.locks import pairing_id
 from backend.virtual_phone.phone_keys import new_keys, request_key
 from backend.virtual_phone.transport import Caller
@@ -43,7 +43,7 @@ class Applicant(msgspec.Struct, frozen=True, kw_only=True):
     password: str
     new_password: str | None = None
     recovery_code: bytes | None = None
-    """Only for an existing cell."""
+    """Only for an existing cell; without it the password is to bring CS."""
 
 
 class Progress(msgspec.Struct, frozen=True, kw_only=True):
@@ -116,11 +116,18 @@ def send_code(keystore: Keystore, caller: Caller) -> int:
 
 
 def confirm(
-    keystore: Keystore, caller: Caller, *, code: str | None, sleep: Sleep, rounds: int
+    keystore: Keystore,
+    caller: Caller,
+    *,
+    code: str | None,
+    password: str | None = None,
+    sleep: Sleep,
+    rounds: int,
 ) -> bool:
     """Step 3: hand in the code, or ask again until an operator has confirmed; whether it is done.
 
-    Where both are needed, the code is handed in again until the operator has confirmed.
+    Where both are needed, the code is handed in again until the operator has confirmed. The
+    password goes along only where it is to bring CS.
 
     Raises:
         NotPaired: no pairing has begun.
@@ -132,7 +139,7 @@ def confirm(
     calls = _calls(caller, pairing)
     for left in reversed(range(rounds)):
         try:
-            state = _state(calls, pairing, code=code)
+            state = _state(calls, pairing, code=code, password=password)
         except ServerRefused as error:
             if error.name != "not-confirmed" or not left:
                 raise
@@ -152,7 +159,7 @@ def upload_recovery_lock(keystore: Keystore, caller: Caller) -> str | None:
     state = keystore.load()
     if state.device is None or state.recovery is None:
         return None
-    _keep_lock(caller, state.device, state.recovery.lock)
+    _first_call(caller, state.device, state.recovery)
     keystore.change(lambda old: msgspec.structs.replace(old, recovery=None))
     return in_groups(state.recovery.code, size=RECOVERY_GROUP)
 
@@ -187,12 +194,12 @@ def _already_confirmed(
     """The pairing is over for tickets; it may be over because this phone is confirmed.
 
     A request proof tells: it counts from the confirmation on, and the first one is the recovery
-    lock's.
+    lock's, where there is one.
     """
     if earlier is None or refusal.name != "pairing-over":
         raise refusal
     try:
-        _keep_lock(caller, _device(earlier), earlier.enrolment.recovery.lock)
+        _first_call(caller, _device(earlier), earlier.enrolment.recovery)
     except ServerRefused as error:
         raise refusal from error
     _take_over(keystore, "confirmed")
@@ -200,10 +207,11 @@ def _already_confirmed(
     return Progress(confirmed=True, twelve=twelve, confirmation=())
 
 
-def _state(calls: PairingCalls, pairing: Pairing, *, code: str | None) -> str:
+def _state(calls: PairingCalls, pairing: Pairing, *, code: str | None, password: str | None) -> str:
     if code is None:
         return calls.pairing(pairing.ticket).state
-    return calls.confirm(pairing.ticket, code=code)
+    by_password = pairing.enrolment.sealed is None
+    return calls.confirm(pairing.ticket, code=code, password=password if by_password else None)
 
 
 def _take_over(keystore: Keystore, state: str) -> bool:
@@ -251,9 +259,12 @@ def _calls(caller: Caller, pairing: Pairing) -> PairingCalls:
     )
 
 
-def _keep_lock(caller: Caller, device: Device, lock: str) -> None:
+def _first_call(caller: Caller, device: Device, recovery: Recovery | None) -> None:
     calls = PhoneCalls(caller, mobile_api=device.mobile_api, request_key=request_key(device.keys))
-    calls.keep_recovery_lock(lock)
+    if recovery is None:
+        calls.lock()
+    else:
+        calls.keep_recovery_lock(recovery.lock)
 
 
 def _bare(characters: str) -> str:

@@ -59,13 +59,21 @@ class VirtualPhone:
         """Have the pairing code sent to the signer's number; how many tries are left."""
         return pairing.send_code(self.keystore, self._caller)
 
-    def pair_confirm(self, code: str | None, *, rounds: int = 1) -> bool:
+    def pair_confirm(
+        self, code: str | None, *, password: str | None = None, rounds: int = 1
+    ) -> bool:
         """Hand in the pairing code; whether the phone is paired by it.
 
         Where an operator confirms (without a code, or beside it) ask in up to ``rounds`` rounds.
+        Where no recovery code was used for an existing cell, ``password`` brings its secret.
         """
         return pairing.confirm(
-            self.keystore, self._caller, code=code, sleep=self._sleep, rounds=rounds
+            self.keystore,
+            self._caller,
+            code=code,
+            password=password,
+            sleep=self._sleep,
+            rounds=rounds,
         )
 
     def recovery_code(self) -> str | None:

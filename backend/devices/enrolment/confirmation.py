@@ -10,8 +10,9 @@
 
 import logging
 from datetime import datetime
-from typing import Final
+from typing import Final, final
 
+import msgspec
 from sqlalchemy import select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
@@ -24,6 +25,7 @@ from backend.devices.enrolment.held import (
     presented,
     refuse_over,
 )
+from backend.devices.enrolment.password_key import password_key
 from backend.errors import (
     EnrolmentRefused,
     HsmUnavailable,
@@ -36,7 +38,7 @@ from backend.errors import (
     WrongCode,
 )
 from backend.model.tables import Pairing, PairingState, TransactionState
-from backend.sam.cells import Cells, Enrol, OperatorWord
+from backend.sam.cells import Cells, Enrol, OperatorWord, PasswordKey
 from backend.signers.freeze import not_frozen, same_person
 from backend.signing.moves import move
 
@@ -47,10 +49,33 @@ MOST_TRIES: Final = 3
 CODE_DIGITS: Final = 8
 
 
+@final
+class Answer(msgspec.Struct, frozen=True, kw_only=True):
+    """What people brought to confirm a phone."""
+
+    code: str | None = None
+    operator: OperatorWord | None = None
+    password: PasswordKey | None = None
+
+
 def confirm_by_code(
-    session: Session, cells: Cells, *, ticket: str, code: str, now: datetime
+    session: Session,
+    cells: Cells,
+    *,
+    ticket: str,
+    code: str,
+    unverified_password: str | None = None,
+    now: datetime,
 ) -> PairingState:
     """Believe the phone whose code arrived on the signer's number. Commits.
+
+    Args:
+        session: no transaction of it is open while the SAM works.
+        cells: the SAM.
+        ticket: of the pairing.
+        code: as it was typed.
+        unverified_password: needed, and looked at, only where the phone brought no secret.
+        now: the time.
 
     Raises:
         Unauthenticated: no such ticket, or it is too old.
@@ -58,7 +83,10 @@ def confirm_by_code(
         PairingOver: the pairing is frozen, or was begun again.
         NotConfirmed: no phone presented itself yet, or no code was sent to it.
         WrongCode: the code is wrong.
-        TooManyTries: three codes were wrong; the pairing begins again at step 1.
+        TooManyTries: three codes were wrong; the pairing begins again at step 1. Or too many
+            passwords were.
+        WrongPassword: the password is wrong; no code was counted.
+        MalformedMessage: there is none, and the phone brought no secret.
         EnrolmentRefused: the SAM does not accept the enrolment.
     """
     held = held_by_ticket(session, ticket, now=now)
@@ -72,9 +100,11 @@ def confirm_by_code(
     typed = "".join(code.split()).replace("-", "")
     if len(typed) != CODE_DIGITS or not (typed.isascii() and typed.isdigit()):
         raise WrongCode(MOST_TRIES - held.code_tries)
+    password = password_key(session, cells, held, unverified_password=unverified_password, now=now)
     left = MOST_TRIES - _count_try(session, held)
+    answer = Answer(code=typed, password=password)
     try:
-        return _enrol(session, cells, held, code=typed, operator=None, now=now)
+        return _enrol(session, cells, held, answer, now=now)
     except WrongCode as error:
         raise _wrong(session, held, left=min(left, error.tries_left)) from error
     except TooManyTries:
@@ -106,8 +136,8 @@ def confirm_by_operator(
     if same_person(operator, held.printed_by):
         raise RequestRefused("another operator than the one who printed has to confirm")
     presented(held)
-    word = OperatorWord(operator=operator, twelve=twelve)
-    state = _enrol(session, cells, held, code=None, operator=word, now=now)
+    answer = Answer(operator=OperatorWord(operator=operator, twelve=twelve))
+    state = _enrol(session, cells, held, answer, now=now)
     log.info("phone confirmed", extra={"pairing_id": held.pairing, "operator": operator})
     return state
 
@@ -157,9 +187,8 @@ def _enrol(
     session: Session,
     cells: Cells,
     held: HeldPairing,
+    answer: Answer,
     *,
-    code: str | None,
-    operator: OperatorWord | None,
     now: datetime,
 ) -> PairingState:
     """Have the SAM believe the phone, and write what it says. Commits."""
@@ -169,10 +198,11 @@ def _enrol(
             blob=held.blob,
             ask=held.ask,
             enrolment=presented(held),
-            sealed=held.sealed or "",
+            sealed=held.sealed,
+            password=answer.password,
             password_proof=held.password_proof,
-            code=code,
-            operator=operator,
+            code=answer.code,
+            operator=answer.operator,
         )
     )
     try:

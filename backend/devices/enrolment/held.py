@@ -75,6 +75,12 @@ class HeldPairing(msgspec.Struct, frozen=True, kw_only=True):
     enrolment: str | None
     """``None`` until a phone presents itself."""
     sealed: str | None
+    """``None`` where the password is to bring the cell's secret."""
+    password_lock: str | None
+    salt: bytes
+    verifier: bytes | None
+    password_tries: int
+    password_tried_at: datetime | None
     frozen: bool
 
 
@@ -83,7 +89,11 @@ def find_envelope(session: Session, pairing: UUID) -> PrintedEnvelope | None:
     begun = (
         select(func.count())
         .select_from(Transaction)
-        .where(Transaction.cell_id == Pairing.cell_id, Transaction.kind == "enrol")
+        .where(
+            Transaction.cell_id == Pairing.cell_id,
+            Transaction.kind == "enrol",
+            Transaction.created_at >= Pairing.printed_at,
+        )
         .correlate(Pairing)
         .scalar_subquery()
     )
@@ -197,6 +207,11 @@ def _pairings(condition: ColumnElement[bool]) -> Select[*tuple[Any, ...]]:
             Pairing.password_proof,
             Enrolment.enrolment,
             Enrolment.sealed,
+            Lock.lock.label("password_lock"),
+            Signer.password_salt.label("salt"),
+            Signer.password_verifier.label("verifier"),
+            Signer.password_tries,
+            Signer.password_tried_at,
             (~not_frozen(Pairing.signer_id)).label("frozen"),
         )
         .join(Signer, Signer.id == Pairing.signer_id)
@@ -204,5 +219,6 @@ def _pairings(condition: ColumnElement[bool]) -> Select[*tuple[Any, ...]]:
         .join(Record, and_(Record.cell_id == Cell.id, Record.epoch == Cell.epoch))
         .join(Transaction, Transaction.id == Pairing.transaction_id)
         .outerjoin(Enrolment, Enrolment.transaction_id == Pairing.transaction_id)
+        .outerjoin(Lock, and_(Lock.cell_id == Cell.id, Lock.kind == PASSWORD_LOCK))
         .where(condition)
     )

@@ -6,8 +6,9 @@ import msgspec
 import pytest
 import segno
 
-from backend.cli.envelope_paper import WIDTH, paper, qr_code
+from backend.cli.envelope_paper import WIDTH, paper, qr_code, replacement_paper
 from backend.devices.envelope import Envelope
+from backend.devices.replacement import Replacement
 
 ENVELOPE = Envelope(
     name="Иванова Анна Петровна",
@@ -20,6 +21,18 @@ ENVELOPE = Envelope(
     secret_text="7X448-971BC-HAC3G-K49Q9-GJMQE-7",
     pairing=UUID(int=1),
     expires_at=datetime(2026, 11, 24, 12, 0, tzinfo=UTC),
+)
+
+REPLACEMENT = Replacement(
+    name=ENVELOPE.name,
+    lang="ru",
+    zone=ENVELOPE.zone,
+    login=ENVELOPE.login,
+    first_password=None,
+    qr1=ENVELOPE.qr1,
+    qr2=f"{ENVELOPE.qr2}&k={'A' * 43}",
+    pairing=ENVELOPE.pairing,
+    expires_at=ENVELOPE.expires_at,
 )
 
 
@@ -67,3 +80,21 @@ def test_a_qr_code_is_drawn_module_by_module() -> None:
     wanted = segno.make_qr(ENVELOPE.qr2, error="m").matrix_iter(border=4)
     assert modules[:-1] == [[bool(module) for module in row] for row in wanted]
     assert not any(modules[-1])
+
+
+@pytest.mark.parametrize(("lang", "words"), [("ru", "прежним"), ("en", "stays as it is")])
+def test_the_paper_for_another_phone_says_that_the_password_stays(lang: str, words: str) -> None:
+    printed = replacement_paper(msgspec.structs.replace(REPLACEMENT, lang=lang))
+
+    assert words in printed
+    assert qr_code(REPLACEMENT.qr2) in printed
+    assert ENVELOPE.secret_text not in printed
+    assert max(len(line) for line in click.unstyle(printed).splitlines()) <= WIDTH
+
+
+def test_the_paper_for_another_phone_has_the_first_password_where_it_was_reset() -> None:
+    reset = msgspec.structs.replace(REPLACEMENT, first_password="dfhj-mnrt-vwz3-4678")
+    printed = replacement_paper(reset)
+
+    assert "dfhj-mnrt-vwz3-4678" in printed
+    assert "прежним" not in printed
