@@ -24,6 +24,7 @@ from backend.access.phones import ProvenCall
 from backend.access.problems import answer_with_problems
 from backend.csc import blueprint as csc
 from backend.csc.uses import CscUses
+from backend.devices import own_password
 from backend.devices.enrolment.confirmation import confirm_by_code
 from backend.devices.enrolment.further import AskedFurther, ask_further
 from backend.devices.enrolment.sms_code import CodeSent, send_code
@@ -33,13 +34,14 @@ from backend.model.changes import watch_changes
 from backend.model.tables import PairingState
 from backend.oauth import blueprint as oauth
 from backend.oauth import further, metadata, pages, pairing
+from backend.oauth.account import blueprint as account
 from backend.oauth.server import Server
 from backend.oauth.uses import OauthUses
+from backend.pages import look
 from backend.protocol.ask import KeyThumbprints
 from backend.protocol.public_keys import PublicKeys
 from backend.sam.connect import Capabilities, connect
 from backend.settings import Settings, read_settings
-from backend.signers.known_places import KnownPlaces
 from backend.signers.sign_in import SignedIn, sign_in
 from backend.signers.sign_in import SignIn as PasswordSignIn
 from backend.signing.release import Collection, release
@@ -102,7 +104,9 @@ def create_app(services: Services) -> Flask:
     app.register_blueprint(further.create_blueprint(oauth_uses))
     server = Server(oauth_uses)
     app.register_blueprint(oauth.create_blueprint(oauth_uses, server))
+    app.register_blueprint(look.create_blueprint(services.settings))
     app.register_blueprint(pages.create_blueprint(oauth_uses, server))
+    app.register_blueprint(account.create_blueprint(oauth_uses))
     app.register_blueprint(metadata.create_blueprint(services.settings))
     sessions = _sessions_of(app)
     for edition in csc.create_blueprints(_csc_uses(services, gate, sessions)):
@@ -184,7 +188,6 @@ def _csc_uses(services: Services, gate: _Gate, sessions: sessionmaker[Session]) 
 
 def _oauth_uses(services: Services, gate: _Gate) -> OauthUses:
     sam, settings, clock = services.sam, services.settings, services.clock
-    places = KnownPlaces()
 
     def ticket(session: Session, sign_in: SignIn) -> Ticket:
         return open_ticket(session, sam, sam, sign_in, settings=settings, now=clock())
@@ -201,7 +204,16 @@ def _oauth_uses(services: Services, gate: _Gate) -> OauthUses:
         return ask_further(session, sam, call=call, prints=prints, settings=settings, now=clock())
 
     def sign(session: Session, typed: PasswordSignIn) -> SignedIn:
-        return sign_in(session, sam, places, typed, now=clock())
+        return sign_in(session, sam, typed, now=clock())
+
+    def change(session: Session, typed: PasswordSignIn, new: str) -> SignedIn:
+        return own_password.change_own_password(session, sam, typed, new_password=new, now=clock())
+
+    def change_first(session: Session, typed: PasswordSignIn, new: str) -> None:
+        ks = services.public_keys.ks
+        own_password.change_first_password(
+            session, sam, typed, new_password=new, ks=ks, now=clock()
+        )
 
     def ask(session: Session, order: SignatureOrder) -> RequestedTransaction:
         return request_signatures(session, sam, order, settings=settings, now=clock())
@@ -212,6 +224,8 @@ def _oauth_uses(services: Services, gate: _Gate) -> OauthUses:
         session=_session,
         public_keys=services.public_keys,
         sign_in=sign,
+        change_password=change,
+        change_first_password=change_first,
         request=ask,
         open_ticket=ticket,
         send_code=code,

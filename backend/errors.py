@@ -4,6 +4,8 @@ Messages are written for the person who reads them and hold no secret. Mapped to
 ``csc/errors.py``, ``oauth/errors.py`` and ``access/problems.py``, nowhere else.
 """
 
+from typing import Literal
+
 
 class CellkeyError(Exception):
     """Every error that Cellkey raises on purpose."""
@@ -93,7 +95,18 @@ class WrongPassword(CellkeyError):
 
 
 class PasswordUnfit(CellkeyError):
-    """The new password does not keep the rules of ASVS 6.2."""
+    """The new password does not keep the rules of ASVS 6.2.
+
+    Attributes:
+        rule: which one, for a page that says it in the signer's language.
+    """
+
+    def __init__(
+        self, message: str, rule: Literal["length", "login", "common", "same"] = "same"
+    ) -> None:
+        """Say what a fit one would be."""
+        super().__init__(message)
+        self.rule = rule
 
 
 class TooManyTries(CellkeyError):

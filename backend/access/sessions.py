@@ -21,7 +21,7 @@ from sqlalchemy import delete, insert, select, update
 from sqlalchemy.orm import Session
 
 from backend.errors import SessionOver
-from backend.model.tables import BrowserSession
+from backend.model.tables import Authorization, BrowserSession, KnownBrowser
 from backend.protocol.encoding import b64u, sha256
 
 LIFE: Final = timedelta(minutes=15)
@@ -101,6 +101,16 @@ def end_session(session: Session, authorization: UUID) -> None:
     )
 
 
+def end_sessions_of(session: Session, signer: UUID) -> None:
+    """End every session of a signer. Does not commit."""
+    theirs = select(Authorization.id).where(Authorization.signer_id == signer)
+    session.execute(
+        delete(BrowserSession)
+        .where(BrowserSession.authorization_id.in_(theirs))
+        .execution_options(synchronize_session=False)
+    )
+
+
 def find_session(
     session: Session, request: Request, authorization: UUID, *, now: datetime
 ) -> OpenSession:
@@ -131,6 +141,18 @@ def find_session(
     if seen_at is None:
         raise SessionOver("there is no such session, or it is over")
     return OpenSession(authorization=authorization, token=token)
+
+
+def forget_browsers(session: Session, now: datetime) -> int:
+    """Delete the browsers that no signer is known by any more; gives their number. Commits."""
+    forgotten = session.execute(
+        delete(KnownBrowser)
+        .where(KnownBrowser.expires_at <= now)
+        .returning(KnownBrowser.signer_id)
+        .execution_options(synchronize_session=False)
+    ).all()
+    session.commit()
+    return len(forgotten)
 
 
 def check_form(request: Request, opened: OpenSession) -> None:

@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from backend.access.families import forget_authorizations
 from backend.access.phones import forget_proofs
+from backend.access.sessions import forget_browsers
 from backend.access.turns import forget_rates
 from backend.access.used_ids import forget_used_ids
 from backend.cli.context import answer, json_option, settings_from_environment, told_to_stop
@@ -36,6 +37,7 @@ JOBS = (
     PeriodicJob(name="used proofs", every_seconds=60, run=forget_proofs),
     PeriodicJob(name="used ids", every_seconds=60, run=forget_used_ids),
     PeriodicJob(name="authorisations", every_seconds=60, run=forget_authorizations),
+    PeriodicJob(name="known browsers", every_seconds=3600, run=forget_browsers),
     PeriodicJob(name="asking rates", every_seconds=60, run=forget_rates),
     PeriodicJob(name="wake paces", every_seconds=60, run=forget_paces),
 )

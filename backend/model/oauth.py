@@ -26,7 +26,7 @@ class Authorization(Base):
     """What was asked, checked: JSON of ``backend.oauth.request.AuthorizationRequest``."""
     request_uri_hash: Mapped[bytes | None] = mapped_column(unique=True)
     """Until the pushed request is opened, once (RFC 9126)."""
-    signer_id: Mapped[UUID | None] = mapped_column(ForeignKey("signers.id"))
+    signer_id: Mapped[UUID | None] = mapped_column(ForeignKey("signers.id"), index=True)
     """Who signed in."""
     transaction_id: Mapped[UUID | None] = mapped_column(ForeignKey("transactions.id"), unique=True)
     """Scope ``credential``: what the signer was asked."""
@@ -49,6 +49,20 @@ class BrowserSession(Base):
     created_at: Mapped[datetime]
     seen_at: Mapped[datetime]
     expires_at: Mapped[datetime] = mapped_column(index=True)
+
+
+class KnownBrowser(Base):
+    """A browser in which a signer has signed in, by the SHA-256 of its cookie (T-21)."""
+
+    __tablename__ = "known_browsers"
+
+    token_hash: Mapped[bytes] = mapped_column(primary_key=True)
+    signer_id: Mapped[UUID] = mapped_column(ForeignKey("signers.id"), primary_key=True, index=True)
+    tries: Mapped[int] = mapped_column(default=0)
+    """Tries there since the last right password; each is counted before it is checked (T-16)."""
+    tried_at: Mapped[datetime | None]
+    expires_at: Mapped[datetime] = mapped_column(index=True)
+    """From then on it is as unknown as any."""
 
 
 class RefreshToken(Base):

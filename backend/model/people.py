@@ -56,7 +56,7 @@ class Freeze(Base):
     signer_id: Mapped[UUID] = mapped_column(ForeignKey("signers.id"))
     frozen_at: Mapped[datetime]
     frozen_by: Mapped[str]
-    """``phone``, or the operator's name."""
+    """``phone``, ``password`` (on our page), or the operator's name."""
     lifted_at: Mapped[datetime | None]
     lifted_by: Mapped[str | None]
     """Both names: lifting takes two people (R-048)."""

@@ -25,6 +25,9 @@ from backend.model.oauth import (
     BrowserSession as BrowserSession,
 )
 from backend.model.oauth import (
+    KnownBrowser as KnownBrowser,
+)
+from backend.model.oauth import (
     RefreshToken as RefreshToken,
 )
 from backend.model.oauth import (

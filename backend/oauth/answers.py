@@ -10,27 +10,15 @@ from http import HTTPStatus
 from urllib.parse import urlsplit
 
 from authlib.common.urls import add_params_to_uri
-from flask import Response, make_response, render_template, request
+from flask import Response, make_response
 from werkzeug.exceptions import HTTPException
 
 from backend.access.outages import OUTAGES, RETRY_SECONDS
 from backend.errors import AuthorizationInvalid, SessionOver, TooManyRequests
-from backend.oauth.words import WORDS, language_of
+from backend.pages.look import page
 from backend.settings import Settings
 
 log = logging.getLogger(__name__)
-
-
-def protect(response: Response, *, form_to: str = "") -> None:
-    """Nothing from elsewhere; a form's redirect may lead to the relying party, and only there.
-
-    Browsers apply ``form-action`` to the redirects that follow a form, too.
-    """
-    targets = f"'self' {form_to}".strip()
-    response.headers["Content-Security-Policy"] = (
-        "default-src 'none'; style-src 'self'; img-src 'self'; "
-        f"form-action {targets}; frame-ancestors 'none'; base-uri 'none'"
-    )
 
 
 def origin(uri: str) -> str:
@@ -39,13 +27,15 @@ def origin(uri: str) -> str:
     return f"{parts.scheme}://{parts.netloc}"
 
 
-def send_back(
-    settings: Settings, redirect_uri: str, state: str | None, told: dict[str, str]
-) -> Response:
-    """Redirect to a registered address (RFC 6749, 4.1.2), with a GET also after a form."""
+def way_back(settings: Settings, redirect_uri: str, state: str | None, told: dict[str, str]) -> str:
+    """The registered address, with what the relying party is told (RFC 6749, 4.1.2)."""
     issuer = settings.authorization_server_url.rstrip("/")
     members = told | ({"state": state} if state else {}) | {"iss": issuer}
-    address = add_params_to_uri(redirect_uri, list(members.items()))
+    return str(add_params_to_uri(redirect_uri, list(members.items())))
+
+
+def send_back(address: str) -> Response:
+    """Redirect, with a GET also after a form."""
     return make_response("", HTTPStatus.SEE_OTHER, {"Location": address})
 
 
@@ -59,18 +49,13 @@ def message_page(
     message: str, status: HTTPStatus, *, error: str = "", description: str = ""
 ) -> Response:
     """Show a page of one message."""
-    lang = language_of(request, None)
-    html = render_template(
-        "oauth/message.html",
-        lang=lang,
-        words=WORDS[lang],
+    return page(
+        "pages/message.html",
+        status=status,
         message=message,
         error=error,
         description=description,
     )
-    response = make_response(html, status)
-    protect(response)
-    return response
 
 
 def error_page(error: Exception) -> Response:

@@ -46,6 +46,8 @@ class Declined(msgspec.Struct, frozen=True, kw_only=True):
 
     error: str
     description: str
+    page: str = ""
+    """Which page says it to the signer; empty: the one of the error."""
 
 
 def ask(

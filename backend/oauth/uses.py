@@ -45,6 +45,10 @@ class OauthUses(msgspec.Struct, frozen=True, kw_only=True):
     public_keys: PublicKeys
     sign_in: Callable[[Session, PasswordSignIn], SignedIn]
     """Login and password; see :func:`backend.signers.sign_in.sign_in`."""
+    change_password: Callable[[Session, PasswordSignIn, str], SignedIn]
+    """See :func:`backend.devices.own_password.change_own_password`."""
+    change_first_password: Callable[[Session, PasswordSignIn, str], None]
+    """See :func:`backend.devices.own_password.change_first_password`."""
     request: Callable[[Session, SignatureOrder], RequestedTransaction]
     """See :func:`backend.signing.request.request_signatures`."""
     doorman: Doorman

@@ -5,17 +5,18 @@ from typing import Final, Literal, final
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import func, select
+from sqlalchemy import exists, select
 from sqlalchemy.orm import Session
 
+from backend.delivery.subscriptions import is_in_use
 from backend.errors import AuthorizationInvalid
-from backend.model.tables import Approval, AuthorisedHash, Transaction, TransactionState
+from backend.model.tables import Approval, Device, Signer, Transaction, TransactionState
 from backend.signers.freeze import not_frozen
 from backend.signing.moves import state_at
 
 _APPROVED: Final = (TransactionState.APPROVED, TransactionState.REDEEMED)
 Reached = Literal["", "sent", "delivered", "opened"]
-_REACHED: Final[tuple[Reached, ...]] = ("", "sent", "delivered", "opened")
+REACHED: Final[tuple[Reached, ...]] = ("", "sent", "delivered", "opened")
 
 
 @final
@@ -25,12 +26,25 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     verdict: Literal["waiting", "approved", "over"]
     state: str
     """Why it is over: the transaction's state, or ``frozen``."""
-    documents: int
     reached: Reached
     """How far the message to the phone is known to have come."""
     expires_at: datetime
+    zone: str
+    """By whose clock the signer reads that."""
     number: str | None
     """What the phone has to name, if it must (T-01)."""
+    ask: str
+    """What the phone is shown; signed by KS."""
+    has_phone: bool
+    """Whether there is a phone that can answer."""
+
+
+@final
+class Phone(msgspec.Struct, frozen=True, kw_only=True):
+    """A phone that can answer."""
+
+    kind: str
+    paired_at: datetime
 
 
 def look(session: Session, transaction: UUID, *, now: datetime) -> Answer:
@@ -39,11 +53,7 @@ def look(session: Session, transaction: UUID, *, now: datetime) -> Answer:
     Raises:
         AuthorizationInvalid: there is no such transaction.
     """
-    documents = (
-        select(func.count())
-        .where(AuthorisedHash.transaction_id == Transaction.id)
-        .scalar_subquery()
-    )
+    able = exists().where(Device.cell_id == Transaction.cell_id, is_in_use())
     found = session.execute(
         select(
             Transaction.state,
@@ -53,10 +63,13 @@ def look(session: Session, transaction: UUID, *, now: datetime) -> Answer:
             Transaction.delivered_at,
             Transaction.seen_at,
             Transaction.number,
+            Transaction.ask,
+            Signer.zone,
             Approval.transaction_id.label("evidence"),
             not_frozen(Transaction.signer_id).label("may_go_on"),
-            documents.label("documents"),
+            able.label("has_phone"),
         )
+        .join(Signer, Signer.id == Transaction.signer_id)
         .outerjoin(Approval, Approval.transaction_id == Transaction.id)
         .where(Transaction.id == transaction)
     ).one_or_none()
@@ -69,11 +82,25 @@ def look(session: Session, transaction: UUID, *, now: datetime) -> Answer:
     return Answer(
         verdict=_verdict(state, has_evidence=found.evidence is not None, may_go_on=found.may_go_on),
         state=str(state) if found.may_go_on else "frozen",
-        documents=found.documents,
-        reached=_REACHED[last],
+        reached=REACHED[last],
         expires_at=found.expires_at,
+        zone=found.zone,
         number=found.number,
+        ask=found.ask,
+        has_phone=found.has_phone,
     )
+
+
+def phones(session: Session, transaction: UUID) -> tuple[Phone, ...]:
+    """List the phones that can answer, the newest first. Commits, which ends the read."""
+    rows = session.execute(
+        select(Device.kind, Device.paired_at)
+        .join(Transaction, Transaction.cell_id == Device.cell_id)
+        .where(Transaction.id == transaction, is_in_use())
+        .order_by(Device.paired_at.desc(), Device.kid)
+    ).all()
+    session.commit()
+    return tuple(Phone(**row._asdict()) for row in rows)
 
 
 def _verdict(

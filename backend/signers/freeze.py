@@ -2,7 +2,8 @@
 
 1. One row decides, and every step of a transaction reads it in its own statement
    (:func:`not_frozen`): a freeze acts at once and calls nobody. Who asked is told by webhook.
-2. Anybody who holds a paired phone, and any operator, may freeze. Lifting takes two people.
+2. Anybody who holds a paired phone, who has login and password, and any operator, may freeze.
+   Lifting takes two people.
 3. Nothing freezes a signer by itself: wrong passwords slow down whoever types them (T-21).
 """
 
@@ -21,6 +22,8 @@ from backend.model.tables import Freeze, Signer
 log = logging.getLogger(__name__)
 
 BY_PHONE: Final = "phone"
+BY_PASSWORD: Final = "password"  # noqa: S105  # a way, not a secret
+"""The signer, on our page."""
 
 
 def not_frozen(signer_id: SQLColumnExpression[UUID]) -> ColumnElement[bool]:

@@ -49,11 +49,11 @@ def check_rules(password: str, *, login: str) -> None:
         PasswordUnfit: it does not keep the rules; the message says which.
     """
     if not SHORTEST <= len(password) <= LONGEST:
-        raise PasswordUnfit(f"a password has {SHORTEST} to {LONGEST} characters")
+        raise PasswordUnfit(f"a password has {SHORTEST} to {LONGEST} characters", rule="length")
     if login.casefold() in password.casefold():
-        raise PasswordUnfit("a password must not contain the login")
+        raise PasswordUnfit("a password must not contain the login", rule="login")
     if is_common(password):
-        raise PasswordUnfit("this password is among the first that are guessed")
+        raise PasswordUnfit("this password is among the first that are guessed", rule="common")
 
 
 def argon2_hash(password: str, salt: bytes) -> bytes:

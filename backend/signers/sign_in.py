@@ -4,8 +4,8 @@
    login that nobody has, and in a pause (T-17). A try is counted before it is checked; after five,
    pauses grow (T-16).
 2. The envelope's password opens nothing but its own change, and no sign-in (R-042).
-3. At a place from which the signer signed in before, the tries there count and no others, so that
-   who guesses elsewhere keeps nobody out (T-21); see :mod:`backend.signers.known_places`.
+3. In a browser in which the signer signed in before, the tries there count and no others, so that
+   who guesses elsewhere keeps nobody out (T-21); see :mod:`backend.signers.known_browsers`.
 4. A sign-in shows nothing and signs nothing: it only tells whom to ask.
 """
 
@@ -28,9 +28,8 @@ from backend.errors import (
 )
 from backend.model.tables import Signer
 from backend.sam.cells import Cells
-from backend.signers import password
+from backend.signers import known_browsers, password
 from backend.signers.freeze import not_frozen
-from backend.signers.known_places import KnownPlaces
 from backend.signers.registration import plain_login
 
 log = logging.getLogger(__name__)
@@ -42,6 +41,8 @@ class SignedIn(msgspec.Struct, frozen=True, kw_only=True):
 
     signer: UUID
     lang: str
+    browser: str
+    """What the browser is known by from now on; a secret of the browser."""
 
 
 @final
@@ -50,13 +51,11 @@ class SignIn(msgspec.Struct, frozen=True, kw_only=True):
 
     login: str
     unverified_password: str
-    place: str
-    """The network that the address counts for."""
+    unverified_browser: str = ""
+    """What the browser says it is known by."""
 
 
-def sign_in(
-    session: Session, cells: Cells, places: KnownPlaces, typed: SignIn, *, now: datetime
-) -> SignedIn:
+def sign_in(session: Session, cells: Cells, typed: SignIn, *, now: datetime) -> SignedIn:
     """Check login and password. Commits.
 
     Raises:
@@ -70,7 +69,7 @@ def sign_in(
     if found is None:
         password.argon2_for_nobody(unverified_password)
         raise WrongPassword("login or password is wrong")
-    count = _count_of(session, places, found, typed.place)
+    count = _count_of(session, found, typed.unverified_browser, now=now)
     try:
         password.refuse_paused(count.tries, now=now)
     except TooManyTries as pause:
@@ -91,11 +90,13 @@ def sign_in(
         count.give_back()
         raise
     count.forget()
-    places.remember(found.id, typed.place)
+    browser = known_browsers.remember(
+        session, signer=found.id, unverified_token=typed.unverified_browser, now=now
+    )
     if not found.may_go_on:
         raise SignerFrozen("the signer's access is locked")
     log.info("signed in", extra={"signer_id": found.id})
-    return SignedIn(signer=found.id, lang=found.lang)
+    return SignedIn(signer=found.id, lang=found.lang, browser=browser)
 
 
 @final
@@ -106,19 +107,21 @@ class _Count(msgspec.Struct, frozen=True, kw_only=True):
     add: Callable[[datetime], None]
     give_back: Callable[[], None]
     forget: Callable[[], None]
-    """Does nothing at a known place: it leaves those of the signer, which others may have made."""
+    """Does nothing in a known browser: those of the signer are left, others may have made them."""
 
 
 def _count_of(
-    session: Session, places: KnownPlaces, found: Row[*tuple[Any, ...]], place: str
+    session: Session, found: Row[*tuple[Any, ...]], browser: str, *, now: datetime
 ) -> _Count:
     signer: UUID = found.id
-    known = places.tries(signer, place)
+    known = known_browsers.tries_in(session, signer=signer, unverified_token=browser, now=now)
     if known is not None:
         return _Count(
             tries=known,
-            add=lambda now: places.count(signer, place, known, now=now),
-            give_back=lambda: places.give_back(signer, place),
+            add=lambda now: known_browsers.count_try(
+                session, signer=signer, token=browser, tries=known, now=now
+            ),
+            give_back=lambda: known_browsers.give_try_back(session, signer=signer, token=browser),
             forget=lambda: None,
         )
     tries = password.Tries(used=found.password_tries, last_at=found.password_tried_at)

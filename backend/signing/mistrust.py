@@ -1,14 +1,14 @@
 """A signer said "not me": that relying party asks this signer no more, until the signer allows it.
 
-1. The row is written in the commit of the refusal, by the word of a paired phone alone: nobody can
-   stop a relying party in a signer's name without the phone (T-21).
+1. The row is written by the word of a paired phone, in the commit of its refusal, or of who signed
+   in with the password on our own page and has a paired phone to allow it again (T-21). Who has the
+   password could freeze the signer's access altogether, which is more.
 2. With it, whatever else that relying party asks this signer and has no answer yet is over. What
    the signer approved stays: for that there is the freeze.
 3. Other relying parties, and other signers, notice nothing. The authority cannot be stopped:
    without it no certificate is issued and no phone paired.
 4. Only a phone of the signer allows it again. Operators see it.
-
-A sign-in of the initiator at our own pages will end here too, once there are such pages.
+5. The initiator's session at our pages ends with it: its transaction has no other way on.
 """
 
 import logging
@@ -92,6 +92,12 @@ def stop(session: Session, *, signer: UUID, refused: UUID, now: datetime) -> Non
         .execution_options(synchronize_session=False)
     )
     log.warning("relying party stopped", extra={"signer_id": signer, "transaction_id": refused})
+
+
+def stop_from_page(session: Session, *, signer: UUID, refused: UUID, now: datetime) -> None:
+    """Stop who asked, by the word of who signed in on our page. Commits."""
+    stop(session, signer=signer, refused=refused, now=now)
+    session.commit()
 
 
 def stopped_of(session: Session, *, signer: UUID) -> Sequence[Stopped]:

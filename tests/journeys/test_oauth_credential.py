@@ -23,7 +23,7 @@ def test_csc_25_50_57_86_an_approval_on_the_phone_becomes_a_token_that_signs(
 
     assert "Shop" in page.text
     assert waiting.refresh
-    assert back.address.startswith(CALLBACK)
+    assert back.left_for.startswith(CALLBACK)
     assert back.told.keys() == {"code", "state", "iss"}
     assert token["token_type"] == "Bearer"
     assert token["expires_in"] <= 300

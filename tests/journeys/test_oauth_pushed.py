@@ -79,7 +79,7 @@ def test_csc_41_a_request_uri_counts_once_and_the_rest_of_the_address_not_at_all
     back = sign_in(browser)
 
     assert again.answer.status_code == 400
-    assert back.address.startswith(CALLBACK)
+    assert back.left_for.startswith(CALLBACK)
     assert back.told["state"] == "s"
 
 

@@ -7,6 +7,7 @@ from sqlalchemy import select
 
 from backend.errors import SamUnavailable
 from backend.model.tables import BrowserSession
+from backend.oauth.passwords import BROWSER
 from backend.signers.freeze import freeze
 from backend.signers.password import FREE_TRIES
 from backend.signers.registration import plain_first_password
@@ -25,9 +26,9 @@ def at_sign_in(shop: OauthClient, *, scope: str = "service", **wish: str) -> Bro
 
 
 def cookies(browser: Browser) -> set[str]:
-    """The values that the browser keeps."""
-    kept = browser.client._cookies or {}
-    return {cookie.value for cookie in kept.values() if cookie.value}
+    """The values of the sessions that the browser keeps."""
+    kept = (browser.client._cookies or {}).values()
+    return {cookie.value for cookie in kept if cookie.value and cookie.key != BROWSER}
 
 
 # --- login and password -----------------------------------------------------------

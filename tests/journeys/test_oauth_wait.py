@@ -38,7 +38,7 @@ def transaction(shop: OauthClient) -> Transaction:
 
 def denied(shown: Shown) -> bool:
     """Back at the relying party, with state and issuer, and no code (CSC-52)."""
-    assert shown.address.startswith(CALLBACK)
+    assert shown.left_for.startswith(CALLBACK)
     assert shown.told.keys() == {"error", "error_description", "state", "iss"}
     return shown.told["error"] == "access_denied"
 
@@ -51,7 +51,7 @@ def test_csc_50_51_the_page_says_who_asks_for_what_and_nothing_is_issued(
     (shown,) = oauth_shop.service.phone().pending().transactions
 
     assert page.refresh == "3"
-    for words in ("Shop", "Contract 17", "2", "5:00", "UTC", "sent: not yet"):
+    for words in ("Shop", "Contract 17", "2 документа", "5:00", "(Moscow, UTC+3)", "Sent: not yet"):
         assert words in page.text
     assert shown.id == str(transaction(oauth_shop).id)
     with oauth_shop.service.sessions() as session:
@@ -67,7 +67,7 @@ def test_the_page_tells_how_far_the_message_has_come(
         with oauth_shop.service.sessions.begin() as session:
             session.execute(update(Transaction).values({mark: clock()}))
         text = browser.again().page.text
-        told.append([f"{step}: yes" in text for step in ("sent", "delivered", "opened")])
+        told.append([f"{step}: yes" in text for step in ("Sent", "Delivered", "Opened")])
 
     assert told == [[True, False, False], [True, True, False], [True, True, True]]
 
@@ -114,7 +114,7 @@ def test_an_operators_cancel_comes_back_as_access_denied(oauth_shop: OauthClient
 def test_cancel_on_the_page_ends_the_transaction_too(oauth_shop: OauthClient) -> None:
     browser = waiting(oauth_shop)
 
-    assert denied(browser.send())
+    assert denied(browser.send("cancel"))
     assert transaction(oauth_shop).state == "cancelled"
     assert oauth_shop.service.phone().pending().transactions == ()
 
@@ -123,7 +123,7 @@ def test_cancel_after_the_refusal_is_the_same_answer(oauth_shop: OauthClient) ->
     browser = waiting(oauth_shop)
     oauth_shop.csc("none").reject()
 
-    assert denied(browser.send())
+    assert denied(browser.send("cancel"))
     assert transaction(oauth_shop).state == "rejected"
 
 
@@ -254,7 +254,7 @@ def test_t_01_the_page_shows_the_number_that_the_phone_asks_for(oauth_shop: Oaut
     browser = waiting(oauth_shop)
     (listed,) = phone.pending().transactions
     shown = phone.show(listed.id)
-    asked = re.search(r"The number that it will ask for: (\d\d)", browser.again().page.text)
+    asked = re.search(r"The number that the app will ask for (\d\d)", browser.again().page.text)
     assert asked is not None
     phone.approve(shown, consent=Consent(number=asked[1]))
 

@@ -28,12 +28,21 @@ class _Page(HTMLParser):
         super().__init__()
         self.forms: list[Form] = []
         self.refresh: str | None = None
+        self.back = ""
         self.text = ""
         self.feed(html)
 
+    def form(self, which: int | str) -> Form:
+        """Find a form by number, or by a part of its address."""
+        if isinstance(which, int):
+            return self.forms[which]
+        (found,) = (form for form in self.forms if which in form.action)
+        return found
+
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         given = {name: value or "" for name, value in attrs}
-        assert tag not in {"script", "style"}
+        assert tag != "style"
+        assert tag != "script" or given["src"].startswith("/assets/")
         assert not [name for name in given if name == "style" or name.startswith("on")]
         if tag == "form":
             assert given["method"] == "post"
@@ -42,6 +51,9 @@ class _Page(HTMLParser):
             self.forms[-1].fields[given["name"]] = given.get("value", "")
         if tag == "meta" and given.get("http-equiv") == "refresh":
             self.refresh = given["content"]
+
+        if given.get("id") == "back":
+            self.back = given["href"]
 
     def handle_data(self, data: str) -> None:
         self.text += data
@@ -66,10 +78,17 @@ class Shown:
         return _Page(self.answer.get_data(as_text=True))
 
     @property
+    def left_for(self) -> str:
+        """The address elsewhere to which the browser goes, or the page's last link leads."""
+        if self.answer.status_code in {302, 303}:
+            return self.address
+        assert self.page.back, self.page.text
+        return self.page.back
+
+    @property
     def told(self) -> dict[str, str]:
-        """What the relying party is told by an address elsewhere."""
-        assert self.answer.status_code in {302, 303}, self.answer.data
-        pairs = parse_qsl(urlsplit(self.address).query, keep_blank_values=True)
+        """What the relying party is told by an address elsewhere, also by way of a last page."""
+        pairs = parse_qsl(urlsplit(self.left_for).query, keep_blank_values=True)
         assert len(pairs) == len(dict(pairs))
         return dict(pairs)
 
@@ -95,10 +114,20 @@ class Browser:
         assert self.shown is not None
         return self.open(self.shown.address)
 
-    def send(self, number: int = 0, **typed: str) -> Shown:
-        """Send a form of the page that is shown."""
+    def fetch(self, address: str, **form: str) -> TestResponse:
+        """Ask for something without showing it, as a page's script does; with a form, post it."""
+        return self.client.open(
+            address,
+            method="POST" if form else "GET",
+            data=form or None,
+            headers=self._headers,
+            base_url=self._origin,
+        )
+
+    def send(self, which: int | str = 0, **typed: str) -> Shown:
+        """Send a form of the page that is shown: by its number, or by what it is for."""
         assert self.shown is not None
-        form = self.shown.page.forms[number]
+        form = self.shown.page.form(which)
         assert typed.keys() <= form.fields.keys() | {"csrf_token"}
         policy = self.shown.answer.headers["Content-Security-Policy"]
         (rule,) = (part for part in policy.split("; ") if part.startswith("form-action"))

@@ -38,6 +38,7 @@ RULES: Final = {
 PHONE: Final = (360, 780)
 TABLET: Final = (820, 1180)
 DESKTOP: Final = (1280, 800)
+TAKES_PICTURES: Final = "CELLKEY_PICTURES" in environ
 
 
 @contextmanager

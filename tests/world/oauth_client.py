@@ -89,7 +89,7 @@ class OauthClient:
         """Exchange what the browser brought back."""
         return session.fetch_token(
             f"{self.here}/oauth2/token",
-            authorization_response=answer.address,
+            authorization_response=answer.left_for,
             state=state,
             code_verifier=VERIFIER,
             **form,

@@ -8,13 +8,15 @@ from werkzeug.test import TestResponse
 from backend.access.outages import OUTAGES
 from backend.errors import AuthorizationInvalid, CellkeyError, SessionOver
 from backend.oauth.answers import error_page
-from backend.oauth.words import WORDS
+from backend.pages.look import create_blueprint
+from backend.settings import Settings
 
 
 def answer(error: Exception) -> TestResponse:
     """What a page says that fails in this way."""
     app = Flask("backend.oauth.pages")
-    blueprint = Blueprint("pages", "backend.oauth.pages", template_folder="templates")
+    app.register_blueprint(create_blueprint(Settings()))
+    blueprint = Blueprint("pages", "backend.oauth.pages")
     blueprint.register_error_handler(Exception, error_page)
 
     @blueprint.get("/")
@@ -49,8 +51,3 @@ def test_why_it_goes_no_further_is_not_told(error: Exception, status: int) -> No
     assert told.status_code == status
     assert b"secret" not in told.data
     assert "default-src 'none'" in told.headers["Content-Security-Policy"]
-
-
-def test_both_languages_have_every_word() -> None:
-    assert WORDS["ru"].keys() == WORDS["en"].keys()
-    assert not [word for words in WORDS.values() for word in words.values() if not word.strip()]

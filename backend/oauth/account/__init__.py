@@ -1,0 +1,1 @@
+"""The signer's own entry, without any relying party."""

@@ -1,0 +1,213 @@
+"""The waiting page: the phone is asked, and the browser waits for what comes of it.
+
+1. It shows what the phone shows, the ask's own text: who compares them sees whether it is the same.
+   It is shown only as KS signed it. Of the signer it shows the clock, and which phones can answer.
+2. It lives on by itself: by the script, or by a refresh where scripts do not run.
+3. The state for the script says how far the message has come, and when to open the page anew.
+"""
+
+import logging
+from datetime import datetime
+from typing import Any, Final
+from uuid import UUID
+
+from flask import Blueprint, Response, jsonify, redirect, request, url_for
+from flask.typing import ResponseReturnValue
+
+from backend.access.sessions import OpenSession, check_form
+from backend.errors import MalformedMessage, TransactionOver
+from backend.oauth import ends
+from backend.oauth.answers import origin, send_back
+from backend.oauth.authorizations import Held
+from backend.oauth.under_way import under_way
+from backend.oauth.uses import OauthUses
+from backend.oauth.waiting import REACHED, Answer, look, phones
+from backend.pages.look import page
+from backend.pages.words import WORDS, Language, language_of
+from backend.protocol.ask import AskText, verify_ask
+from backend.signing.again import send_again
+from backend.signing.cancellation import cancel as cancel_transaction
+from backend.signing.mistrust import stop_from_page
+from backend.summary.moments import clock_text, reader
+from backend.summary.words import date_text
+
+log = logging.getLogger(__name__)
+
+REFRESH_SECONDS: Final = 3
+SAYS: Final = frozenset({"again_sent", "again_silent"})
+"""What the page may be told to say once."""
+
+
+def add_pages(blueprint: Blueprint, uses: OauthUses) -> None:
+    """Add what is seen while one authorisation waits."""
+
+    @blueprint.get("/wait/<uuid:authorization>")
+    def wait(authorization: UUID) -> ResponseReturnValue:
+        held, opened = under_way(uses, authorization)
+        if held.signer is None:
+            return redirect(url_for("pages.sign_in", authorization=authorization))
+        return _wait(uses, held, opened)
+
+    @blueprint.get("/wait/<uuid:authorization>/state")
+    def state(authorization: UUID) -> ResponseReturnValue:
+        held, _ = under_way(uses, authorization)
+        return _state(uses, held)
+
+    @blueprint.post("/wait/<uuid:authorization>/again")
+    def again(authorization: UUID) -> ResponseReturnValue:
+        held, opened = under_way(uses, authorization)
+        check_form(request, opened)
+        return _again(uses, held)
+
+    @blueprint.post("/cancel/<uuid:authorization>")
+    def cancel(authorization: UUID) -> ResponseReturnValue:
+        held, opened = under_way(uses, authorization)
+        check_form(request, opened)
+        _cancel_transaction(uses, held)
+        return ends.decline(uses, held, ends.CANCELLED)
+
+    @blueprint.get("/wait/<uuid:authorization>/not-me")
+    def not_me(authorization: UUID) -> ResponseReturnValue:
+        held, opened = under_way(uses, authorization)
+        return _not_me_page(uses, held, opened)
+
+    @blueprint.post("/wait/<uuid:authorization>/not-me")
+    def stop(authorization: UUID) -> ResponseReturnValue:
+        held, opened = under_way(uses, authorization)
+        check_form(request, opened)
+        return _stop(uses, held)
+
+
+def _wait(uses: OauthUses, held: Held, opened: OpenSession) -> Response:
+    if held.transaction is None:  # being asked this moment, by another request
+        return _wait_page(uses, held, opened, None)
+    found = look(uses.session(), held.transaction, now=uses.clock())
+    if found.verdict == "waiting":
+        return _wait_page(uses, held, opened, found)
+    if found.verdict == "approved":
+        return ends.approved_page(uses, held)
+    return ends.declined_page(uses, held, ends.over(found.state))
+
+
+def _wait_page(uses: OauthUses, held: Held, opened: OpenSession, found: Answer | None) -> Response:
+    lang = language_of(request, held.request.lang)
+    said = request.args.get("said", "")
+    shown: dict[str, Any] = {} if found is None else _shown(uses, held, found, lang=lang)
+    reached = 0 if found is None else REACHED.index(found.reached)
+    return page(
+        "oauth/wait.html",
+        lang=held.request.lang,
+        form_to=origin(held.request.redirect_uri),
+        party=held.party.name,
+        authorization=held.id,
+        csrf_token=opened.csrf_token,
+        refresh_seconds=REFRESH_SECONDS,
+        said=said if said in SAYS else "",
+        steps=REACHED[1 : reached + 1],
+        progress=WORDS[lang][f"status_{REACHED[reached]}"],
+        **shown,
+    )
+
+
+def _shown(uses: OauthUses, held: Held, found: Answer, *, lang: Language) -> dict[str, Any]:
+    """What is known once the signer was asked."""
+    seconds = _seconds(found, now=uses.clock())
+    able = () if held.transaction is None else phones(uses.session(), held.transaction)
+    zone = reader(lang=lang, zone=found.zone)
+    return {
+        "text": _text(uses, found),
+        "number": found.number,
+        "expires_at": found.expires_at,
+        "until": clock_text(found.expires_at, zone),
+        "seconds": seconds,
+        "left": f"{seconds // 60}:{seconds % 60:02}",
+        "has_phone": bool(able),
+        "phones": [
+            {
+                "kind": phone.kind,
+                "paired": date_text(phone.paired_at.astimezone(zone.zone).date(), lang),
+            }
+            for phone in able
+        ],
+    }
+
+
+def _text(uses: OauthUses, found: Answer) -> AskText | None:
+    """What the phone is shown; nothing, if KS did not sign it."""
+    try:
+        return verify_ask(found.ask, expected_ks=uses.public_keys.ks).claims.text
+    except MalformedMessage:
+        log.exception("an ask is none of ours")
+        return None
+
+
+def _state(uses: OauthUses, held: Held) -> Response:
+    if held.transaction is None:
+        return jsonify(verdict="waiting", reached=0, seconds=0, status="")
+    found = look(uses.session(), held.transaction, now=uses.clock())
+    lang = language_of(request, held.request.lang)
+    return jsonify(
+        verdict=found.verdict,
+        reached=REACHED.index(found.reached),
+        seconds=_seconds(found, now=uses.clock()),
+        status=WORDS[lang][f"status_{found.reached}"],
+    )
+
+
+def _seconds(found: Answer, *, now: datetime) -> int:
+    return max(int((found.expires_at - now).total_seconds()), 0)
+
+
+# --- ways out ---------------------------------------------------------------------
+
+
+def _again(uses: OauthUses, held: Held) -> Response:
+    sent = held.transaction is not None and send_again(
+        uses.session(), transaction=held.transaction, settings=uses.settings, now=uses.clock()
+    )
+    said = "again_sent" if sent else "again_silent"
+    return _send_to("pages.wait", held, said=said)
+
+
+def _cancel_transaction(uses: OauthUses, held: Held) -> None:
+    if held.transaction is None:
+        return
+    because = "called off on the waiting page"
+    try:
+        cancel_transaction(
+            uses.session(), transaction=held.transaction, because=because, now=uses.clock()
+        )
+    except TransactionOver as over:
+        log.info("called off too late", extra={"state": over.state})
+
+
+def _not_me_page(uses: OauthUses, held: Held, opened: OpenSession) -> Response:
+    if held.signer is None:
+        return _send_to("pages.sign_in", held)
+    return page(
+        "oauth/not_me.html",
+        lang=held.request.lang,
+        form_to=origin(held.request.redirect_uri),
+        party=held.party.name,
+        authorization=held.id,
+        csrf_token=opened.csrf_token,
+        has_phone=_has_phone(uses, held),
+    )
+
+
+def _stop(uses: OauthUses, held: Held) -> Response:
+    """Call it off; and where a phone can allow it again, the relying party asks no more."""
+    _cancel_transaction(uses, held)
+    if held.signer is None or held.transaction is None or not _has_phone(uses, held):
+        return ends.declined_page(uses, held, ends.CALLED_OFF)
+    stop_from_page(uses.session(), signer=held.signer, refused=held.transaction, now=uses.clock())
+    return ends.declined_page(uses, held, ends.NOT_ME)
+
+
+def _has_phone(uses: OauthUses, held: Held) -> bool:
+    return held.transaction is not None and bool(phones(uses.session(), held.transaction))
+
+
+def _send_to(endpoint: str, held: Held, *, said: str = "") -> Response:
+    """Have the browser open another page of the same authorisation."""
+    return send_back(url_for(endpoint, authorization=held.id, said=said or None))

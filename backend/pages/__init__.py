@@ -1,0 +1,1 @@
+"""How pages look that people see in a browser: words, layout, style, protection."""
