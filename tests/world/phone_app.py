@@ -9,7 +9,7 @@ from time import sleep
 from typing import Any
 
 from cheroot.wsgi import Server
-from playwright.sync_api import BrowserContext, ConsoleMessage, Locator, Page, expect
+from playwright.sync_api import BrowserContext, CDPSession, ConsoleMessage, Locator, Page, expect
 
 from backend.devices.envelope import Envelope
 from backend.wiring import utc_now
@@ -17,6 +17,8 @@ from mobile_api.authenticator.app import create_app
 from tests.world.chromium import beside
 from tests.world.service import NEW_PASSWORD, Service
 from tests.world.serving import serving
+
+expect.set_options(timeout=20_000)
 
 PRF_PASSKEYS = {
     "protocol": "ctap2",
@@ -39,9 +41,10 @@ def serving_app(folder: Path, **given: Any) -> Iterator[Service]:  # noqa: ANN40
         "app_url": f"http://localhost:{server.bind_addr[1]}",
         "rp_id": "localhost",
         "clock": utc_now,
+        "long_poll_seconds": 2,
     }
     with serving(folder, **(changed | given)) as service:
-        service.pauses.then = lambda: sleep(0.1)
+        service.pauses.then = lambda: sleep(0.3)
         server.wsgi_app = create_app(service.settings)
         thread = Thread(target=server.serve)
         thread.start()
@@ -58,6 +61,9 @@ class Person:
 
     service: Service
     page: Page
+    devtools: CDPSession
+    authenticator: str
+    """Id of the passkeys' place."""
     asked_for: list[str] = field(default_factory=list)
     """Every address that the page called."""
     failures: list[str] = field(default_factory=list)
@@ -76,6 +82,13 @@ class Person:
         """Press it."""
         self.see(name).click()
 
+    def verify_user(self, *, yes: bool) -> None:
+        """Whether the finger, from now on, is the user's."""
+        self.devtools.send(
+            "WebAuthn.setUserVerified",
+            {"authenticatorId": self.authenticator, "isUserVerified": yes},
+        )
+
     def screen(self, name: str) -> Locator:
         """Wait for a screen."""
         found = self.page.locator(f'[data-screen="{name}"]')
@@ -86,27 +99,41 @@ class Person:
         """Go to the app."""
         self.page.goto(f"{self.service.settings.app_url}{path}")
 
-    def present(self, envelope: Envelope, *, password: str = NEW_PASSWORD) -> None:
-        """Pair up to the keys, by the typed code."""
+    def give_code(self, envelope: Envelope) -> None:
+        """Pairing, step 1: type QR 2."""
         self.open()
         self.tap("pair")
         self.see("envelope-code").fill(envelope.qr2.partition("s=")[2])
         self.tap("next")
+        self.screen("pair-password")
+
+    def give_password(self, envelope: Envelope, *, new: str = NEW_PASSWORD) -> None:
+        """Pairing, step 2: login and passwords."""
         self.see("login").fill(envelope.login)
         self.see("password").fill(envelope.first_password)
-        self.see("new-password").fill(password)
+        self.see("new-password").fill(new)
         self.tap("next")
+        self.screen("pair-passkey")
+
+    def present(self, envelope: Envelope) -> None:
+        """Pair up to the keys, by the typed code."""
+        self.give_code(envelope)
+        self.give_password(envelope)
         self.tap("make-passkey")
         self.screen("pair-confirm")
 
-    def pair(self, envelope: Envelope) -> None:
-        """Pair by the typed code and the SMS."""
-        self.present(envelope)
+    def confirm_by_sms(self) -> None:
+        """Pairing, step 4: the code that arrived."""
         self.tap("send-code")
         expect(self.see("sms-status")).not_to_be_empty()
         self.see("sms-code").fill(beside(self.service.work)[-1].code)
         self.tap("confirm")
         self.screen("requests")
+
+    def pair(self, envelope: Envelope) -> None:
+        """Pair by the typed code and the SMS."""
+        self.present(envelope)
+        self.confirm_by_sms()
 
     def certify(self) -> None:
         """Give the first approval."""
@@ -117,20 +144,14 @@ class Person:
         beside(self.service.clerk.run_once)
 
 
-def with_passkeys(page: Page, **changed: object) -> Any:  # noqa: ANN401  # a session of CDP
-    """Give the page's browser an authenticator; the session of CDP that commands it."""
-    session = page.context.new_cdp_session(page)
-    session.send("WebAuthn.enable")
-    session.send("WebAuthn.addVirtualAuthenticator", {"options": PRF_PASSKEYS | changed})
-    return session
-
-
 def a_person(service: Service, context: BrowserContext, **passkeys: object) -> Person:
     """A person in a new page of that context; everything the page says and asks for is noted."""
     page = context.new_page()
-    person = Person(service, page)
+    devtools = context.new_cdp_session(page)
+    devtools.send("WebAuthn.enable")
+    added = devtools.send("WebAuthn.addVirtualAuthenticator", {"options": PRF_PASSKEYS | passkeys})
+    person = Person(service, page, devtools, added["authenticatorId"])
     page.on("request", lambda request: person.asked_for.append(request.url))
     page.on("pageerror", lambda error: person.failures.append(str(error)))
     page.on("console", person.hear)
-    with_passkeys(page, **passkeys)
     return person

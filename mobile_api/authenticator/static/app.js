@@ -61,7 +61,7 @@ async function start() {
   dress();
   registerWorker({ onUpdate: (worker) => note({ update: worker }), onMessage });
   addEventListener("hashchange", () => draw());
-  addEventListener("online", () => note({ offline: false }));
+  addEventListener("online", () => (note({ offline: false }), followCells()));
   addEventListener("offline", () => note({ offline: true }));
   document.addEventListener("visibilitychange", followCells);
   enter();

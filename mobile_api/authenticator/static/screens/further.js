@@ -100,7 +100,7 @@ async function finish(app, begun, answer, { place, alert }) {
 /** @param {string} text @param {string} label */
 async function qrCode(text, label) {
   const { encodeQR } = await import("../vendor/qr.js");
-  const rows = encodeQR(text, "raw", { ecc: "medium", border: 0 });
+  const rows = encodeQR(text, "raw", { ecc: "medium", border: 4 });
   const size = rows.length;
   const d = rows.flatMap((row, y) => row.map((dark, x) => (dark ? `M${x} ${y}h1v1h-1z` : ""))).join("");
   return h(
