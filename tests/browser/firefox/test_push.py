@@ -4,6 +4,7 @@ The page is the smallest that subscribes; it knows nothing of ours but the form 
 sends is our worker, from rows as the phones' process writes them.
 """
 
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -72,8 +73,10 @@ def origin() -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def sessions(sqlite_template: Path) -> Iterator[Sessions]:
-    engine = make_engine(f"sqlite:///{sqlite_template}")
+def sessions(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sessions]:
+    path = tmp_path_factory.mktemp("push") / "cellkey.sqlite3"
+    shutil.copyfile(sqlite_template, path)
+    engine = make_engine(f"sqlite:///{path}")
     yield make_session_factory(engine)
     engine.dispose()
 
