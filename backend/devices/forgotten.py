@@ -7,7 +7,8 @@
 3. The new password is typed only after the approval, and only by who has the secret that the page
    got at the beginning. The SAM holds it to the ask, whatever the rows say.
 4. In one commit the verifier changes, the cell's lock is made anew, those of other cells go (they
-   open by the old password alone), the signer's browser sessions end. Key and certificate stay.
+   open by the old password alone), the signer's browser sessions end and no browser is known any
+   more. Key and certificate stay.
 """
 
 import hmac
@@ -18,9 +19,10 @@ from typing import Any, Final, Literal, final
 from uuid import UUID, uuid4
 
 import msgspec
-from sqlalchemy import Row, and_, delete, exists, func, insert, literal, or_, select, update
+from sqlalchemy import Row, and_, delete, exists, func, insert, or_, select, update
 from sqlalchemy.orm import Session
 
+from backend.access.sessions import end_sessions_of
 from backend.errors import (
     NewPasswordRefused,
     NotApproved,
@@ -30,8 +32,6 @@ from backend.errors import (
 )
 from backend.model.tables import (
     Approval,
-    Authorization,
-    BrowserSession,
     Cell,
     ForgottenPassword,
     Lock,
@@ -44,6 +44,7 @@ from backend.protocol.encoding import sha256
 from backend.sam.cells import Cells, PasswordSeal, SetPassword
 from backend.signers import password
 from backend.signers.freeze import not_frozen
+from backend.signers.known_browsers import forget_others
 from backend.signers.registration import plain_login
 from backend.signing.evidence import approving_phone_stays
 from backend.signing.moves import move, state_at
@@ -295,10 +296,6 @@ def _keep(session: Session, found: _Found, seal: PasswordSeal, *, now: datetime)
             created_at=now,
         )
     )
-    theirs = select(Authorization.id).where(Authorization.signer_id == literal(found.signer_id))
-    session.execute(
-        delete(BrowserSession)
-        .where(BrowserSession.authorization_id.in_(theirs))
-        .execution_options(synchronize_session=False)
-    )
+    end_sessions_of(session, found.signer_id)
+    forget_others(session, signer=found.signer_id, token="")
     return True

@@ -33,7 +33,6 @@ from backend.model.tables import (
 )
 from backend.protocol.encoding import unb64u
 from backend.signers.freeze import freeze
-from backend.signers.known_places import KnownPlaces
 from backend.signers.sign_in import SignIn, sign_in
 from backend.virtual_phone.errors import ServerRefused
 from backend.virtual_phone.transactions import Consent
@@ -77,10 +76,10 @@ def set_it(service: Service, asked: AskedPassword, password: str = NEWER) -> Non
 
 
 def signs_in(service: Service, password: str) -> bool:
-    typed = SignIn(login=ANNAS, unverified_password=password, place="here")
+    typed = SignIn(login=ANNAS, unverified_password=password)
     try:
         with service.sessions() as session:
-            sign_in(session, service.sam, KnownPlaces(), typed, now=service.clock())
+            sign_in(session, service.sam, typed, now=service.clock())
     except WrongPassword:
         return False
     return True
