@@ -15,6 +15,7 @@ from backend.credentials.issue import issue_certificate
 from backend.database import make_engine, make_session_factory
 from backend.devices.enrolment.further import finish_further
 from backend.devices.enrolment.removal import remove
+from backend.devices.forgotten_asking import ask_phone, forgotten_to_ask
 from backend.devices.further_device import further_to_finish
 from backend.devices.removal import asked_removals
 from backend.logs import configure_logging
@@ -48,8 +49,12 @@ def make_clerk(
     def add_further_phone(session: Session, transaction: UUID, now: datetime) -> None:
         finish_further(session, sam, transaction=transaction, now=now)
 
+    def ask_for_password(session: Session, asked: UUID, now: datetime) -> None:
+        ask_phone(session, sam, asked=asked, settings=settings, now=now)
+
     duties = (
         Duty(name="removal of a phone", find=find_removals, do=remove_phone),
+        Duty(name="forgotten password", find=forgotten_to_ask, do=ask_for_password),
         Duty(name="further phone", find=further_to_finish, do=add_further_phone),
         Duty(name="request for a certificate", find=cells_to_certify, do=ask_for_certificate),
         Duty(name="certificate", find=approved_requests, do=issue),

@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session, sessionmaker
 from backend.access.families import forget_authorizations
 from backend.access.phones import forget_proofs
 from backend.access.sessions import forget_browsers
+from backend.access.stale_requests import forget_forgotten
 from backend.access.turns import forget_rates
 from backend.access.used_ids import forget_used_ids
 from backend.cli.context import answer, json_option, settings_from_environment, told_to_stop
@@ -39,6 +40,7 @@ JOBS = (
     PeriodicJob(name="authorisations", every_seconds=60, run=forget_authorizations),
     PeriodicJob(name="known browsers", every_seconds=3600, run=forget_browsers),
     PeriodicJob(name="asking rates", every_seconds=60, run=forget_rates),
+    PeriodicJob(name="forgotten passwords", every_seconds=60, run=forget_forgotten),
     PeriodicJob(name="wake paces", every_seconds=60, run=forget_paces),
 )
 

@@ -10,8 +10,9 @@ from datetime import datetime
 
 from sqlalchemy.orm import Session
 
-from backend.devices.enrolment.held import HeldPairing
+from backend.devices.enrolment.held import HeldPairing, presented
 from backend.errors import HsmUnavailable, MalformedMessage, PairingOver, SamUnavailable
+from backend.protocol.enrolment import read_enrolment
 from backend.sam.cells import Cells, PasswordKey
 from backend.signers import password
 
@@ -33,7 +34,7 @@ def password_key(
         PairingOver: the password lock was destroyed meanwhile.
         SamUnavailable: the SAM does not answer; the try does not count.
     """
-    if held.sealed is not None:
+    if read_enrolment(presented(held)).sealed is not None:
         return None
     if unverified_password is None:
         raise MalformedMessage("the phone brought no secret: the password is needed again")
