@@ -11,7 +11,7 @@ from playwright.sync_api import Browser, BrowserContext, Route, expect
 from backend.devices.envelope import Envelope
 from backend.signing.request import RequestedTransaction
 from tests.world.chromium import PHONE, OpenPage, beside
-from tests.world.phone_app import Person, a_person, serving_app
+from tests.world.phone_app import Person, a_person, serve_another_version, serving_app
 from tests.world.screen_number import number_on_screen
 from tests.world.service import ANNA, Service, hashes
 
@@ -259,6 +259,20 @@ def test_without_a_network_the_app_opens_and_says_so(certified: Person) -> None:
     certified.screen("requests")
     certified.page.context.set_offline(False)
     expect(certified.see("offline")).to_have_count(0)
+
+
+def test_a_new_version_is_offered_and_runs_once_it_is_taken(certified: Person) -> None:
+    service = certified.service
+    certified.open()
+    certified.page.evaluate("navigator.serviceWorker.ready")
+    serve_another_version(service, app_color="#7a1420")
+    certified.page.evaluate("navigator.serviceWorker.ready.then((kept) => kept.update())")
+    certified.tap("update")
+    expect(certified.page.locator('meta[name="theme-color"]')).to_have_attribute(
+        "content", "#7a1420"
+    )
+    certified.screen("requests")
+    serve_another_version(service)
 
 
 def test_a_phone_that_removes_itself_forgets_its_keys(
