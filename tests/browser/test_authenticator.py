@@ -81,42 +81,6 @@ def test_a_phone_is_paired_and_approves_its_certificate_request(certified: Perso
     assert {"/".join(url.split("/")[:3]) for url in certified.asked_for} == homes
 
 
-def test_a_network_that_fails_burns_no_envelope(
-    service: Service, context: BrowserContext, envelope: Envelope
-) -> None:
-    """What was made is stored before it is sent, and sent again to the byte."""
-    sent: list[str | None] = []
-
-    def lose_two_answers(route: Route) -> None:
-        if route.request.method == "PUT":
-            sent.append(route.request.post_data)
-            route.fetch()
-            if len(sent) < 3:
-                route.abort("connectionreset")
-                return
-        route.continue_()
-
-    person = a_person(service, context)
-    context.route("**/pairing/enrolment", lose_two_answers)
-    person.present(envelope)
-    assert len(sent) == 3
-    assert len(set(sent)) == 1
-
-
-def test_a_page_that_is_closed_half_way_goes_on_where_it_was(
-    service: Service, context: BrowserContext, envelope: Envelope
-) -> None:
-    person = a_person(service, context)
-    person.present(envelope)
-    twelve = person.see("twelve").inner_text()
-    person.open()
-    person.tap("pair")
-    person.tap("resume")
-    expect(person.see("twelve")).to_have_text(twelve)
-    person.confirm_by_sms()
-    person.certify()
-
-
 def test_a_passkey_without_prf_pairs_nothing_where_the_authority_demands_it(
     service: Service, context: BrowserContext, envelope: Envelope
 ) -> None:
