@@ -1,4 +1,4 @@
-"""The phone app reads QR codes by the camera: of the envelope, and of a further phone's screen."""
+"""The phone app reads QR codes by the camera: of a further phone, and of a cell that exists."""
 
 from collections.abc import Iterator
 
@@ -6,10 +6,12 @@ import msgspec
 import pytest
 from playwright.sync_api import Browser, expect
 
+from backend.devices.replacement import Replacement, ReplacementOrder, print_replacement
+from backend.virtual_phone.phone import VirtualPhone
 from tests.world.chromium import PROGRAM, beside, running_chromium
 from tests.world.fake_camera import FakeCamera
 from tests.world.phone_app import Person, a_person, serving_app
-from tests.world.service import ANNA, Service, hashes
+from tests.world.service import ANNA, NEW_PASSWORD, PRINTER, Service, hashes
 
 
 @pytest.fixture(scope="module")
@@ -63,26 +65,11 @@ def scan_further_phone(old: Person, new: Person, camera: FakeCamera) -> str:
     return text
 
 
-def test_a_phone_is_paired_by_the_camera_and_takes_no_other_code(
-    service: Service, people: list[Person], camera: FakeCamera
-) -> None:
-    person, _ = people
-    envelope = service.register()
-    scan_envelope(person, envelope.qr1, camera)
-    expect(person.see("error").first).to_contain_text("another QR code")
-    scan_envelope(person, envelope.qr2, camera)
-    person.screen("pair-password")
-    person.give_password(envelope)
-    person.tap("make-passkey")
-    person.confirm_by_sms()
-    assert not person.failures
-
-
 def test_a_phone_lets_in_another_whose_screen_it_scans_and_removes_it(
     service: Service, people: list[Person], camera: FakeCamera
 ) -> None:
     old, new = people
-    old.pair(service.register(msgspec.structs.replace(ANNA, login="c.ivanova")))
+    old.pair(service.register())
     old.certify()
     scan_further_phone(old, new, camera)
     new.tap("make-passkey")
@@ -92,9 +79,7 @@ def test_a_phone_lets_in_another_whose_screen_it_scans_and_removes_it(
     beside(service.clerk.run_once)
     new.screen("requests")
 
-    service.ask(
-        *hashes(1), party=service.add_relying_party(), credential=service.credential("c.ivanova")
-    )
+    service.ask(*hashes(1), party=service.add_relying_party())
     new.tap("request")
     new.tap("approve")
     new.screen("done-approved")
@@ -132,3 +117,64 @@ def test_the_code_of_another_phone_than_the_ask_s_approves_nothing(
     expect(old.see("scanned")).to_contain_text("is scanned")
     old.tap("approve")
     expect(old.see("error").last).to_contain_text("another phone")
+
+
+def replacement(service: Service, login: str) -> Replacement:
+    """The operator prints an envelope for the cell that the signer has."""
+    order = ReplacementOrder(
+        login=login, operator=PRINTER, remove_phones=False, reset_password=False
+    )
+    with service.sessions() as session:
+        return print_replacement(
+            session,
+            service.sam,
+            order,
+            settings=service.settings,
+            public_keys=service.public_keys,
+            now=service.clock(),
+        )
+
+
+def lost_phone(service: Service, login: str) -> VirtualPhone:
+    """A signer had a phone, and a certificate."""
+    envelope = service.register(msgspec.structs.replace(ANNA, login=login))
+    phone = service.paired_phone(envelope, name=login)
+    beside(lambda: service.certify(phone))
+    return phone
+
+
+def bring_back(person: Person, envelope: Replacement, camera: FakeCamera, *, code: str) -> None:
+    """Pair again with the cell that is there, up to the SMS."""
+    scan_envelope(person, envelope.qr2, camera)
+    person.see("login").fill(envelope.login)
+    person.see("password").fill(NEW_PASSWORD)
+    person.see("recovery-code").fill(code)
+    person.tap("next")
+    person.tap("make-passkey")
+    person.confirm_by_sms()
+
+
+def test_the_recovery_code_brings_the_cell_to_another_phone(
+    service: Service, people: list[Person], camera: FakeCamera
+) -> None:
+    lost = beside(lambda: lost_phone(service, "d.ivanova"))
+    code = lost.new_recovery_code()
+    person, _ = people
+    bring_back(person, replacement(service, "d.ivanova"), camera, code=code.lower())
+    expect(person.see("remind-recovery")).to_be_visible()
+    person.open("/#/settings")
+    person.tap("to-phones")
+    expect(person.see("phones").locator("li")).to_have_count(2)
+
+
+def test_the_password_brings_the_cell_and_a_new_recovery_code_is_made(
+    service: Service, people: list[Person], camera: FakeCamera
+) -> None:
+    beside(lambda: lost_phone(service, "e.ivanova"))
+    person, _ = people
+    bring_back(person, replacement(service, "e.ivanova"), camera, code="")
+    person.open("/#/settings")
+    person.tap("to-recovery")
+    person.tap("recovery-make")
+    person.screen("recovery-code")
+    expect(person.see("recovery-code").locator("li")).to_have_count(6)

@@ -11,7 +11,7 @@ from playwright.sync_api import Browser, BrowserContext, Route, expect
 from backend.devices.envelope import Envelope
 from backend.signing.request import RequestedTransaction
 from tests.world.chromium import PHONE, OpenPage, beside
-from tests.world.phone_app import Person, a_person, serving_app
+from tests.world.phone_app import Person, a_person, serve_another_version, serving_app
 from tests.world.screen_number import number_on_screen
 from tests.world.service import ANNA, Service, hashes
 
@@ -79,42 +79,6 @@ def test_a_phone_is_paired_and_approves_its_certificate_request(certified: Perso
         certified.service.settings.mobile_api_url,
     }
     assert {"/".join(url.split("/")[:3]) for url in certified.asked_for} == homes
-
-
-def test_a_network_that_fails_burns_no_envelope(
-    service: Service, context: BrowserContext, envelope: Envelope
-) -> None:
-    """What was made is stored before it is sent, and sent again to the byte."""
-    sent: list[str | None] = []
-
-    def lose_two_answers(route: Route) -> None:
-        if route.request.method == "PUT":
-            sent.append(route.request.post_data)
-            route.fetch()
-            if len(sent) < 3:
-                route.abort("connectionreset")
-                return
-        route.continue_()
-
-    person = a_person(service, context)
-    context.route("**/pairing/enrolment", lose_two_answers)
-    person.present(envelope)
-    assert len(sent) == 3
-    assert len(set(sent)) == 1
-
-
-def test_a_page_that_is_closed_half_way_goes_on_where_it_was(
-    service: Service, context: BrowserContext, envelope: Envelope
-) -> None:
-    person = a_person(service, context)
-    person.present(envelope)
-    twelve = person.see("twelve").inner_text()
-    person.open()
-    person.tap("pair")
-    person.tap("resume")
-    expect(person.see("twelve")).to_have_text(twelve)
-    person.confirm_by_sms()
-    person.certify()
 
 
 def test_a_passkey_without_prf_pairs_nothing_where_the_authority_demands_it(
@@ -259,6 +223,20 @@ def test_without_a_network_the_app_opens_and_says_so(certified: Person) -> None:
     certified.screen("requests")
     certified.page.context.set_offline(False)
     expect(certified.see("offline")).to_have_count(0)
+
+
+def test_a_new_version_is_offered_and_runs_once_it_is_taken(certified: Person) -> None:
+    service = certified.service
+    certified.open()
+    certified.page.evaluate("navigator.serviceWorker.ready")
+    serve_another_version(service, app_color="#7a1420")
+    certified.page.evaluate("navigator.serviceWorker.ready.then((kept) => kept.update())")
+    certified.tap("update")
+    expect(certified.page.locator('meta[name="theme-color"]')).to_have_attribute(
+        "content", "#7a1420"
+    )
+    certified.screen("requests")
+    serve_another_version(service)
 
 
 def test_a_phone_that_removes_itself_forgets_its_keys(

@@ -8,6 +8,7 @@ from threading import Thread
 from time import sleep
 from typing import Any
 
+import msgspec
 from cheroot.wsgi import Server
 from playwright.sync_api import BrowserContext, CDPSession, ConsoleMessage, Locator, Page, expect
 
@@ -32,6 +33,9 @@ PRF_PASSKEYS = {
 }
 
 
+_SERVERS: dict[str, Server] = {}
+
+
 @contextmanager
 def serving_app(folder: Path, **given: Any) -> Iterator[Service]:  # noqa: ANN401  # as open_service
     """The whole service with the app's files, on the clock of this machine, as browsers need it."""
@@ -46,6 +50,7 @@ def serving_app(folder: Path, **given: Any) -> Iterator[Service]:  # noqa: ANN40
     with serving(folder, **(changed | given)) as service:
         service.pauses.then = lambda: sleep(0.3)
         server.wsgi_app = create_app(service.settings)
+        _SERVERS[service.settings.app_url] = server
         thread = Thread(target=server.serve)
         thread.start()
         try:
@@ -53,6 +58,13 @@ def serving_app(folder: Path, **given: Any) -> Iterator[Service]:  # noqa: ANN40
         finally:
             server.stop()
             thread.join()
+            del _SERVERS[service.settings.app_url]
+
+
+def serve_another_version(service: Service, **changed: object) -> None:
+    """From now on the app's origin has other files, as after an upgrade."""
+    settings = msgspec.structs.replace(service.settings, **changed)
+    _SERVERS[service.settings.app_url].wsgi_app = create_app(settings)
 
 
 @dataclass

@@ -20,7 +20,7 @@ import { mustInstallFirst, registerWorker } from "./worker.js";
 /** @typedef {import("./api.js").PendingList} PendingList */
 /** @typedef {import("./store.js").Cell} Cell */
 /** @typedef {import("./words.js").Words} Words */
-/** @typedef {{ offline: boolean, update: ServiceWorker | null, clockOff: boolean, removed: Set<string> }} Status */
+/** @typedef {{ offline: boolean, update: ServiceWorker | null, refused: Map<string, string> }} Status `refused`: what the service says to a cell's phone, by cell */
 /**
  * @typedef {object} App what every screen is given
  * @property {Profile} profile
@@ -28,7 +28,7 @@ import { mustInstallFirst, registerWorker } from "./worker.js";
  * @property {Cell[]} cells
  * @property {Map<string, PendingList>} pending by cell
  * @property {Status} status
- * @property {string | null} installing the browser's own prompt to install, once it is offered
+ * @property {(() => void) | null} install opens the browser's own prompt to install, once it is offered
  * @property {(path: string) => void} go
  * @property {() => Promise<void>} reload read the store anew and draw
  * @property {(lang: string) => Promise<void>} speak
@@ -37,6 +37,9 @@ import { mustInstallFirst, registerWorker } from "./worker.js";
  */
 /** @typedef {{ element: HTMLElement, tab?: string, live?: boolean }} Drawn */
 /** @typedef {(app: App, parts: string[], signal: AbortSignal) => Promise<Drawn> | Drawn} Screen */
+
+/** What the service says of a phone, not of a call. */
+const LASTING = ["unauthenticated", "frozen"];
 
 /** @type {App} */
 let app;
@@ -50,8 +53,8 @@ async function start() {
     cells,
     words: await loadWords(languageOf(choices.lang)),
     pending: new Map(),
-    status: { offline: !navigator.onLine, update: null, clockOff: false, removed: new Set() },
-    installing: null,
+    status: { offline: !navigator.onLine, update: null, refused: new Map() },
+    install: null,
     go,
     reload,
     speak,
@@ -64,6 +67,11 @@ async function start() {
   addEventListener("online", () => (note({ offline: false }), followCells()));
   addEventListener("offline", () => note({ offline: true }));
   document.addEventListener("visibilitychange", followCells);
+  addEventListener("beforeinstallprompt", (event) => {
+    event.preventDefault();
+    app.install = () => /** @type {any} */ (event).prompt();
+    if (app.cells.length === 0) draw({ quietly: true });
+  });
   enter();
   await draw();
   followCells();
@@ -144,11 +152,16 @@ async function draw({ quietly = false } = {}) {
   }
   if (turn !== drawing) return;
   const main = /** @type {HTMLElement} */ (document.getElementById("main"));
+  const focused = main.contains(document.activeElement) && document.activeElement?.getAttribute("href");
   main.replaceChildren(drawn.element);
   main.dataset.live = String(drawn.live ?? false);
   drawTabs(app, drawn.tab ?? null);
   drawNotices(app);
-  if (quietly) return;
+  if (quietly) {
+    const same = [...main.querySelectorAll("a")].find((link) => focused && link.getAttribute("href") === focused);
+    same?.focus({ preventScroll: true });
+    return;
+  }
   scrollTo(0, 0);
   main.scrollTo(0, 0);
   const heading = main.querySelector("h1");
@@ -201,15 +214,15 @@ function followCells() {
 function heard(cell, { list, error }) {
   if (list) {
     app.pending.set(cell.id, list);
-    app.status.removed.delete(cell.id);
+    app.status.refused.delete(cell.id);
     note({ offline: false });
     badge();
     if (document.getElementById("main")?.dataset.live === "true") draw({ quietly: true });
     else drawTabs(app);
   } else if (error instanceof Unreachable) {
     note({ offline: true });
-  } else if (error instanceof ServerRefused && error.problem === "unauthenticated") {
-    app.status.removed.add(cell.id);
+  } else if (error instanceof ServerRefused && LASTING.includes(error.problem)) {
+    app.status.refused.set(cell.id, error.problem);
     drawNotices(app);
   }
 }

@@ -53,7 +53,7 @@ export const outside = (text, props = {}) => h("bdi", props, visible(text));
 const PATHS = {
   requests: "M4 5h16v11H8l-4 4V5z",
   history: "M12 7v5l3 2M21 12a9 9 0 1 1-18 0 9 9 0 0 1 18 0z",
-  more: "M5 12h.01M12 12h.01M19 12h.01",
+  more: "M4 7h16M4 12h16M4 17h16",
   back: "M15 5l-7 7 7 7",
   yes: "M5 13l4 4L19 7",
   no: "M6 6l12 12M18 6L6 18",

@@ -13,6 +13,7 @@ import { ServerRefused } from "./errors.js";
 const READ_AFTER_ROUNDS = 5; // About two minutes without a change, and the list is read anyway.
 const PACE_SECONDS = 1;
 const AFTER_ERROR_SECONDS = 5;
+const AFTER_REFUSAL_SECONDS = 60;
 
 /**
  * Follow one cell's list until told to stop.
@@ -33,11 +34,16 @@ export async function follow(profile, cell, tell, signal) {
       if (signal.aborted) return;
       tell({ error });
       at.list = null;
-      const after = error instanceof ServerRefused ? error.retryAfterSeconds : null;
-      await pause(Math.max(after ?? 0, AFTER_ERROR_SECONDS), signal);
+      await pause(afterSeconds(error), signal);
     }
     await pause(PACE_SECONDS - (Date.now() - begun) / 1000, signal);
   }
+}
+
+/** @param {unknown} error */
+function afterSeconds(error) {
+  if (!(error instanceof ServerRefused)) return AFTER_ERROR_SECONDS;
+  return Math.max(error.retryAfterSeconds ?? AFTER_REFUSAL_SECONDS, AFTER_ERROR_SECONDS);
 }
 
 /**

@@ -40,13 +40,17 @@ export function drawTabs(app, tab = current) {
 /** @param {App} app */
 export function drawNotices(app) {
   const { t } = app.words;
-  const { offline, update, removed } = app.status;
+  const { offline, update, refused } = app.status;
   const notices = /** @type {HTMLElement} */ (document.getElementById("notices"));
-  const gone = app.cells.filter((cell) => removed.has(cell.id));
+  const gone = app.cells.filter((cell) => refused.has(cell.id));
   const wanted = [
     offline && h("p", { class: "notice", "data-testid": "offline" }, t("offline")),
     ...gone.map((cell) =>
-      h("p", { class: "notice bad", "data-testid": "removed" }, t("removed", { cell: cell.name })),
+      h(
+        "p",
+        { class: "notice bad", "data-testid": refused.get(cell.id) === "frozen" ? "frozen" : "removed" },
+        t(refused.get(cell.id) === "frozen" ? "problem.frozen" : "removed", { cell: cell.name }),
+      ),
     ),
     update &&
       h(

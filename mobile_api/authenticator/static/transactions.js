@@ -60,6 +60,8 @@ async function check(answer, cell, expected) {
  */
 export async function approve(profile, cell, shown, consent) {
   const { checked, lock, ephemeral } = shown;
+  const txHash = b64u(checked.txHash);
+  if (await isStored(txHash)) return sendApproval(profile, cell, shown.id, txHash);
   if (now() > checked.ask.exp) throw new CannotAnswer("error.too-late");
   if (lock === null) throw new CannotAnswer("error.over");
   checkConsent(checked, consent);
@@ -80,11 +82,14 @@ export async function approve(profile, cell, shown, consent) {
     webauthn: assertion,
     now: now(),
   });
-  const txHash = b64u(checked.txHash);
   await store.keepAnswer({ cell: cell.id, tx: shown.id, txHash, approval: made, sealed, exp: checked.ask.exp });
   await remember(cell, shown, "approved", made);
   return sendApproval(profile, cell, shown.id, txHash);
 }
+
+/** Whether this ask was answered before, in bytes that may not have arrived. @param {string} txHash */
+export const isStored = async (txHash) =>
+  (await store.answers()).some((made) => made.txHash === txHash);
 
 /**
  * Send the stored bytes, and again after a network that failed.
@@ -111,8 +116,10 @@ export async function sendApproval(profile, cell, id, txHash) {
 export async function sendStored(profile, cells) {
   for (const { cell: id, tx, txHash, exp } of await store.answers()) {
     const cell = cells.find((known) => known.id === id);
-    if (!cell || now() > exp) await store.forgetAnswer(txHash);
-    else await sendApproval(profile, cell, tx, txHash).catch(() => undefined);
+    if (!cell || now() > exp) {
+      await store.forgetAnswer(txHash);
+      await store.changeEntry(id, tx, { decision: "failed", reason: "it could not be sent in time" });
+    } else await sendApproval(profile, cell, tx, txHash).catch(() => undefined);
   }
 }
 

@@ -91,7 +91,7 @@ function password(app) {
     if (!existing && !chosen.input.value) throw new CannotAnswer("error.fill-in");
     const typed = recovery.input.value.trim();
     draft.login = login.input.value.trim();
-    draft.password = chosen.input.value || present.input.value;
+    if (existing) draft.password = chosen.input.value || present.input.value;
     const opened = await dialogue.beginPairing(app.profile, {
       envelope,
       login: draft.login,

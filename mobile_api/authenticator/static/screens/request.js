@@ -6,8 +6,7 @@ import { PhoneCalls, now, pause } from "../api.js";
 import { h, icon, outside, visible } from "../dom.js";
 import { MessageRefused, ServerRefused, StrangerAsks } from "../errors.js";
 import { b64u } from "../protocol/bytes.js";
-import * as store from "../store.js";
-import { approve, fetchTransaction, noteRefused, refuse, sendApproval } from "../transactions.js";
+import { approve, fetchTransaction, isStored, noteRefused, refuse, sendApproval } from "../transactions.js";
 import { documentList } from "./documents.js";
 import { scanFurther, scannedFor } from "./further_scan.js";
 import { alertLine, cellLine, field, screen, working } from "./parts.js";
@@ -22,8 +21,7 @@ export async function request(app, [id, cellId], signal) {
   const { cell, shown, error } = await found(app, id, cellId);
   if (error) return refusedScreen(app, cell, id, error);
   if (shown.state !== "pending") return { element: overScreen(app, cell, shown.state) };
-  const unsent = (await store.answers()).find((made) => made.txHash === b64u(shown.checked.txHash));
-  if (unsent) return { element: unsentScreen(app, cell, shown) };
+  if (await isStored(b64u(shown.checked.txHash))) return { element: unsentScreen(app, cell, shown) };
   return { element: requestScreen(app, cell, shown, signal) };
 }
 

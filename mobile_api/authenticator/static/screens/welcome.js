@@ -17,10 +17,18 @@ export function welcome(app) {
       h("p", null, t("welcome.envelope")),
       h("a", { class: "button", href: "#/pair", "data-testid": "pair" }, t("welcome.pair")),
       h("a", { class: "button quiet", href: "#/pair/further", "data-testid": "pair-further" }, t("welcome.further")),
-      !isInstalled() && h("aside", { class: "card" }, h("h2", null, t("install.title")), h("p", null, t("install.browser"))),
+      !isInstalled() && advice(app),
       languages(app),
     ),
   };
+}
+
+/** @param {import("../app.js").App} app */
+function advice(app) {
+  const { t } = app.words;
+  const { install: prompt } = app;
+  const button = prompt && h("button", { class: "button quiet", "data-testid": "install", on: { click: prompt } }, t("install.now"));
+  return h("aside", { class: "card" }, h("h2", null, t("install.title")), h("p", null, t(prompt ? "install.why" : "install.browser")), button);
 }
 
 /** @type {import("../app.js").Screen} */
