@@ -19,6 +19,7 @@ from backend.access.used_ids import use_up
 from backend.errors import DpopRefused, MalformedMessage, ProofReplayed
 from backend.protocol.ask import UnixSeconds
 from backend.protocol.encoding import Octets32, ascii_bytes, b64u, sha256, unb64u
+from backend.protocol.known_types import known
 
 TYP: Final = "dpop+jwt"
 ALGORITHM: Final = "ES256"
@@ -103,11 +104,11 @@ def _read(unverified: str) -> tuple[ECKey, _Claims]:
     if len(parts) != JWS_PARTS:
         raise MalformedMessage("not a compact JWS")
     try:
-        header = msgspec.json.decode(unb64u(parts[0]), type=_Header)
+        header = msgspec.json.decode(unb64u(parts[0]), type=known(_Header))
         jwk: dict[str, Any] = {name: getattr(header.jwk, name) for name in ("kty", "crv", "x", "y")}
         key = ECKey.import_key(jwk)
         verified = jws.deserialize_compact(unverified, key, registry=_REGISTRY)
-        return key, msgspec.json.decode(verified.payload, type=_Claims)
+        return key, msgspec.json.decode(verified.payload, type=known(_Claims))
     except (JoseError, ValueError, msgspec.MsgspecError) as error:
         raise MalformedMessage("no proof of this kind, or its signature is not valid") from error
 

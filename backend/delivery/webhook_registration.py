@@ -138,10 +138,11 @@ def find_webhook(session: Session, *, client_id: str) -> str | None:
 
 
 def dead_letters(session: Session, *, since: datetime) -> Sequence[DeadLetters]:
-    """Count what relying parties were not told since then. Does not commit."""
+    """Count what relying parties that have a webhook were not told since then. Does not commit."""
     rows = session.execute(
         select(RelyingParty.client_id, func.count().label("count"))
         .join(OutboxMessage, OutboxMessage.relying_party_id == RelyingParty.id)
+        .join(Webhook, Webhook.relying_party_id == RelyingParty.id)
         .where(_DEAD, OutboxMessage.dead_at >= since)
         .group_by(RelyingParty.client_id)
         .order_by(RelyingParty.client_id)

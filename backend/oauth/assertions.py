@@ -23,6 +23,7 @@ from backend.oauth.clients import Client, watching
 from backend.oauth.uses import OauthUses
 from backend.protocol.ask import UnixSeconds
 from backend.protocol.encoding import ascii_bytes, unb64u
+from backend.protocol.known_types import known
 from backend.settings import Settings
 
 ALGORITHMS: Final = ("ES256", "PS256")
@@ -85,7 +86,7 @@ def _unverified_claims(unverified: str) -> _Claims:
     parts = unverified.split(".")
     if len(parts) != JWS_PARTS:
         raise MalformedMessage("not a compact JWS")
-    return msgspec.json.decode(unb64u(parts[1]), type=_Claims)
+    return msgspec.json.decode(unb64u(parts[1]), type=known(_Claims))
 
 
 def _verified(session: Session, unverified: str, settings: Settings, now: datetime) -> Registration:
@@ -94,7 +95,7 @@ def _verified(session: Session, unverified: str, settings: Settings, now: dateti
     if found is None or found.jwks is None or KEY_METHOD not in found.auth_methods:
         raise MalformedMessage("no client that signs")
     verified = jws.deserialize_compact(unverified, read_keys(found.jwks), registry=_REGISTRY)
-    claims = msgspec.json.decode(verified.payload, type=_Claims)
+    claims = msgspec.json.decode(verified.payload, type=known(_Claims))
     _check(claims, settings, now)
     until = datetime.fromtimestamp(claims.exp, UTC) + timedelta(seconds=SKEW_SECONDS + 1)
     use_up(session, claims.jti, purpose=KEY_METHOD, maker=claims.sub, until=until)

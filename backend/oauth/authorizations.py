@@ -20,6 +20,7 @@ from backend.access.tokens import token_hash
 from backend.errors import AuthorizationInvalid, RequestRefused
 from backend.model.tables import Authorization, RelyingParty
 from backend.oauth.request import AuthorizationRequest
+from backend.protocol.known_types import known
 
 REQUEST_URI: Final = "urn:ietf:params:oauth:request_uri:"
 PUSHED_SECONDS: Final = 90
@@ -272,7 +273,7 @@ def _held(row: Row[*tuple[Any, ...]]) -> Held:
         party=Party(
             id=row.party, client_id=row.client_id, name=row.name, asks_number=row.asks_number
         ),
-        request=msgspec.json.decode(row.request, type=AuthorizationRequest),
+        request=msgspec.json.decode(row.request, type=known(AuthorizationRequest)),
         signer=row.signer_id,
         transaction=row.transaction_id,
     )

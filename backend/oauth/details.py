@@ -11,6 +11,7 @@ import msgspec
 
 from backend.errors import MalformedMessage, RequestRefused
 from backend.protocol.encoding import parse_json
+from backend.protocol.known_types import known
 from backend.signing.hashes import MOST_HASHES, read_hash
 
 TYPES: Final = ("credential", "https://cloudsignatureconsortium.org/2025/credential")
@@ -93,7 +94,7 @@ def read_details(entry: dict[str, Any]) -> Details:
         raise RequestRefused("authorization_details: this type is not known here")
     present = {name: value for name, value in entry.items() if value is not None}
     try:
-        details = msgspec.convert(present, Details)
+        details = msgspec.convert(present, known(Details))
     except msgspec.ValidationError as error:
         raise RequestRefused(f"authorization_details: {error}") from error
     if any((each.hash_type or HASH_TYPE).lower() != HASH_TYPE for each in details.digests):

@@ -24,6 +24,7 @@ from backend.model.tables import (
 )
 from backend.oauth.refreshing import FAMILY_LIFE, SignedInFamily, Tokens, service_tokens
 from backend.oauth.request import CREDENTIAL, AuthorizationRequest
+from backend.protocol.known_types import known
 from backend.signers.freeze import not_frozen
 
 CREDENTIAL_LIFE: Final = timedelta(minutes=5)
@@ -73,7 +74,7 @@ def find_code(
         relying_party=relying_party,
         signer=row.signer_id,
         transaction=row.transaction_id,
-        request=msgspec.json.decode(row.request, type=AuthorizationRequest),
+        request=msgspec.json.decode(row.request, type=known(AuthorizationRequest)),
         created_at=row.created_at,
     )
 

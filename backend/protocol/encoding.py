@@ -14,6 +14,7 @@ from uuid import UUID
 import msgspec
 
 from backend.errors import MalformedMessage
+from backend.protocol.known_types import known
 
 CROCKFORD: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 SECRET_BYTES: Final = 16
@@ -163,7 +164,7 @@ def read_message(unverified: bytes, kind: type[Message]) -> Message:
     """
     members = parse_json(unverified)
     try:
-        message = msgspec.convert(members, type=kind, dec_hook=read_octets)
+        message = msgspec.convert(members, type=known(kind), dec_hook=read_octets)
     except (msgspec.ValidationError, MalformedMessage) as error:
         # The reason may repeat a name from outside (T-44).
         raise MalformedMessage(f"not a {kind.__name__}: {str(error)[:LONGEST_REASON]!a}") from error

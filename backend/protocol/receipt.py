@@ -9,6 +9,7 @@ from backend.errors import MalformedMessage
 from backend.protocol.ask import UnixSeconds
 from backend.protocol.encoding import Octets, Octets32, b64u
 from backend.protocol.jose import LONGEST_RECEIPT, PublicJwk, Sign, sign_payload, verify_jws
+from backend.protocol.known_types import known
 from backend.protocol.record import Method
 from backend.protocol.tree import LONGEST_LIST, check_digest
 
@@ -94,7 +95,7 @@ def _write(claims: ReceiptClaims) -> bytes:
     )
     payload = msgspec.json.encode(written)
     try:
-        msgspec.json.decode(payload, type=_WrittenReceipt)
+        msgspec.json.decode(payload, type=known(_WrittenReceipt))
     except msgspec.ValidationError as error:
         raise MalformedMessage(f"not a receipt: {error}") from error
     return payload

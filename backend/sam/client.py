@@ -14,6 +14,7 @@ from typing import Final, TypeVar, final
 import msgspec
 
 from backend.errors import MalformedMessage, SamUnavailable
+from backend.protocol.known_types import known
 from backend.sam.cells import (
     ChangedPassword,
     ChangePassword,
@@ -165,7 +166,7 @@ def _is_alive(kept: socket.socket) -> bool:
 
 def _read(frame: bytes, kind: type[Result]) -> Result:
     try:
-        reply = msgspec.json.decode(frame, type=Reply)
+        reply = msgspec.json.decode(frame, type=known(Reply))
         if reply.result:
             return read_members(reply.result, kind)
     except (msgspec.MsgspecError, MalformedMessage) as error:

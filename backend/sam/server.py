@@ -17,6 +17,7 @@ from typing import Final, final
 import msgspec
 
 from backend.errors import CellkeyError, MalformedMessage, SamUnavailable
+from backend.protocol.known_types import known
 from backend.sam.housekeeping import keep_house
 from backend.sam.module import Sam
 from backend.sam.wire import (
@@ -97,7 +98,7 @@ class Conversation(socketserver.BaseRequestHandler):
 def answer(unverified_frame: bytes, server: SamServer) -> bytes:
     """Answer one call."""
     try:
-        call = msgspec.json.decode(unverified_frame, type=Call)
+        call = msgspec.json.decode(unverified_frame, type=known(Call))
         kind, _ = CALLS[call.call]
         request = read_members(call.request, kind)
         if isinstance(request, Nothing):

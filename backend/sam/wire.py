@@ -15,6 +15,7 @@ import msgspec
 from backend import errors
 from backend.errors import CellkeyError, SamUnavailable
 from backend.protocol.encoding import Octets, Octets32
+from backend.protocol.known_types import known
 from backend.sam.cells import (
     ChangedPassword,
     ChangePassword,
@@ -197,7 +198,7 @@ def read_members(raw: msgspec.Raw, kind: type[Members]) -> Members:
     Raises:
         msgspec.MsgspecError: it is not of that type.
     """
-    return msgspec.json.decode(raw, type=kind, dec_hook=_octets)
+    return msgspec.json.decode(raw, type=known(kind), dec_hook=_octets)
 
 
 def _raw(members: msgspec.Struct) -> msgspec.Raw:

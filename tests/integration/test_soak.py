@@ -1,4 +1,9 @@
-"""``make soak`` in short: nothing that was acknowledged is lost, whatever dies."""
+"""``make soak`` in short: nothing that was acknowledged is lost, whatever dies.
+
+A minute, in which each process is killed two or three times, in another order each time: a second
+kill meets what the first one left. It waits more than it works, so beside the other tests a minute
+costs hardly more than the twenty seconds before. SQLite has one process to kill, and less time.
+"""
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -32,16 +37,17 @@ def test_nothing_acknowledged_is_lost_whichever_process_is_killed() -> None:
     if find_programs() is None:
         pytest.skip("PostgreSQL is not installed")
 
-    outcome, parts = run(production(), seconds=20)
+    outcome, parts = run(production(), seconds=60)
 
     assert outcome.violations == []
     assert set(killed(outcome)) == parts
+    assert len(killed(outcome)) > len(parts)
     assert outcome.ends["redeemed"] > 0
 
 
 def test_nothing_acknowledged_is_lost_where_all_is_one_process() -> None:
     """``cellkey serve`` on SQLite; invariants 4 and 5."""
-    outcome, _ = run(embedded(), seconds=8)
+    outcome, _ = run(embedded(), seconds=12)
 
     assert outcome.violations == []
     assert killed(outcome)

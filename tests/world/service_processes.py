@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from backend.cli.worker import JOBS
 from backend.delivery.dispatch import Channels
-from backend.delivery.endpoints import parse_push_hosts
+from backend.delivery.endpoints import parse_push_hosts, parse_webhook_pins
 from backend.delivery.web_push import vapid_identity
 from backend.delivery.worker import Worker
 from backend.delivery.worker_keys import (
@@ -63,5 +63,6 @@ def make_worker(
         app_url=settings.app_url,
         sms_key=read_sms_key(settings),
         sms_gateway=inbox,
+        webhook_pins=parse_webhook_pins(settings.webhook_pins),
     )
     return Worker(sessions=sessions, channels=channels, jobs=JOBS, clock=clock)

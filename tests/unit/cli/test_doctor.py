@@ -18,7 +18,7 @@ from backend.algorithms import KeyAlgorithm
 from backend.cli.doctor import examine
 from backend.cli.main import main
 from backend.hsm.software import SoftwareHsm
-from backend.model.tables import OutboxMessage, Transaction
+from backend.model.tables import OutboxMessage, Transaction, Webhook
 from backend.settings import Settings
 from tests.world.service import Service, hashes, open_service
 from tests.world.serving import serving
@@ -143,15 +143,16 @@ def _a_webhook_that_nobody_took(service: Service) -> None:
     party = service.add_relying_party()
     service.signing_phone(service.register())
     asked = service.ask(*hashes(1), party=party)
+    asker = select(Transaction.relying_party_id).where(Transaction.id == asked.id)
     with service.engine.begin() as connection:
+        webhook = {"relying_party_id": asker.scalar_subquery(), "url": "", "secret": ""}
+        connection.execute(insert(Webhook).values(webhook))
         connection.execute(
             insert(OutboxMessage).values(
                 id=uuid4(),
                 transaction_id=asked.id,
                 channel="webhook",
-                relying_party_id=select(Transaction.relying_party_id)
-                .where(Transaction.id == asked.id)
-                .scalar_subquery(),
+                relying_party_id=asker.scalar_subquery(),
                 event="approved",
                 happened_at=_now(),
                 attempts=12,
