@@ -1,4 +1,4 @@
-"""Both editions of the CSC API, side by side under ``/csc/v1/`` and ``/csc/v2/``, and the logo.
+"""Both editions of the CSC API, side by side under ``/csc/v1/`` and ``/csc/v2/``; logo, schemas.
 
 A credential, a handle, a SAD count in both: an edition is a way to say it, nothing else (CSC-131).
 """
@@ -11,7 +11,7 @@ from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import MethodNotAllowed
 
 from backend.csc.errors import answer_with_csc_errors
-from backend.csc.logo import logo
+from backend.csc.published import add_logo, add_schemas
 from backend.csc.uses import CscUses
 from backend.csc.v1 import add_v1
 from backend.csc.v2 import add_v2
@@ -21,7 +21,10 @@ EVERY_METHOD: Final = ["GET", "POST", "PUT", "PATCH", "DELETE"]
 
 def create_blueprints(uses: CscUses) -> list[Blueprint]:
     """Make them."""
-    return [_edition("v1", add_v1, uses), _edition("v2", add_v2, uses), _about()]
+    about = Blueprint("csc", __name__, url_prefix="/csc")
+    add_logo(about)
+    add_schemas(about, uses.settings)
+    return [_edition("v1", add_v1, uses), _edition("v2", add_v2, uses), about]
 
 
 def _edition(name: str, add: Callable[[Blueprint, CscUses], None], uses: CscUses) -> Blueprint:
@@ -41,20 +44,5 @@ def _edition(name: str, add: Callable[[Blueprint, CscUses], None], uses: CscUses
         """CSC API 7.2: ``application/json``, in UTF-8 (CSC-02)."""
         response.headers["Content-Type"] = "application/json; charset=UTF-8"
         return response
-
-    return blueprint
-
-
-def _about() -> Blueprint:
-    blueprint = Blueprint("csc", __name__, url_prefix="/csc")
-
-    @blueprint.get("/logo.png")
-    def show_logo() -> ResponseReturnValue:
-        """Let any page show it, and keep it for a day."""
-        headers = {
-            "Cache-Control": "public, max-age=86400",
-            "Cross-Origin-Resource-Policy": "cross-origin",
-        }
-        return Response(logo(), mimetype="image/png", headers=headers)
 
     return blueprint
