@@ -39,7 +39,7 @@ def metadata(settings: Settings) -> dict[str, Any]:
         "issuer": here,
         "authorization_endpoint": f"{here}/oauth2/authorize",
         "token_endpoint": f"{here}/oauth2/token",
-        "revocation_endpoint": f"{here}/oauth2/revoke",
+        "revocation_endpoint": f"{here}/oauth2/revocation",
         "pushed_authorization_request_endpoint": f"{here}/oauth2/pushed_authorize",
         "response_types_supported": ["code"],
         "response_modes_supported": ["query"],

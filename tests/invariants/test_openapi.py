@@ -225,12 +225,16 @@ def test_csc_answers_as_its_schemas_say(service: Service, path: str) -> None:
         "handle": handle,
         "SAD": shop.csc_sad(handle),
         "userID": "a.ivanova",
+        "authObjectID": "app",
+        "token": a_relying_party(service, name="Another shop").token,
     }
     if path == "/csc/v1/credentials/authorize":
         del known["credentialID"]  # else it would block for the phone
     described = document({path: known})
 
-    proving = Proving(service.app.wsgi_app, lambda *_: f"Bearer {shop.token}")
+    pair = f"{shop.party.client_id}:{shop.party.client_secret}".encode()
+    authorization = f"Basic {b64(pair)}" if path.endswith("login") else f"Bearer {shop.token}"
+    proving = Proving(service.app.wsgi_app, lambda *_: authorization)
     conforms(proving, described, "POST", path)
     conforms(service.app, described, "POST", path, examples=FEW)
 

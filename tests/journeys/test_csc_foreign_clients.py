@@ -13,12 +13,12 @@ from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
 
 from backend.algorithms import KeyAlgorithm
 from backend.wiring import utc_now
-from tests.world.browser import Browser
 from tests.world.documenso_client import DocumensoClient
 from tests.world.kotlin_client import KotlinClient
-from tests.world.oauth_client import CALLBACK, OauthClient, an_oauth_client, sign_in
+from tests.world.oauth_client import CALLBACK, OauthClient, an_oauth_client
 from tests.world.service import Service, hashes
 from tests.world.serving import serving
+from tests.world.signers_browser import browses
 
 
 @pytest.fixture
@@ -27,19 +27,6 @@ def served(tmp_path: Path, algorithm: KeyAlgorithm) -> Iterator[Service]:
     with serving(tmp_path, clock=utc_now) as service:
         service.signing_phone(service.register(algorithm=algorithm))
         yield service
-
-
-def browses(service: Service, address: str) -> str:
-    """The signer signs in, and approves what the phone shows; gives where the browser ends."""
-    browser = Browser(service)
-    browser.open(address)
-    shown = sign_in(browser)
-    if shown.address.startswith(CALLBACK):
-        return shown.address
-    phone = service.phone()
-    (listed,) = phone.pending().transactions
-    phone.approve(phone.show(listed.id))
-    return browser.again().address
 
 
 def certificate(shop: OauthClient) -> x509.Certificate:

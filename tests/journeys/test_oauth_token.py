@@ -292,6 +292,25 @@ def test_csc_138_authlibs_client_refreshes_and_revokes(oauth_shop: OauthClient) 
     assert not works(oauth_shop, second["access_token"])
 
 
+def test_csc_39_who_goes_by_the_metadata_is_answered_as_rfc_7009_has_it(
+    oauth_shop: OauthClient,
+) -> None:
+    """200 there, 204 where CSC fixes the address; refused alike."""
+    tokens = told(redeem(oauth_shop, service_code(oauth_shop)))
+    metadata = oauth_shop.service.client().get("/.well-known/oauth-authorization-server").json
+    assert metadata is not None
+    path = metadata["revocation_endpoint"].removeprefix(f"{oauth_shop.here}/oauth2/")
+
+    answer = post(oauth_shop, path, token=tokens["access_token"])
+
+    assert path != "revoke"
+    assert (answer.status_code, answer.data) == (200, b"")
+    assert not works(oauth_shop, tokens["access_token"])
+    assert post(oauth_shop, path, token="unknown").status_code == 200
+    for each in (path, "revoke"):
+        assert error(post(oauth_shop, each)) == (400, "invalid_request")
+
+
 # --- revocation -------------------------------------------------------------------
 
 

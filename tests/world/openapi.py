@@ -28,11 +28,18 @@ CSC_CALLS: dict[str, tuple[type[Schema], dict[int, tuple[str, ...]]]] = {
         schemas.CheckBody,
         {200: ("SAD", "expiresIn"), 202: ("handle",)},
     ),
+    "/csc/v2/credentials/getChallenge": (schemas.ChallengeBody, {204: ()}),
+    "/csc/v2/credentials/extendTransaction": (schemas.ExtendBody, {200: ("SAD", "expiresIn")}),
+    "/csc/v2/auth/login": (schemas.LoginBody, {200: ("access_token", "expires_in")}),
+    "/csc/v2/auth/revoke": (schemas.RevokeBody, {204: ()}),
     "/csc/v2/signatures/signHash": (schemas.SignBody, {200: ("signatures",)}),
     "/csc/v1/info": (schemas.CscBody, {200: ("specs", "methods", "authType")}),
     "/csc/v1/credentials/list": (schemas.OldListBody, {200: ("credentialIDs",)}),
     "/csc/v1/credentials/info": (schemas.InfoBody, {200: ("key", "cert", "authMode")}),
     "/csc/v1/credentials/authorize": (schemas.OldAuthorizeBody, {200: ("SAD", "expiresIn")}),
+    "/csc/v1/credentials/extendTransaction": (schemas.OldExtendBody, {200: ("SAD", "expiresIn")}),
+    "/csc/v1/auth/login": (schemas.LoginBody, {200: ("access_token", "expires_in")}),
+    "/csc/v1/auth/revoke": (schemas.RevokeBody, {204: ()}),
     "/csc/v1/signatures/signHash": (schemas.OldSignBody, {200: ("signatures",)}),
 }
 """Body, and by status what an answer must have."""
@@ -43,6 +50,7 @@ PAIRING_CALLS: dict[str, tuple[type[Schema], int, tuple[str, ...]]] = {
 }
 FORMS: dict[str, tuple[Json, int, tuple[str, ...]]] = {
     "/oauth2/token": ({"grant_type": TEXT, "scope": TEXT}, 200, ("access_token", "token_type")),
+    "/oauth2/revocation": ({"token": TEXT, "token_type_hint": TEXT}, 200, ()),
     "/oauth2/revoke": ({"token": TEXT, "token_type_hint": TEXT}, 204, ()),
 }
 PROBLEM = ("type", "title", "status")
@@ -61,7 +69,7 @@ def document(known: dict[str, dict[str, object]]) -> Json:
         plugin.converter.map_to_openapi_type(field, kind, None)  # type: ignore[no-untyped-call]  # apispec's
     for path, (schema, answers) in CSC_CALLS.items():
         body = _object(plugin, schema, known.get(path, {}))
-        told = {status: _answer(names) for status, names in answers.items()}
+        told = {status: _done(names) for status, names in answers.items()}
         errors = _errors(CSC_ERRORS, ("error", "error_description"), "application/json")
         spec.path(path=path, operations=_post("application/json", body, told | errors))
     for path, (schema, status, names) in PAIRING_CALLS.items():
@@ -74,7 +82,7 @@ def document(known: dict[str, dict[str, object]]) -> Json:
     for path, (members, status, names) in FORMS.items():
         form = {"type": "object", "properties": _known(members, known.get(path, {}))}
         errors = _errors(OAUTH_ERRORS, ("error",), "application/json")
-        told = {status: _answer(names) if names else {"description": "Done"}}
+        told = {status: _done(names)}
         spec.path(
             path=path,
             operations=_post("application/x-www-form-urlencoded", form, told | errors),
@@ -108,6 +116,10 @@ def _object(plugin: MarshmallowPlugin, schema: type[Schema], values: dict[str, o
 def _post(media_type: str, body: Json, answers: dict[Any, Json]) -> Json:
     content = {media_type: {"schema": body}}
     return {"post": {"requestBody": {"content": content, "required": True}, "responses": answers}}
+
+
+def _done(names: tuple[str, ...]) -> Json:
+    return _answer(names) if names else {"description": "Done"}
 
 
 def _answer(names: tuple[str, ...], media_type: str = "application/json") -> Json:
