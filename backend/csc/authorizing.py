@@ -68,6 +68,7 @@ def ask_signer(
         fields=call.transaction,
         description=call.description,
         lang=None,
+        has_page=False,
     )
     try:
         return uses.request(uses.session(), order)

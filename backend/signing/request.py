@@ -93,6 +93,8 @@ class SignatureOrder(msgspec.Struct, frozen=True, kw_only=True):
     """The relying party's own words, where there is no typed ``transaction``."""
     lang: Literal["ru", "en"] | None
     """``None``: the signer's."""
+    has_page: bool = True
+    """Whether a page of ours shows it to the signer; without one a phone alone can answer."""
 
 
 @final
@@ -146,7 +148,7 @@ def request_signatures(
         refuse_or_go_on(session, asked, now=now)
     if cell.certificate is None or cell.certificate_expires_at is None:
         raise NotFound("no such credential")
-    refuse_unanswerable(cell)
+    refuse_unanswerable(cell, has_page=order.has_page)
     if cell.certificate_expires_at <= now:
         raise RequestRefused("the certificate has expired")
     lang = order.lang or language(cell.lang)
@@ -164,7 +166,7 @@ def request_signatures(
         exp=exp,
         use_by=exp + settings.use_seconds,
         number_asked=party.asks_number,
-        sms=address_of(cell),
+        sms=address_of(cell) if order.has_page else None,
     )
     opened = transactions.open_transaction(ask)
     check_answerable(cell, opened)

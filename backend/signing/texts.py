@@ -2,7 +2,8 @@
 
 1. The number is handed to the SAM only for a cell whose methods name SMS; the SAM compares it with
    the record, and writes nothing if the record says otherwise.
-2. A request that nobody could approve, by phone or by code, is refused.
+2. A request that nobody could approve, by phone or by code, is refused. A code is typed on our
+   page: what is asked without one a phone alone can approve, and no text is written for it.
 """
 
 from datetime import UTC, datetime
@@ -11,7 +12,7 @@ from typing import Any, Final
 from sqlalchemy import Row
 
 from backend.delivery.outbox import SealedText
-from backend.errors import CredentialDisabled
+from backend.errors import CredentialDisabled, RequestRefused
 from backend.sam.transactions import CodeSms, OpenedTransaction, SmsAddress
 
 APP_ALONE: Final = "app"
@@ -26,14 +27,21 @@ def address_of(cell: Row[*tuple[Any, ...]]) -> SmsAddress | None:
     return SmsAddress(number=cell.number, subject=cell.subject)
 
 
-def refuse_unanswerable(cell: Row[*tuple[Any, ...]]) -> None:
+def refuse_unanswerable(cell: Row[*tuple[Any, ...]], *, has_page: bool) -> None:
     """Keep rule 2 by the rows alone, before the SAM has any work of it.
 
     Raises:
         CredentialDisabled: no phone is left, and no code may stand for one.
+        RequestRefused: a code may, and there is no page to type it on.
     """
-    if not cell.has_phone and cell.methods == APP_ALONE:
+    if cell.has_phone:
+        return
+    if cell.methods == APP_ALONE:
         raise CredentialDisabled(NOBODY_ANSWERS)
+    if not has_page:
+        raise RequestRefused(
+            "oauth2code: the signer has no phone, and types a code on our page alone"
+        )
 
 
 def check_answerable(cell: Row[*tuple[Any, ...]], opened: OpenedTransaction) -> None:
