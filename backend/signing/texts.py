@@ -3,6 +3,7 @@
 1. The number is handed to the SAM only for a cell whose methods name SMS; the SAM compares it with
    the record, and writes nothing if the record says otherwise.
 2. A request that nobody could approve, by phone or by code, is refused.
+3. Where texts cannot be sent none is written, and so nobody is offered one.
 """
 
 from datetime import UTC, datetime
@@ -13,15 +14,16 @@ from sqlalchemy import Row
 from backend.delivery.outbox import SealedText
 from backend.errors import CredentialDisabled
 from backend.sam.transactions import CodeSms, OpenedTransaction, SmsAddress
+from backend.settings import Settings
 
 APP_ALONE: Final = "app"
 """Of ``cells.methods``: nothing but a phone approves."""
 NOBODY_ANSWERS: Final = "no phone is left to approve, and no code may stand for one"
 
 
-def address_of(cell: Row[*tuple[Any, ...]]) -> SmsAddress | None:
-    """Where a text would go: rule 1."""
-    if cell.number is None or cell.methods == APP_ALONE:
+def address_of(cell: Row[*tuple[Any, ...]], settings: Settings) -> SmsAddress | None:
+    """Where a text would go: rules 1 and 3."""
+    if cell.number is None or cell.methods == APP_ALONE or not settings.sends_sms:
         return None
     return SmsAddress(number=cell.number, subject=cell.subject)
 
