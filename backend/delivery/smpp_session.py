@@ -58,12 +58,18 @@ class SmppSession:
     """Used in one event loop."""
 
     def __init__(
-        self, streams: Streams, *, take_report: TakeReport, quiet_seconds: float = QUIET_SECONDS
+        self,
+        streams: Streams,
+        *,
+        take_report: TakeReport,
+        quiet_seconds: float = QUIET_SECONDS,
+        answer_seconds: float = ANSWER_SECONDS,
     ) -> None:
         """Speak over a connection that was made; nothing is said yet."""
         self._reader, self._writer = streams
         self._take_report = take_report
         self._quiet_seconds = quiet_seconds
+        self._answer_seconds = answer_seconds
         self._sequence = 0
         self._waiting: dict[int, asyncio.Future[tuple[Header, bytes]]] = {}
         self._window = asyncio.Semaphore(WINDOW)
@@ -80,7 +86,7 @@ class SmppSession:
         sequence = self._next_sequence()
         await self._write(bind(user=user, password=password, sequence=sequence))
         try:
-            async with asyncio.timeout(ANSWER_SECONDS):
+            async with asyncio.timeout(self._answer_seconds):
                 header, _ = await self._read()
         except (OSError, EOFError, MalformedMessage) as error:
             raise NotAnswered("the SMS centre does not answer a bind") from error
@@ -126,7 +132,7 @@ class SmppSession:
 
     async def leave(self) -> None:
         """Unbind, as far as the centre listens; :meth:`run` ends with the connection."""
-        with suppress(OSError, EOFError):
+        with suppress(OSError, NotAnswered):
             async with asyncio.timeout(1.0):
                 await self._ask(lambda sequence: plain("unbind", sequence=sequence))
         self.close()
@@ -143,7 +149,7 @@ class SmppSession:
         self._waiting[sequence] = answer
         try:
             await self._write(write(sequence))
-            async with asyncio.timeout(ANSWER_SECONDS):
+            async with asyncio.timeout(self._answer_seconds):
                 return await answer
         except OSError as error:
             raise NotAnswered("the SMS centre did not answer", perhaps_taken=True) from error
@@ -167,7 +173,7 @@ class SmppSession:
                 head = await self._reader.readexactly(HEADER_BYTES)
         except TimeoutError:
             await self._write(plain("enquire_link", sequence=self._next_sequence()))
-            async with asyncio.timeout(ANSWER_SECONDS):
+            async with asyncio.timeout(self._answer_seconds):
                 head = await self._reader.readexactly(HEADER_BYTES)
         header, octets = await self._rest_of(head)
         match name_of(header):
@@ -193,7 +199,7 @@ class SmppSession:
 
     async def _rest_of(self, head: bytes) -> tuple[Header, bytes]:
         header = read_header(head)
-        async with asyncio.timeout(ANSWER_SECONDS):
+        async with asyncio.timeout(self._answer_seconds):
             rest = await self._reader.readexactly(header.length - HEADER_BYTES)
         return header, head + rest
 
