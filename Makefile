@@ -20,9 +20,11 @@ LOCK := $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header 
 # A program that must be there, and the Debian package that has it.
 DEMO_PROGRAMS := pdfsig:poppler-utils certutil:libnss3-tools softhsm2-util:softhsm2 \
   curl:curl openssl:openssl
-TEST_PROGRAMS := $(DEMO_PROGRAMS) postgres:postgresql chromium:chromium firefox-esr:firefox-esr
+TEST_PROGRAMS := $(DEMO_PROGRAMS) postgres:postgresql chromium:chromium firefox-esr:firefox-esr \
+  bearerbox:kannel
 APP_PROGRAMS := node:nodejs npm:npm
 APP := mobile_api/authenticator
+SMS_CENTRE := tests/world/smpp
 
 # A client that is not ours; its lock file names no registry, so npm asks the configured one.
 OPENID_CLIENT := tests/world/openid_client
@@ -47,7 +49,7 @@ serve: $(DONE)/demo-programs $(DONE)/product $(DONE)/app ## Run the whole servic
 	@$(BIN)/cellkey worker keys --if-missing
 	@$(BIN)/cellkey serve
 
-test: lint $(DONE)/test-programs $(DONE)/app ## Check the form of the code, then run all tests
+test: lint $(DONE)/test-programs $(DONE)/app $(DONE)/sms-centre ## Check the form of the code, then run all tests
 	@echo "tests"
 	@rm -f .coverage .coverage.*
 	@$(BIN)/python -m pytest --cov --cov-report= --quiet $(SIDE_BY_SIDE)
@@ -127,4 +129,9 @@ $(DONE)/demo-programs: Makefile $(DONE)/venv
 $(DONE)/test-programs: Makefile $(DONE)/venv $(OPENID_CLIENT)/package-lock.json
 	@.ci/system-packages $(TEST_PROGRAMS)
 	@cd $(OPENID_CLIENT) && npm ci --ignore-scripts --no-audit --no-fund --silent
+	@touch $@
+
+# An SMS centre for the tests, by npm. Its lock names no registry: npm asks the one that it is told.
+$(DONE)/sms-centre: $(SMS_CENTRE)/package-lock.json $(DONE)/app
+	@npm ci --prefix $(SMS_CENTRE) --ignore-scripts --no-audit --no-fund --silent
 	@touch $@

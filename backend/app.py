@@ -15,6 +15,7 @@ import msgspec
 from flask import Flask
 from sqlalchemy.orm import Session, sessionmaker
 
+from backend import sms_reports
 from backend.access.allotments import Allotments, Counted
 from backend.access.browsers import harden_answers
 from backend.access.buckets import Buckets
@@ -108,6 +109,10 @@ def create_app(services: Services) -> Flask:
     app.register_blueprint(pages.create_blueprint(oauth_uses, server))
     app.register_blueprint(account.create_blueprint(oauth_uses))
     app.register_blueprint(metadata.create_blueprint(services.settings))
+    reports = sms_reports.ReportUses(
+        session=_session, clock=services.clock, doorman=oauth_uses.doorman
+    )
+    app.register_blueprint(sms_reports.create_blueprint(reports))
     sessions = _sessions_of(app)
     for edition in csc.create_blueprints(_csc_uses(services, gate, sessions)):
         app.register_blueprint(edition)

@@ -295,16 +295,28 @@ class DeliveryFailed(CellkeyError):
 
     Attributes:
         retry_after_seconds: what the service asked for, if it did.
+        perhaps_taken: nobody knows whether it, or a part of it, was taken all the same.
     """
 
-    def __init__(self, reason: str, retry_after_seconds: int | None = None) -> None:
+    def __init__(
+        self,
+        reason: str,
+        retry_after_seconds: int | None = None,
+        *,
+        perhaps_taken: bool = False,
+    ) -> None:
         """Say what the service answered."""
         super().__init__(reason)
         self.retry_after_seconds = retry_after_seconds
+        self.perhaps_taken = perhaps_taken
 
 
 class NotAnswered(DeliveryFailed):
     """Whoever should take a message was not reached, or did not answer in time and form."""
+
+
+class SmsRefused(CellkeyError):
+    """A text is not one that we send, or that the gateway takes: another attempt is in vain."""
 
 
 class SubscriptionGone(CellkeyError):

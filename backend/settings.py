@@ -6,15 +6,14 @@ process list and no crash report. An unknown ``CELLKEY_`` name is refused: it is
 
 from collections.abc import Mapping
 from enum import StrEnum
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated
-from urllib.parse import urlsplit
 
 import msgspec
 
 from backend.errors import NotFound, SettingsInvalid
 from backend.time_zones import time_zone
+from backend.web_addresses import check_address
 
 PREFIX = "CELLKEY_"
 
@@ -36,7 +35,22 @@ class HsmKind(StrEnum):
 LEAST_CONTRAST = 4.5
 """WCAG 2.2, 1.4.3."""
 
+
+class SmsGatewayKind(StrEnum):
+    """How text messages leave."""
+
+    OFF = "off"
+    """They do not."""
+    CONSOLE = "console"
+    """They are written to the worker's terminal, where whoever looks reads codes."""
+    SMPP = "smpp"
+    KANNEL = "kannel"
+    JSON = "json"
+
+
 Seconds = Annotated[int, msgspec.Meta(ge=1)]
+Parts = Annotated[int, msgspec.Meta(ge=3, le=10_000_000)]
+"""Parts of texts: they are what is paid for. One text may have three."""
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -101,6 +115,34 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     webhook_pins: tuple[str, ...] = ()
     """JSON list, ``host=ADDRESS:PORT;CAFILE``: webhooks' hosts that are of our own network."""
 
+    sms_gateway: SmsGatewayKind | None = None
+    """Empty: the console in development, off in production."""
+    sms_url: str = ""
+    """The gateway's address: ``smpp://``, ``smpps://``, ``https://``, or ``http://`` on this
+    machine."""
+    sms_reached_at: str = ""
+    """``ADDRESS:PORT;CAFILE``: the one address, and the one CA, of a gateway of our own network."""
+    sms_user: Annotated[str, msgspec.Meta(pattern="^[!-~]{0,63}$")] = ""
+    """Who we are to the gateway: ``system_id`` of SMPP, ``username`` of Kannel."""
+    sms_secret_file: Path | None = None
+    """Password of SMPP and Kannel, key of the signed JSON."""
+    sms_sender: Annotated[
+        str, msgspec.Meta(pattern=r"^([A-Za-z0-9 .&_-]{1,11}|\+?[0-9]{1,15})?$")
+    ] = ""
+    """From whom a text comes: a name of 11 characters, or a number."""
+    sms_prefixes: tuple[Annotated[str, msgspec.Meta(pattern=r"^\+[1-9][0-9]{0,8}$")], ...] = (
+        "+79",
+    )
+    """JSON list of how numbers begin that texts are sent to; to others none is (T-14)."""
+    # Budgets of texts in a day, by UTC (T-14). None can be switched off.
+    sms_parts_per_number: Parts = 45
+    sms_parts_per_neighbourhood: Parts = 300
+    """Numbers that differ in their last four digits alone."""
+    sms_parts_per_relying_party: Parts = 3_000
+    """Also for the codes of pairings, which no relying party asks for."""
+    sms_parts_per_day: Parts = 10_000
+    """Of the whole installation."""
+
     transaction_seconds: Seconds = 300
     """How long a signer may take to approve; the relying party may not prolong it."""
     use_seconds: Annotated[int, msgspec.Meta(ge=1, le=600)] = 300
@@ -132,6 +174,19 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """False secrets, passwords, proofs and tickets from one address that one process looks at."""
     proxies: Annotated[int, msgspec.Meta(ge=0, le=5)] = 0
     """Proxies before us that add the caller's address to ``X-Forwarded-For``."""
+
+    @property
+    def sms(self) -> SmsGatewayKind:
+        """How text messages leave, here."""
+        if self.sms_gateway is not None:
+            return self.sms_gateway
+        is_production = self.environment is Environment.PRODUCTION
+        return SmsGatewayKind.OFF if is_production else SmsGatewayKind.CONSOLE
+
+    @property
+    def sends_sms(self) -> bool:
+        """Tell whether texts can be sent at all; where not, nobody is offered one."""
+        return self.sms is not SmsGatewayKind.OFF
 
     @property
     def database(self) -> str:
@@ -180,7 +235,8 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
         for name, value in environ.items()
         if name.startswith(PREFIX)
     }
-    lists = {"sam_peers", "push_hosts", "trusted_proxies", "webhook_pins"} & given.keys()
+    lists = {"sam_peers", "push_hosts", "trusted_proxies", "sms_prefixes", "webhook_pins"}
+    lists &= given.keys()
     try:
         values: dict[str, object] = {
             name: msgspec.json.decode(value) if name in lists else value
@@ -218,10 +274,8 @@ def _check(settings: Settings) -> None:
         raise SettingsInvalid(
             "CELLKEY_HSM=pkcs11 needs CELLKEY_PKCS11_MODULE and CELLKEY_PKCS11_PIN_FILE"
         )
-    if settings.environment is Environment.PRODUCTION and settings.hsm is HsmKind.SOFTWARE:
-        raise SettingsInvalid(
-            "production needs CELLKEY_HSM=pkcs11: software cells keep keys in memory and files"
-        )
+    if settings.environment is Environment.PRODUCTION:
+        _check_production(settings)
     try:
         time_zone(settings.time_zone)
     except NotFound as error:
@@ -233,25 +287,17 @@ def _check(settings: Settings) -> None:
     if contrast_with_white(settings.app_color) < LEAST_CONTRAST:
         raise SettingsInvalid(f"{PREFIX}APP_COLOR is too light: white letters on it are not read")
     for name in ("authorization_server_url", "mobile_api_url", "app_url"):
-        _check_address(name, getattr(settings, name))
+        check_address(PREFIX + name.upper(), getattr(settings, name))
     if settings.wait_url:
-        _check_address("wait_url", settings.wait_url)
+        check_address("CELLKEY_WAIT_URL", settings.wait_url)
         if settings.database.startswith("sqlite"):
             raise SettingsInvalid("CELLKEY_WAIT_URL needs PostgreSQL: SQLite tells no changes")
 
 
-def _check_address(name: str, url: str) -> None:
-    """Plain http never leaves the machine (CSC-12)."""
-    parts = urlsplit(url)
-    if parts.scheme == "https" and parts.hostname:
-        return
-    if parts.scheme == "http" and parts.hostname and _is_loopback(parts.hostname):
-        return
-    raise SettingsInvalid(f"{PREFIX}{name.upper()} must be https outside this machine, not {url!r}")
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
+def _check_production(settings: Settings) -> None:
+    if settings.hsm is HsmKind.SOFTWARE:
+        raise SettingsInvalid(
+            "production needs CELLKEY_HSM=pkcs11: software cells keep keys in memory and files"
+        )
+    if settings.sms is SmsGatewayKind.CONSOLE:
+        raise SettingsInvalid("production shows no texts on a console: CELLKEY_SMS_GATEWAY")

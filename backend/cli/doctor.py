@@ -23,6 +23,7 @@ from sqlalchemy.orm import Session
 from backend.algorithms import KeyAlgorithm
 from backend.cli.context import answer, json_option, settings_from_environment
 from backend.delivery.endpoints import parse_push_hosts, parse_webhook_pins
+from backend.delivery.gateways import probe_gateway
 from backend.delivery.web_push import vapid_identity
 from backend.delivery.webhook_registration import dead_letters
 from backend.delivery.worker_keys import (
@@ -136,7 +137,12 @@ def _worker_keys(settings: Settings) -> str:
 
 
 def _secret_files(settings: Settings) -> str:
-    secret = [settings.worker_key_path, settings.vapid_key_path, settings.pkcs11_pin_file]
+    secret = [
+        settings.worker_key_path,
+        settings.vapid_key_path,
+        settings.pkcs11_pin_file,
+        settings.sms_secret_file,
+    ]
     if settings.software_vault_path.exists():
         secret += [settings.software_vault_path, *settings.software_vault_path.iterdir()]
     there = [path for path in secret if path is not None and path.exists()]
@@ -230,6 +236,7 @@ CHECKS: Final[Mapping[str, Check]] = {
     "worker's keys": _worker_keys,
     "secret files": _secret_files,
     "push hosts": _push_hosts,
+    "SMS gateway": probe_gateway,
     "database": _database,
     "outbox": _outbox,
     "webhooks": _webhooks,

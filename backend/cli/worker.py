@@ -23,14 +23,16 @@ from backend.database import make_engine, make_session_factory
 from backend.delivery.desk import PeriodicJob
 from backend.delivery.dispatch import Channels
 from backend.delivery.endpoints import parse_push_hosts, parse_webhook_pins
-from backend.delivery.sms import ConsoleGateway
+from backend.delivery.gateways import make_gateway, rules_of
+from backend.delivery.sms_budgets import forget_budgets
+from backend.delivery.sms_reports import forget_parts
 from backend.delivery.wakes import forget_paces
 from backend.delivery.web_push import vapid_identity
 from backend.delivery.worker import Worker
 from backend.delivery.worker_keys import make_worker_keys, read_sms_key, read_vapid_key
 from backend.logs import configure_logging
 from backend.model.telling import tell_changes
-from backend.settings import Environment, Settings
+from backend.settings import Settings
 from backend.signing.expiry import expire_overdue
 
 JOBS = (
@@ -42,6 +44,8 @@ JOBS = (
     PeriodicJob(name="asking rates", every_seconds=60, run=forget_rates),
     PeriodicJob(name="forgotten passwords", every_seconds=60, run=forget_forgotten),
     PeriodicJob(name="wake paces", every_seconds=60, run=forget_paces),
+    PeriodicJob(name="budgets of texts", every_seconds=3600, run=forget_budgets),
+    PeriodicJob(name="parts of texts", every_seconds=3600, run=forget_parts),
 )
 
 
@@ -49,16 +53,19 @@ def make_worker(settings: Settings, sessions: sessionmaker[Session]) -> Worker:
     """Make a worker by the settings; ``cellkey serve`` runs it in a thread.
 
     Raises:
-        backend.errors.SettingsInvalid: keys are missing, or a list of hosts is wrong.
+        backend.errors.SettingsInvalid: keys are missing, or a list of hosts or what is said of the
+            SMS gateway is wrong.
     """
-    is_production = settings.environment is Environment.PRODUCTION
+    sms_key = read_sms_key(settings)
     channels = Channels(
         allowed_hosts=parse_push_hosts(settings.push_hosts),
         identity=vapid_identity(read_vapid_key(settings), subject=settings.vapid_subject),
         app_url=settings.app_url,
-        sms_key=read_sms_key(settings),
-        # A console shows codes to whoever looks at it.
-        sms_gateway=None if is_production else ConsoleGateway(sys.stdout),
+        sms_key=sms_key,
+        sms_gateway=make_gateway(
+            settings, sessions, private_key=sms_key, clock=utc_now, console=sys.stdout
+        ),
+        sms_rules=rules_of(settings),
         webhook_pins=parse_webhook_pins(settings.webhook_pins),
     )
     return Worker(sessions=sessions, channels=channels, jobs=JOBS, clock=utc_now)

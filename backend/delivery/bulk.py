@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 from sqlalchemy import bindparam, select, update
@@ -10,6 +10,8 @@ from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from backend.delivery.outbox import is_open
 from backend.model.tables import OutboxMessage, Transaction
+
+LONGEST_REASON: Final = 200
 
 
 def padded(ids: list[UUID]) -> list[UUID]:
@@ -53,6 +55,11 @@ def bury_rows(session: Session, reasons: Mapping[UUID, str], *, now: datetime) -
         .values(last_error=bindparam("reason")),
         [{"buried": message, "reason": reason} for message, reason in reasons.items()],
     )
+
+
+def clean(reason: str) -> str:
+    """Make of any words something that a row can hold."""
+    return reason.replace("\0", "")[:LONGEST_REASON]
 
 
 def buried_values(now: datetime) -> dict[str, Any]:

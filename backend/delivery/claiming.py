@@ -150,6 +150,7 @@ def _due(
         select(
             due,
             Transaction.state,
+            Transaction.relying_party_id.label("asked_by"),
             Signer.lang,
             PushSubscription.endpoint,
             PushSubscription.p256dh,
@@ -180,6 +181,8 @@ def _locked(*, now: datetime, limit: int, full: Full) -> CTE:
             OutboxMessage.channel,
             OutboxMessage.kid,
             OutboxMessage.sealed_sms,
+            OutboxMessage.is_counted,
+            OutboxMessage.leased_by,
             OutboxMessage.attempts,
             OutboxMessage.due_at,
             OutboxMessage.expires_at,

@@ -19,6 +19,7 @@ from backend.delivery.dispatch import Clock
 from backend.delivery.lanes import Room
 from backend.delivery.outcomes import Ended, NoPlace, Taken
 from backend.delivery.recording import record
+from backend.delivery.sms_budgets import SmsCounter
 
 log = logging.getLogger(__name__)
 
@@ -43,8 +44,15 @@ class PeriodicJob(msgspec.Struct, frozen=True, kw_only=True):
 class Desk:
     """One worker's place at the outbox; used by one thread at a time."""
 
-    def __init__(self, sessions: Sessions, *, jobs: Sequence[PeriodicJob], clock: Clock) -> None:
-        """Take what it works with; nothing is done yet."""
+    def __init__(
+        self,
+        sessions: Sessions,
+        *,
+        jobs: Sequence[PeriodicJob],
+        clock: Clock,
+        counter: SmsCounter | None = None,
+    ) -> None:
+        """Take what it works with; nothing is done yet. ``counter``: where texts can be sent."""
         self._id = uuid4()
         self._sessions = sessions
         self._jobs = (
@@ -53,6 +61,7 @@ class Desk:
         )
         self._job_due_at: dict[str, datetime] = {}
         self._clock = clock
+        self._counter = counter
 
     def turn(self, ended: Sequence[Ended], room: Room) -> list[ClaimedMessage]:
         """Record what ended and claim what there is room for, in one commit."""
@@ -72,6 +81,8 @@ class Desk:
                 if room.limit
                 else []
             )
+            if self._counter is not None:
+                claimed = self._counter.count_texts(session, claimed, now=now)
             session.commit()
         for each in ended:
             _report(each)

@@ -8,7 +8,6 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from functools import partial
 from typing import Final, final
 
 import msgspec
@@ -22,11 +21,13 @@ from backend.delivery.endpoints import (
     check_endpoint,
     check_webhook,
 )
-from backend.delivery.errands import PushErrand, SmsErrand, WebhookErrand
+from backend.delivery.errands import PushErrand, RefusedSms, SmsErrand, WebhookErrand
 from backend.delivery.guarded_session import GuardedSession
 from backend.delivery.lanes import SMS_LANE, webhook_lane
 from backend.delivery.outcomes import Gone, Never, NotNow, Outcome, Taken
-from backend.delivery.sms import SmsGateway, send_sms
+from backend.delivery.sms import SECONDS as SMS_SECONDS
+from backend.delivery.sms import CountedSms, SmsGateway, open_text
+from backend.delivery.sms_budgets import SmsRules
 from backend.delivery.subscriptions import SubscriberKeys, check_keys
 from backend.delivery.web_push import VapidIdentity, WakeUp, send_push
 from backend.delivery.webhook_secrets import open_secrets
@@ -36,6 +37,7 @@ from backend.errors import (
     EndpointRefused,
     MalformedMessage,
     NotAnswered,
+    SmsRefused,
     SubscriptionGone,
     SummaryRefused,
     WebhookUnwanted,
@@ -59,6 +61,7 @@ class Channels(msgspec.Struct, frozen=True, kw_only=True):
     sms_gateway: SmsGateway | None
     """``None``: text messages cannot be sent here, and are buried."""
     webhook_pins: Sequence[AllowedHost] = ()
+    sms_rules: SmsRules = SmsRules()
 
 
 @final
@@ -86,19 +89,22 @@ class Parcel(msgspec.Struct, frozen=True, kw_only=True):
 
     message: ClaimedMessage
     destination: str
-    content: _Push | SmsErrand | _Telling
+    content: _Push | CountedSms | _Telling
 
 
 def pack(message: ClaimedMessage, channels: Channels) -> Parcel | Never:
     """Check what a row says, or say why it is never sent."""
-    if isinstance(message.errand, SmsErrand):
-        if channels.sms_gateway is None:
-            return Never("there is no SMS gateway")
-        return Parcel(message=message, destination=SMS_LANE, content=message.errand)
+    errand = message.errand
+    if isinstance(errand, RefusedSms):
+        return Never(errand.reason)
+    if isinstance(errand, SmsErrand):  # nobody counted it
+        return Never("there is no SMS gateway")
+    if isinstance(errand, CountedSms):
+        return Parcel(message=message, destination=SMS_LANE, content=errand)
     try:
-        if isinstance(message.errand, WebhookErrand):
-            return _told(message, message.errand, channels)
-        push = _checked(message, message.errand, channels)
+        if isinstance(errand, WebhookErrand):
+            return _told(message, errand, channels)
+        push = _checked(message, errand, channels)
     except (EndpointRefused, MalformedMessage) as error:
         return Never(str(error))
     return Parcel(message=message, destination=push.endpoint.origin, content=push)
@@ -147,8 +153,15 @@ class Sender:
         self._clock = clock
         self._sessions: OrderedDict[tuple[str, Pin | None], GuardedSession] = OrderedDict()
 
+    async def open(self) -> None:
+        """Reach the SMS gateway, which may have something to report."""
+        if self._channels.sms_gateway is not None:
+            await self._channels.sms_gateway.open()
+
     async def close(self) -> None:
         """Close every connection."""
+        if self._channels.sms_gateway is not None:
+            await self._channels.sms_gateway.close()
         while self._sessions:
             _, session = self._sessions.popitem()
             await session.close()
@@ -156,16 +169,22 @@ class Sender:
     async def send(self, parcel: Parcel) -> Outcome:
         """Send, and say what became of it."""
         try:
-            if isinstance(parcel.content, SmsErrand):
+            if isinstance(parcel.content, CountedSms):
                 return await self._text(parcel.message, parcel.content)
             if isinstance(parcel.content, _Telling):
                 return await self._tell(parcel.content)
             return await self._push(parcel.content)
         except NotAnswered as error:
-            return NotNow(str(error), error.retry_after_seconds, answered=False)
+            return _not_now(error, answered=False)
         except DeliveryFailed as error:
-            return NotNow(str(error), error.retry_after_seconds, answered=True)
-        except (EndpointRefused, MalformedMessage, SummaryRefused, WebhookUnwanted) as error:
+            return _not_now(error, answered=True)
+        except (
+            EndpointRefused,
+            MalformedMessage,
+            SmsRefused,
+            SummaryRefused,
+            WebhookUnwanted,
+        ) as error:
             return Never(str(error))
 
     async def _push(self, push: _Push) -> Taken | Gone:
@@ -198,22 +217,21 @@ class Sender:
         )
         return Taken()
 
-    async def _text(self, message: ClaimedMessage, errand: SmsErrand) -> Taken | Never:
+    async def _text(self, message: ClaimedMessage, errand: CountedSms) -> Taken:
         gateway = self._channels.sms_gateway
         if gateway is None:
-            return Never("there is no SMS gateway")
-        # A gateway may block.
-        await asyncio.get_running_loop().run_in_executor(
-            None,
-            partial(
-                send_sms,
-                errand.sealed_sms,
-                message_id=message.id,
-                private_key=self._channels.sms_key,
-                gateway=gateway,
-            ),
+            raise SmsRefused("there is no SMS gateway")
+        sms = open_text(
+            errand.sealed_sms,
+            message_id=message.id,
+            expires_at=message.expires_at,
+            private_key=self._channels.sms_key,
         )
-        return Taken()
+        try:
+            async with asyncio.timeout(SMS_SECONDS):
+                return Taken(await gateway.send(sms))
+        except TimeoutError as error:
+            raise NotAnswered("the SMS gateway took too long", perhaps_taken=True) from error
 
     async def _session(self, endpoint: AllowedEndpoint) -> GuardedSession:
         where = (endpoint.origin, endpoint.pin)
@@ -225,3 +243,12 @@ class Sender:
             _, unused = self._sessions.popitem(last=False)
             await unused.close()
         return session
+
+
+def _not_now(error: DeliveryFailed, *, answered: bool) -> NotNow:
+    return NotNow(
+        str(error),
+        error.retry_after_seconds,
+        answered=answered,
+        perhaps_taken=error.perhaps_taken,
+    )

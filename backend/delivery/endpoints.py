@@ -34,6 +34,10 @@ _ENDPOINT: Final = re.compile(
     r"(?P<origin>https://(?P<host>[a-z0-9.-]+)(?::(?P<port>[0-9]{1,5}))?)"
     r"/[A-Za-z0-9._~!$&'()*+,;=:@%/?-]*"
 )
+_HERE: Final = re.compile(
+    r"(?P<origin>http://(?P<host>127\.0\.0\.1|\[::1\]):(?P<port>[0-9]{1,5}))"
+    r"/[A-Za-z0-9._~!$&'()*+,;=:@%/-]*"
+)
 _PIN: Final = re.compile(r"(?P<address>\[[0-9a-fA-F:.]+\]|[0-9.]+):(?P<port>[0-9]{1,5});(?P<ca>.+)")
 
 
@@ -62,7 +66,7 @@ class AllowedHost(msgspec.Struct, frozen=True, kw_only=True):
 
 @final
 class AllowedEndpoint(msgspec.Struct, frozen=True, kw_only=True):
-    """Proof that an endpoint keeps the rules above; made by the two checks below alone."""
+    """Proof that an endpoint keeps the rules above; made by the checks below alone."""
 
     url: str
     origin: str
@@ -124,7 +128,7 @@ def _canonical(unverified_url: str) -> re.Match[str]:
     form = _ENDPOINT.fullmatch(unverified_url)
     if form is None:
         raise EndpointRefused("the endpoint is not https://host/path in canonical form")
-    if not _is_name(form["host"]):
+    if not is_name(form["host"]):
         raise EndpointRefused("the endpoint's host is not a name")
     return form
 
@@ -137,7 +141,33 @@ def _allowed(url: re.Match[str], pin: Pin | None) -> AllowedEndpoint:
     return AllowedEndpoint(url=url[0], origin=url["origin"], host=url["host"], port=port, pin=pin)
 
 
-def _is_name(host: str) -> bool:
+def gateway_endpoint(url: str, *, reached_at: str) -> AllowedEndpoint:
+    """Read the address of an SMS gateway, which an administrator gave.
+
+    It is https at a name, with any port; or http at this machine's own address: texts cross no
+    network in clear.
+
+    Args:
+        url: ``CELLKEY_SMS_URL``.
+        reached_at: ``ADDRESS:PORT;CAFILE`` of a gateway of our own network; empty for a public one.
+
+    Raises:
+        SettingsInvalid: it is neither.
+    """
+    form = _ENDPOINT.fullmatch(url) or _HERE.fullmatch(url)
+    is_here = form is not None and form["origin"].startswith("http://")
+    if form is None or "?" in url or not (is_here or is_name(form["host"])):
+        raise SettingsInvalid("sms_url is not https://name/path, or http://127.0.0.1:PORT/path")
+    if is_here and reached_at:
+        raise SettingsInvalid("sms_reached_at: what is on this machine needs no pin")
+    pin = parse_pin(reached_at, "sms_reached_at") if reached_at else None
+    port = int(form["port"] or HTTPS_PORT)
+    if not 1 <= port <= LAST_PORT:
+        raise SettingsInvalid("sms_url: no such port")
+    return AllowedEndpoint(url=url, origin=form["origin"], host=form["host"], port=port, pin=pin)
+
+
+def is_name(host: str) -> bool:
     """Refuse every notation of an address: what ends in a number is one (WHATWG URL, 3.5)."""
     if len(host) > LONGEST_NAME or not _NAME.fullmatch(host):
         return False
@@ -148,15 +178,20 @@ def _parse_entry(entry: str, *, setting: str) -> AllowedHost:
     text, pinned, pin = entry.partition("=")
     name = text.removeprefix("*.")
     wildcard = name != text
-    if not _is_name(name):
+    if not is_name(name):
         raise SettingsInvalid(f"{setting}: {entry!r} names no host in lower case")
     if wildcard and pinned:
         raise SettingsInvalid(f"{setting}: {entry!r}: a wildcard cannot be pinned")
-    pin_read = _parse_pin(pin, f"{setting}: {entry!r}") if pinned else None
+    pin_read = parse_pin(pin, f"{setting}: {entry!r}") if pinned else None
     return AllowedHost(name=name, wildcard=wildcard, pin=pin_read)
 
 
-def _parse_pin(text: str, where: str) -> Pin:
+def parse_pin(text: str, where: str) -> Pin:
+    """Read ``ADDRESS:PORT;CAFILE``; ``where`` names the setting.
+
+    Raises:
+        SettingsInvalid: it is not of that form.
+    """
     parts = _PIN.fullmatch(text)
     if parts is None:
         raise SettingsInvalid(f"{where} is not host=ADDRESS:PORT;CAFILE")

@@ -8,6 +8,7 @@ import msgspec
 from sqlalchemy import Row
 
 from backend.delivery.outbox import Channel, Event
+from backend.delivery.sms import CountedSms
 from backend.delivery.webhook_secrets import SealedSecrets
 from backend.model.tables import TransactionState
 
@@ -24,9 +25,20 @@ class PushErrand(msgspec.Struct, frozen=True, kw_only=True):
 
 @final
 class SmsErrand(msgspec.Struct, frozen=True, kw_only=True):
-    """A text that only the worker's key opens."""
+    """A text that only the worker's key opens; it is still to be counted."""
 
     sealed_sms: str
+    asked_by: UUID | None
+    """The relying party."""
+    is_counted: bool
+    """It has its place in the budgets, and surely did not use it."""
+
+
+@final
+class RefusedSms(msgspec.Struct, frozen=True, kw_only=True):
+    """A text that has no place in the budgets, or is none that we send."""
+
+    reason: str
 
 
 @final
@@ -42,7 +54,7 @@ class WebhookErrand(msgspec.Struct, frozen=True, kw_only=True):
     credential: UUID
 
 
-Errand = PushErrand | SmsErrand | WebhookErrand
+Errand = PushErrand | SmsErrand | CountedSms | RefusedSms | WebhookErrand
 
 
 def errand_of(row: Row[*tuple[object, ...]]) -> Errand | str:
@@ -52,7 +64,7 @@ def errand_of(row: Row[*tuple[object, ...]]) -> Errand | str:
     if row.state != TransactionState.PENDING:
         return f"the transaction is {row.state}"
     if row.channel == Channel.SMS:
-        return SmsErrand(sealed_sms=row.sealed_sms) if row.sealed_sms else "there is no text"
+        return _text(row) if row.sealed_sms else "there is no text"
     if row.endpoint is None:
         return "the phone has no subscription"
     return PushErrand(
@@ -60,6 +72,15 @@ def errand_of(row: Row[*tuple[object, ...]]) -> Errand | str:
         unverified_p256dh=row.p256dh,
         unverified_auth=row.auth,
         lang=row.lang,
+    )
+
+
+def _text(row: Row[*tuple[object, ...]]) -> SmsErrand:
+    """Whoever still has its lease died with it, and may have sent it."""
+    return SmsErrand(
+        sealed_sms=row.sealed_sms,
+        asked_by=row.asked_by,
+        is_counted=row.is_counted and row.leased_by is None,
     )
 
 

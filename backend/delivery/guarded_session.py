@@ -26,6 +26,7 @@ from typing import Final, Self, final
 
 import msgspec
 from aiohttp import (
+    ClientConnectorError,
     ClientError,
     ClientResponse,
     ClientSession,
@@ -115,6 +116,17 @@ class GuardedSession:
     async def post(
         self, endpoint: AllowedEndpoint, *, headers: Mapping[str, str], body: bytes
     ) -> Answer:
+        """Send one request and give what was answered; see :meth:`request`."""
+        return await self.request("POST", endpoint, headers=headers, body=body)
+
+    async def request(
+        self,
+        method: str,
+        endpoint: AllowedEndpoint,
+        *,
+        headers: Mapping[str, str],
+        body: bytes | None = None,
+    ) -> Answer:
         """Send one request and give what was answered.
 
         Raises:
@@ -129,7 +141,8 @@ class GuardedSession:
         try:
             async with (
                 asyncio.timeout(self._seconds),
-                self._http.post(
+                self._http.request(
+                    method,
                     # Word for word: what was checked is what is sent.
                     URL(endpoint.url, encoded=True),
                     data=body,
@@ -144,7 +157,10 @@ class GuardedSession:
                     unverified_retry_after=answer.headers.get("Retry-After"),
                 )
         except (ClientError, OSError) as error:
-            raise NotAnswered(f"{endpoint.host} did not answer in time and form") from error
+            raise NotAnswered(
+                f"{endpoint.host} did not answer in time and form",
+                perhaps_taken=not isinstance(error, ClientConnectorError),
+            ) from error
 
     def _tls(self) -> ssl.SSLContext:
         """Rule 3. A connection is used again only under the context that it was made with."""

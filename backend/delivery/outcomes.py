@@ -12,6 +12,9 @@ from backend.delivery.claiming import ClaimedMessage
 class Taken(msgspec.Struct, frozen=True):
     """The push service or gateway has it."""
 
+    references: tuple[str, ...] = ()
+    """What the gateway calls the parts of a text, where it reports by that."""
+
 
 @final
 class NotNow(msgspec.Struct, frozen=True):
@@ -21,6 +24,8 @@ class NotNow(msgspec.Struct, frozen=True):
     retry_after_seconds: int | None
     answered: bool
     """Whether somebody spoke at all; who does not may be down for everybody."""
+    perhaps_taken: bool = False
+    """Nobody knows whether it, or a part of it, was taken all the same."""
 
 
 @final

@@ -9,7 +9,7 @@
 4. Told to stop, it claims no more and finishes what is under way, which takes seconds.
 
 One thread sends, by an event loop; one thread at a time talks to the database; what may block
-(resolvers, SMS gateways) has threads of its own.
+(resolvers) has threads of its own.
 """
 
 import asyncio
@@ -26,6 +26,7 @@ from backend.delivery.desk import Desk, PeriodicJob, Sessions
 from backend.delivery.dispatch import Channels, Clock, Sender
 from backend.delivery.lanes import Lanes
 from backend.delivery.shift import Shift
+from backend.delivery.sms_budgets import SmsCounter
 
 log = logging.getLogger(__name__)
 
@@ -43,7 +44,7 @@ class Worker:
         self, *, sessions: Sessions, channels: Channels, jobs: Sequence[PeriodicJob], clock: Clock
     ) -> None:
         """Take what it works with; nothing is done yet."""
-        self._desk = Desk(sessions, jobs=jobs, clock=clock)
+        self._desk = Desk(sessions, jobs=jobs, clock=clock, counter=_counter(channels))
         self._channels = channels
         self._lanes = Lanes()
         self._clock = clock
@@ -91,6 +92,7 @@ class Worker:
         blocking = ThreadPoolExecutor(BLOCKING_THREADS, "delivery")
         asyncio.get_running_loop().set_default_executor(blocking)
         sender = Sender(self._channels, clock=self._clock)
+        await sender.open()
         with ThreadPoolExecutor(1, "delivery-database") as database:
             self._shift = Shift(
                 desk=self._desk,
@@ -105,6 +107,13 @@ class Worker:
             finally:
                 self._shift = None
                 await sender.close()
+
+
+def _counter(channels: Channels) -> SmsCounter | None:
+    gateway = channels.sms_gateway
+    if gateway is None:
+        return None
+    return SmsCounter(channels.sms_key, rules=channels.sms_rules, reports=gateway.reports)
 
 
 async def _wait_for(stop: Event, *, seconds: float) -> None:

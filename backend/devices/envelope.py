@@ -192,7 +192,7 @@ def standard_policy(settings: Settings, *, with_number: bool) -> Policy:
         caps=Caps(
             multisign=settings.multisign,
             kinds=kinds if settings.environment is Environment.PRODUCTION else (*kinds, "virtual"),
-            confirm=("sms",) if with_number else ("operator",),
+            confirm=("sms",) if with_number and settings.sends_sms else ("operator",),
         ),
     )
 

@@ -1,9 +1,9 @@
-"""What is to be sent."""
+"""What is to be sent, what became of a text's parts, and how many were sent in a day."""
 
-from datetime import datetime
+from datetime import date, datetime
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, text
+from sqlalchemy import CheckConstraint, ForeignKey, Index, false, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from backend.model.base import Base
@@ -47,6 +47,8 @@ class OutboxMessage(Base):
     """Webhook: ``approved``, ``refused``, ``expired`` or ``frozen``."""
     happened_at: Mapped[datetime | None]
     """Webhook: when. It stays, while ``due_at`` moves with each attempt."""
+    is_counted: Mapped[bool] = mapped_column(server_default=false())
+    """SMS: it has its place in the budgets, and is not known to have used it."""
     attempts: Mapped[int]
     due_at: Mapped[datetime]
     expires_at: Mapped[datetime]
@@ -56,3 +58,35 @@ class OutboxMessage(Base):
     sent_at: Mapped[datetime | None]
     dead_at: Mapped[datetime | None]
     last_error: Mapped[str | None]
+
+
+class SmsPart(Base):
+    """A part of a text of which a report may come. It is written before the text is sent."""
+
+    __tablename__ = "sms_parts"
+    __table_args__ = (CheckConstraint("state IN ('delivered', 'failed')", name="state"),)
+
+    message_id: Mapped[UUID] = mapped_column(ForeignKey("outbox.id"), primary_key=True)
+    part: Mapped[int] = mapped_column(primary_key=True)
+    """From 1."""
+    token_hash: Mapped[bytes] = mapped_column(unique=True)
+    """Of the token in the address at which an HTTP gateway reports."""
+    reference: Mapped[str | None] = mapped_column(index=True)
+    """What an SMS centre calls it (``message_id`` of SMPP)."""
+    state: Mapped[str | None]
+    reason: Mapped[str | None]
+    reported_at: Mapped[datetime | None]
+    expires_at: Mapped[datetime] = mapped_column(index=True)
+    """Then nobody waits for a report any more."""
+
+
+class SmsBudget(Base):
+    """How many parts were sent in a day to, or for, something that has a budget (T-14)."""
+
+    __tablename__ = "sms_budgets"
+
+    day: Mapped[date] = mapped_column(primary_key=True)
+    """UTC."""
+    payer: Mapped[str] = mapped_column(primary_key=True)
+    """Whose budget; of numbers an HMAC (``delivery/sms_budgets.py``)."""
+    parts: Mapped[int]

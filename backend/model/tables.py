@@ -34,6 +34,8 @@ from backend.model.oauth import (
     UsedId as UsedId,
 )
 from backend.model.outbox import OutboxMessage as OutboxMessage
+from backend.model.outbox import SmsBudget as SmsBudget
+from backend.model.outbox import SmsPart as SmsPart
 from backend.model.people import (
     AccessToken as AccessToken,
 )

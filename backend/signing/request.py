@@ -166,7 +166,7 @@ def request_signatures(
         exp=exp,
         use_by=exp + settings.use_seconds,
         number_asked=party.asks_number,
-        sms=address_of(cell) if order.has_page else None,
+        sms=address_of(cell, settings) if order.has_page else None,
     )
     opened = transactions.open_transaction(ask)
     check_answerable(cell, opened)
@@ -246,7 +246,7 @@ def request_certificate(
         hash_alg="SHA-256",
         exp=exp,
         use_by=exp + settings.use_seconds,
-        sms=address_of(found),
+        sms=address_of(found, settings),
     )
     opened = transactions.open_transaction(ask)
     session.execute(select(Cell.id).where(Cell.id == cell).with_for_update(key_share=True))

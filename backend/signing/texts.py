@@ -4,6 +4,7 @@
    the record, and writes nothing if the record says otherwise.
 2. A request that nobody could approve, by phone or by code, is refused. A code is typed on our
    page: what is asked without one a phone alone can approve, and no text is written for it.
+3. Where texts cannot be sent none is written, and so nobody is offered one.
 """
 
 from datetime import UTC, datetime
@@ -14,15 +15,16 @@ from sqlalchemy import Row
 from backend.delivery.outbox import SealedText
 from backend.errors import CredentialDisabled, RequestRefused
 from backend.sam.transactions import CodeSms, OpenedTransaction, SmsAddress
+from backend.settings import Settings
 
 APP_ALONE: Final = "app"
 """Of ``cells.methods``: nothing but a phone approves."""
 NOBODY_ANSWERS: Final = "no phone is left to approve, and no code may stand for one"
 
 
-def address_of(cell: Row[*tuple[Any, ...]]) -> SmsAddress | None:
-    """Where a text would go: rule 1."""
-    if cell.number is None or cell.methods == APP_ALONE:
+def address_of(cell: Row[*tuple[Any, ...]], settings: Settings) -> SmsAddress | None:
+    """Where a text would go: rules 1 and 3."""
+    if cell.number is None or cell.methods == APP_ALONE or not settings.sends_sms:
         return None
     return SmsAddress(number=cell.number, subject=cell.subject)
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from backend.errors import SettingsInvalid
-from backend.settings import Environment, HsmKind, Settings, read_settings
+from backend.settings import Environment, HsmKind, Settings, SmsGatewayKind, read_settings
 
 PKCS11 = {
     "CELLKEY_HSM": "pkcs11",
@@ -106,6 +106,16 @@ def test_lists_are_read_as_json() -> None:
         ("CELLKEY_PHONE_CALLS_PER_MINUTE", "29"),
         ("CELLKEY_FAILURES_PER_MINUTE", "0"),
         ("CELLKEY_PROXIES", "6"),
+        ("CELLKEY_SMS_GATEWAY", "modem"),
+        ("CELLKEY_SMS_USER", "two words"),
+        ("CELLKEY_SMS_SENDER", "a name that is too long"),
+        ("CELLKEY_SMS_SENDER", "+7999000112233445"),
+        ("CELLKEY_SMS_PREFIXES", '[""]'),
+        ("CELLKEY_SMS_PREFIXES", '["79"]'),
+        ("CELLKEY_SMS_PARTS_PER_NUMBER", "2"),
+        ("CELLKEY_SMS_PARTS_PER_NEIGHBOURHOOD", "0"),
+        ("CELLKEY_SMS_PARTS_PER_RELYING_PARTY", "-1"),
+        ("CELLKEY_SMS_PARTS_PER_DAY", "none"),
     ],
 )
 def test_an_unknown_name_or_a_value_that_does_not_fit_is_refused(name: str, value: str) -> None:
@@ -125,6 +135,30 @@ def test_a_header_with_certificates_is_believed_of_named_proxies_alone(
 ) -> None:
     with pytest.raises(SettingsInvalid, match="TRUSTED_PROXIES"):
         read_settings(given)
+
+
+def test_texts_are_shown_on_a_console_while_trying_out_and_sent_by_nobody_in_production() -> None:
+    production = {"CELLKEY_ENVIRONMENT": "production"} | PKCS11
+
+    assert read_settings({}).sms is SmsGatewayKind.CONSOLE
+    assert read_settings({}).sends_sms
+    assert not read_settings({"CELLKEY_SMS_GATEWAY": "off"}).sends_sms
+    assert read_settings(production).sms is SmsGatewayKind.OFF
+    assert not read_settings(production).sends_sms
+    assert read_settings(production | {"CELLKEY_SMS_GATEWAY": "smpp"}).sends_sms
+
+
+def test_production_refuses_the_console_as_gateway() -> None:
+    with pytest.raises(SettingsInvalid, match="CELLKEY_SMS_GATEWAY"):
+        read_settings(
+            {"CELLKEY_ENVIRONMENT": "production", "CELLKEY_SMS_GATEWAY": "console"} | PKCS11
+        )
+
+
+def test_prefixes_of_numbers_are_a_list() -> None:
+    settings = read_settings({"CELLKEY_SMS_PREFIXES": '["+79", "+375"]'})
+
+    assert settings.sms_prefixes == ("+79", "+375")
 
 
 def test_production_refuses_software_cells() -> None:

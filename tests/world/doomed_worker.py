@@ -12,23 +12,24 @@ from datetime import datetime
 from itertools import count
 from pathlib import Path
 from threading import Lock
-from uuid import UUID
 
 from cryptography.hazmat.primitives.asymmetric import ec
 from sqlalchemy import event
 from sqlalchemy.orm import Session, sessionmaker
 
 from backend.delivery.dispatch import Channels
+from backend.delivery.sms import OutgoingSms, SilentGateway
 from backend.delivery.web_push import vapid_identity
 from backend.delivery.worker import Worker
 from backend.wiring import make_engine, make_session_factory
+from tests.world.worker import UNBOUNDED
 
 # The same in each process.
 KEY = ec.derive_private_key(7, ec.SECP256R1())
 DOOMED_AT = 10
 
 
-class LineGateway:
+class LineGateway(SilentGateway):
     """Takes messages by writing their ids into a file, until its doom."""
 
     def __init__(self, sent: Path, doom: str) -> None:
@@ -38,16 +39,17 @@ class LineGateway:
         self._lock = Lock()
         self.taken = 0
 
-    def send(self, *, number: str, text: str, message_id: UUID) -> None:
+    async def send(self, sms: OutgoingSms) -> tuple[str, ...]:
         with self._lock:
             is_last = next(self._numbers) == DOOMED_AT
             if is_last and self._doom == "before-sending":
                 die()
             with self._sent.open("a") as lines:
-                lines.write(f"{message_id}\n")
+                lines.write(f"{sms.message_id}\n")
             if is_last and self._doom == "after-sending":
                 die()
             self.taken += 1
+        return ()
 
 
 def work(database_url: str, sent: Path, now: datetime, doom: str) -> None:
@@ -62,6 +64,7 @@ def work(database_url: str, sent: Path, now: datetime, doom: str) -> None:
         app_url="",
         sms_key=KEY,
         sms_gateway=gateway,
+        sms_rules=UNBOUNDED,
     )
     Worker(sessions=sessions, channels=channels, jobs=(), clock=lambda: now).run_once()
 

@@ -2,7 +2,8 @@
 
 import re
 from dataclasses import dataclass, field
-from uuid import UUID
+
+from backend.delivery.sms import OutgoingSms, SilentGateway
 
 _CODE = re.compile(r"\b([0-9]{8})\b")
 
@@ -23,11 +24,12 @@ class Sms:
 
 
 @dataclass
-class Inbox:
+class Inbox(SilentGateway):
     """An SMS gateway, and the phone on which its messages arrive."""
 
     arrived: list[Sms] = field(default_factory=list)
 
-    def send(self, *, number: str, text: str, message_id: UUID) -> None:
+    async def send(self, sms: OutgoingSms) -> tuple[str, ...]:
         """Take a message."""
-        self.arrived.append(Sms(number, text))
+        self.arrived.append(Sms(sms.number, sms.text))
+        return ()

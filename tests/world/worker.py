@@ -1,23 +1,33 @@
 """The worker in a thread, with a gateway that does as told."""
 
+import asyncio
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from time import sleep
-from uuid import UUID
 
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from backend.delivery.desk import PeriodicJob, Sessions
 from backend.delivery.dispatch import Channels
+from backend.delivery.sms import OutgoingSms, SilentGateway
+from backend.delivery.sms_budgets import SmsRules
 from backend.delivery.worker import Worker
 from tests.world.clock import SettableClock
 
+UNBOUNDED = SmsRules(
+    prefixes=("+",),
+    per_number=10**6,
+    per_neighbourhood=10**6,
+    per_relying_party=10**6,
+    per_day=10**6,
+)
+"""For what is not about budgets."""
 KEY = ec.generate_private_key(ec.SECP256R1())
 
 
-class Gateway:
-    """Takes texts, as told."""
+class Gateway(SilentGateway):
+    """Takes texts, as told; ``before`` is called in a thread, and may wait."""
 
     def __init__(self) -> None:
         self.taken: list[str] = []
@@ -25,12 +35,13 @@ class Gateway:
         self.before: Callable[[str], None] = lambda _text: None
         self._lock = threading.Lock()
 
-    def send(self, *, number: str, text: str, message_id: UUID) -> None:
+    async def send(self, sms: OutgoingSms) -> tuple[str, ...]:
         with self._lock:
             self.asked += 1
-        self.before(text)
+        await asyncio.to_thread(self.before, sms.text)
         with self._lock:
-            self.taken.append(text)
+            self.taken.append(sms.text)
+        return ()
 
 
 def make_worker(

@@ -27,7 +27,7 @@ from backend.model.tables import Cell, Lock, Pairing, Record, Signer, Transactio
 from backend.protocol.encoding import secret_bytes, sha256
 from backend.protocol.locks import pairing_id
 from backend.sam.client import SamClient
-from backend.settings import Environment
+from backend.settings import Environment, SmsGatewayKind
 from backend.signers.registration import OrganizationName
 from tests.world.counter import APPLICANT, NUMBER, OTHER_OPERATOR, PRINTER, Counter
 
@@ -152,6 +152,13 @@ def test_a_verified_number_confirms_by_code_and_no_number_by_operator(counter: C
     assert without.caps.confirm == ("operator",)
     assert with_number.methods == without.methods == ("app",)
     assert with_number.caps.multisign == counter.settings.multisign
+
+
+def test_where_no_text_can_be_sent_an_operator_confirms(counter: Counter) -> None:
+    """Else the pairing would wait for a code that never comes."""
+    off = msgspec.structs.replace(counter.settings, sms_gateway=SmsGatewayKind.OFF)
+
+    assert standard_policy(off, with_number=True).caps.confirm == ("operator",)
 
 
 def test_production_pairs_no_virtual_phones(counter: Counter) -> None:

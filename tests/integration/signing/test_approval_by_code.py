@@ -7,6 +7,7 @@ from functools import cache, partial
 from typing import Any
 from uuid import uuid4
 
+import msgspec
 import pytest
 from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
@@ -36,6 +37,7 @@ from backend.model.tables import (
 )
 from backend.protocol.codes import operation_number
 from backend.sam.transactions import ApproveByCode, ApprovedByCode
+from backend.settings import SmsGatewayKind
 from backend.signers.password import argon2_hash
 from backend.signing import approval_by_code
 from backend.signing.cancellation import cancel
@@ -218,6 +220,32 @@ def test_a_payment_above_the_cap_has_no_sms(owner: CodeWorld) -> None:
 def test_without_a_phone_a_payment_above_the_cap_is_refused_at_once(alone: CodeWorld) -> None:
     with pytest.raises(CredentialDisabled):
         alone.world.request(*hashes(1), fields=payment("15000.01"))
+
+
+def without_texts(page: CodeWorld) -> None:
+    page.world.settings = msgspec.structs.replace(
+        page.world.settings, sms_gateway=SmsGatewayKind.OFF
+    )
+
+
+def test_where_texts_cannot_be_sent_nobody_is_offered_one(owner: CodeWorld) -> None:
+    """Whatever the record allows."""
+    without_texts(owner)
+    requested = owner.world.request(*hashes(1))
+    owner.wait_for_sms()
+    assert owner.texts(requested.id) == []
+    assert owner.ways(requested.id).sms.why_not == "not_allowed"
+    with pytest.raises(CodeRefused):
+        owner.send(requested.id)
+    assert owner.world.approve(requested.id) is APPROVED
+
+
+def test_where_texts_cannot_be_sent_who_has_no_other_way_is_asked_for_nothing(
+    alone: CodeWorld,
+) -> None:
+    without_texts(alone)
+    with pytest.raises(CredentialDisabled):
+        alone.world.request(*hashes(1))
 
 
 def test_another_signers_transaction_is_not_found(alone: CodeWorld) -> None:

@@ -19,7 +19,7 @@ from backend.cli.doctor import examine
 from backend.cli.main import main
 from backend.hsm.software import SoftwareHsm
 from backend.model.tables import OutboxMessage, Transaction, Webhook
-from backend.settings import Settings
+from backend.settings import Settings, SmsGatewayKind
 from tests.world.service import Service, hashes, open_service
 from tests.world.serving import serving
 
@@ -193,10 +193,22 @@ def test_what_is_wrong_is_found_under_its_name(
         ({"webhook_pins": ("shop.example.org",)}, "webhooks"),
         ({"webhook_pins": ("shop.test=127.0.0.1:1;/no/such/ca.pem",)}, "webhooks"),
         ({"vapid_subject": "nobody"}, "worker's keys"),
+        ({"sms_gateway": SmsGatewayKind.SMPP, "sms_url": "smpp://8.8.8.8:2775"}, "SMS gateway"),
+        ({"sms_gateway": SmsGatewayKind.JSON, "sms_url": "http://127.0.0.1:9/x"}, "SMS gateway"),
         ({"sam_socket": Path("/no/such/sam.sock")}, "SAM and HSM"),
         ({"database_url": "sqlite:////no/such/folder/x.sqlite3"}, "database"),
     ],
-    ids=["push host", "push CA", "pin", "pinned CA", "subject", "socket", "database"],
+    ids=[
+        "push host",
+        "push CA",
+        "pin",
+        "pinned CA",
+        "subject",
+        "gateway in clear",
+        "no gateway",
+        "socket",
+        "database",
+    ],
 )
 def test_a_wrong_setting_is_found_under_its_name(
     stage: Service, changed: dict[str, object], check: str

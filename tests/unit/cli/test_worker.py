@@ -23,6 +23,7 @@ from backend.protocol.sms import Sms, seal_sms
 from backend.settings import Settings
 from tests.world.push_phone import PushPhone, phones_session
 from tests.world.push_service import running_push_service
+from tests.world.sms_centre import PASSWORD, USER, running_centre
 from tests.world.woken_phones import LIFE, add_cell, add_phone, add_transaction
 
 # What the database is makes no difference here.
@@ -133,6 +134,38 @@ def test_in_production_no_code_is_shown_on_a_console(
     assert "Code 1234 5678" not in result.output
     with session_factory() as session:
         assert session.scalar(select(OutboxMessage.last_error)) == "there is no SMS gateway"
+
+
+def test_in_production_a_text_leaves_by_the_gateway_of_the_settings(
+    environment: dict[str, str],
+    session_factory: sessionmaker[Session],
+    settings: Settings,
+    tmp_path: Path,
+    now: datetime,
+) -> None:
+    run(environment, "keys")
+    add_text(session_factory, settings, now)
+    (tmp_path / "secret").write_text(PASSWORD)
+    with running_centre() as centre:
+        production = environment | {
+            "CELLKEY_ENVIRONMENT": "production",
+            "CELLKEY_HSM": "pkcs11",
+            "CELLKEY_PKCS11_MODULE": "/usr/lib/none.so",
+            "CELLKEY_PKCS11_PIN_FILE": str(tmp_path / "pin"),
+            "CELLKEY_SMS_GATEWAY": "smpp",
+            "CELLKEY_SMS_URL": centre.url,
+            "CELLKEY_SMS_USER": USER,
+            "CELLKEY_SMS_SECRET_FILE": str(tmp_path / "secret"),
+            "CELLKEY_SMS_SENDER": "Cellkey",
+        }
+        result = run(production, "--once")
+        assert result.exit_code == 0, result.output
+        (part,) = centre.wait_for_texts(1)
+    assert part["message"] == "Code 1234 5678"
+    assert "1234" not in result.output
+    refused = run(production | {"CELLKEY_SMS_SENDER": ""}, "--once")
+    assert refused.exit_code == 1
+    assert "sms_sender" in refused.output
 
 
 def test_the_process_wakes_a_phone_and_ends_when_told(

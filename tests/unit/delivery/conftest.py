@@ -20,7 +20,7 @@ from tests.world.outbox import Outbox, Sessions
 from tests.world.push_phone import PushPhone, phones_session
 from tests.world.push_service import PushService, running_push_service
 from tests.world.woken_phones import LIFE, add_cell, add_phone, add_transaction
-from tests.world.worker import KEY, Gateway
+from tests.world.worker import KEY, UNBOUNDED, Gateway
 
 
 @pytest.fixture
@@ -122,7 +122,12 @@ def gateway() -> Gateway:
 @pytest.fixture
 def channels(identity: VapidIdentity, gateway: Gateway) -> Channels:
     return Channels(
-        allowed_hosts=(), identity=identity, app_url="", sms_key=KEY, sms_gateway=gateway
+        allowed_hosts=(),
+        identity=identity,
+        app_url="",
+        sms_key=KEY,
+        sms_gateway=gateway,
+        sms_rules=UNBOUNDED,
     )
 
 

@@ -61,7 +61,8 @@ def test_a_phone_that_was_removed_meanwhile_is_not_woken(
 def test_a_text_keeps_its_seal_until_it_is_sent(outbox: Outbox, clock: SettableClock) -> None:
     outbox.text("sealed to the worker")
     (message,) = outbox.claim()
-    assert message.errand == SmsErrand(sealed_sms="sealed to the worker")
+    sealed = "sealed to the worker"
+    assert message.errand == SmsErrand(sealed_sms=sealed, asked_by=None, is_counted=False)
     assert outbox.row().sealed_sms == "sealed to the worker"
     outbox.record((message, Taken()))
     row = outbox.row()

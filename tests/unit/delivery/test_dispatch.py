@@ -3,7 +3,6 @@
 import io
 import json
 import logging
-from uuid import UUID
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -13,7 +12,7 @@ from sqlalchemy.orm import Session, sessionmaker
 from backend.delivery.dispatch import Channels
 from backend.delivery.endpoints import AllowedHost
 from backend.delivery.outbox import enqueue_push, enqueue_sms
-from backend.delivery.sms import ConsoleGateway
+from backend.delivery.sms import ConsoleGateway, OutgoingSms, SilentGateway
 from backend.delivery.web_push import VapidIdentity
 from backend.delivery.worker import Worker
 from backend.errors import DeliveryFailed
@@ -249,8 +248,8 @@ def test_without_a_gateway_a_text_is_a_dead_letter(desk: Desk) -> None:
 
 
 def test_a_gateway_that_fails_is_tried_again(desk: Desk) -> None:
-    class Busy:
-        def send(self, *, number: str, text: str, message_id: UUID) -> None:
+    class Busy(SilentGateway):
+        async def send(self, sms: OutgoingSms) -> tuple[str, ...]:
             raise DeliveryFailed("busy", 5)
 
     sealed = seal_sms(Sms(number="+79001234567", text="x"), PublicJwk.of(SMS_KEY.public_key()))

@@ -1,6 +1,7 @@
 """A push service that fails in every way for a while loses no message (design, invariant 5)."""
 
 import socket
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from uuid import UUID
@@ -16,6 +17,7 @@ from backend.delivery.guarded_session import GuardedSession
 from backend.delivery.lanes import FIRST_PLACES, SMALLEST_CLAIM
 from backend.delivery.outbox import enqueue_push
 from backend.delivery.web_push import VapidIdentity
+from backend.errors import NotAnswered
 from backend.model.tables import OutboxMessage, Transaction
 from tests.world.clock import SettableClock
 from tests.world.push_faults import Faults
@@ -122,6 +124,33 @@ def test_a_push_service_that_fails_for_a_while_loses_no_message(
     assert len(wakes.delivered()) == MESSAGES
     (port,) = {address[1] for address in connections_made if isinstance(address, tuple)}
     assert push_service.base.endswith(f":{port}")
+
+
+@pytest.mark.parametrize("is_dead", [False, True])
+def test_a_gateway_that_hangs_delays_no_push(
+    wakes: Wakes,
+    push_service: PushService,
+    push_phone: PushPhone,
+    gateway: Gateway,
+    add_texts: Callable[[int], None],
+    is_dead: bool,  # noqa: FBT001  # one that is not even reached
+) -> None:
+    go_on = threading.Event()
+
+    def hang(_text: str) -> None:
+        if is_dead:
+            raise NotAnswered("nothing there")
+        go_on.wait()
+
+    gateway.before = hang
+    add_texts(30)
+    for _ in range(MESSAGES):
+        wakes.add(endpoint=push_phone.endpoint, keys=push_phone.keys)
+    with running(wakes.worker):
+        eventually(lambda: len(wakes.delivered()) == MESSAGES)
+        assert gateway.taken == []
+        gateway.before = lambda _text: None
+        go_on.set()
 
 
 def reach_also(wakes: Wakes, entry: str, host: str, push_service: PushService) -> None:

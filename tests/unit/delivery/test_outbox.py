@@ -84,7 +84,8 @@ def test_no_more_is_claimed_than_can_be_sent_and_the_longest_due_first(
     first = outbox.claim(limit=2)
     second = outbox.claim(limit=2)
     assert [message.errand for message in first + second] == [
-        SmsErrand(sealed_sms=f"sealed {number}") for number in range(4)
+        SmsErrand(sealed_sms=f"sealed {number}", asked_by=None, is_counted=False)
+        for number in range(4)
     ]
 
 

@@ -1,0 +1,103 @@
+"""An SMS centre that is not ours: npm's `smpp`, driven by `smpp/centre.js`."""
+
+import json
+import queue
+import subprocess
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+FOLDER = Path(__file__).parent / "smpp"
+USER, PASSWORD = "cellkey", "passw0rd"
+
+
+class Centre:
+    """A running centre: what it got, and what it is told to do."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self._process = process
+        self._said: queue.Queue[dict[str, Any]] = queue.Queue()
+        self._happened: list[dict[str, Any]] = []
+        self._reading = threading.Thread(target=self._read)
+        self._reading.start()
+        self.port = self.wait_for("listening")["port"]
+
+    @property
+    def url(self) -> str:
+        return f"smpp://127.0.0.1:{self.port}"
+
+    def wait_for(self, event: str) -> dict[str, Any]:
+        """Give the next event of that name; events before it are kept for :meth:`happened`."""
+        while True:
+            said = self._said.get(timeout=60)
+            self._happened.append(said)
+            if said["event"] == event:
+                return said
+
+    def wait_for_texts(self, count: int) -> list[dict[str, Any]]:
+        """Give the next so many parts that were taken."""
+        return [self.wait_for("submit") for _ in range(count)]
+
+    def happened(self, event: str) -> list[dict[str, Any]]:
+        """Give all events of that name until now."""
+        while not self._said.empty():
+            self._happened.append(self._said.get())
+        return [said for said in self._happened if said["event"] == event]
+
+    def tell(self, **told: object) -> None:
+        """Change how it behaves: `throttle`, `throttleLater`, `refuse`, `hold`, `deaf`."""
+        self.order("tell", told=told)
+
+    def report(self, reference: str, state: str, *, message_state: int | None = None) -> None:
+        """Report on a text, by text (SMPP 3.4, appendix B) and by optional members if given."""
+        text = f"id:{reference} sub:001 dlvrd:001 stat:{state} err:00b text:Secret 1234"
+        pdu: dict[str, object] = {"esm_class": 4, "short_message": text}
+        if message_state is not None:
+            pdu |= {"receipted_message_id": reference, "message_state": message_state}
+        self.order("deliver", pdu=pdu)
+
+    def order(self, order: str, **more: object) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.write(json.dumps({"order": order, **more}) + "\n")
+        self._process.stdin.flush()
+
+    def join(self) -> None:
+        self._reading.join()
+
+    def _read(self) -> None:
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            self._said.put(json.loads(line))
+
+
+def together(parts: list[dict[str, Any]]) -> str:
+    """Read parts as a phone does: in the order of their headers, of one reference."""
+    headers = [bytes.fromhex(part["header"]) for part in parts]
+    assert len({header[:-1] for header in headers}) == 1
+    assert sorted(header[-1] for header in headers) == list(range(1, len(parts) + 1))
+    assert {header[-2] for header in headers} == {len(parts)}
+    ordered = sorted(zip(headers, parts, strict=True), key=lambda pair: pair[0])
+    return "".join(part["message"] for _, part in ordered)
+
+
+@contextmanager
+def running_centre() -> Iterator[Centre]:
+    """Run one until the block ends."""
+    assert (FOLDER / "node_modules").exists(), "`make test` installs npm's smpp"
+    with subprocess.Popen(
+        ["node", "centre.js", USER, PASSWORD],
+        cwd=FOLDER,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        centre = Centre(process)
+        try:
+            yield centre
+        finally:
+            assert process.stdin is not None
+            process.stdin.close()
+            process.wait(30)
+            centre.join()
