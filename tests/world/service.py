@@ -220,7 +220,7 @@ class Service:
         """Ask the signer for signatures over hashes."""
         given: dict[str, Any] = {
             "relying_party": party,
-            "credential": self.credential(),
+            "credential": members.get("credential") or self.credential(),
             "hashes": wanted,
             "hash_alg": "SHA-256",
             "labels": None,

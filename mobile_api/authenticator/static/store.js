@@ -52,6 +52,7 @@ import { del, get, set, update } from "./vendor/idb-keyval.js";
  * @property {Keys} keys
  * @property {Recovery | null} recovery
  * @property {number} pairedAt seconds
+ * @property {boolean} [hasSecond] whether this phone let another one in
  */
 /**
  * @typedef {object} Answer the bytes that answer one transaction; repeated until an answer comes

@@ -84,6 +84,7 @@ export async function approve(profile, cell, shown, consent) {
   });
   await store.keepAnswer({ cell: cell.id, tx: shown.id, txHash, approval: made, sealed, exp: checked.ask.exp });
   await remember(cell, shown, "approved", made);
+  if (checked.ask.kind === "enrol") await store.changeCell(cell.id, { hasSecond: true });
   return sendApproval(profile, cell, shown.id, txHash);
 }
 

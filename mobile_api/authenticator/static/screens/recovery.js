@@ -43,11 +43,7 @@ function revealScreen(app, cell) {
     const { code } = await opened(app, cell);
     await show(app, cell, code);
   });
-  const later = h("button", { class: "button quiet", "data-testid": "recovery-later" }, t("recovery.later"));
-  later.addEventListener("click", async () => {
-    await store.choose({ later: cell.id });
-    app.go("/");
-  });
+  const later = h("a", { class: "button quiet", href: "#/", "data-testid": "recovery-later" }, t("recovery.later"));
   return screen(t("recovery.title"), { id: "recovery", back: "#/settings", backWord: t("tab.settings") }, cellLine(app, cell.id), h("p", null, t("recovery.text")), h("p", null, t("recovery.paper")), alert, reveal, later);
 }
 

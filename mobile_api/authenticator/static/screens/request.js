@@ -6,6 +6,7 @@ import { PhoneCalls, now, pause } from "../api.js";
 import { h, icon, outside, visible } from "../dom.js";
 import { MessageRefused, ServerRefused, StrangerAsks } from "../errors.js";
 import { b64u } from "../protocol/bytes.js";
+import * as store from "../store.js";
 import { approve, fetchTransaction, isStored, noteRefused, refuse, sendApproval } from "../transactions.js";
 import { documentList } from "./documents.js";
 import { scanFurther, scannedFor } from "./further_scan.js";
@@ -65,17 +66,18 @@ function requestScreen(app, cell, shown, signal) {
       number: number ? number.input.value.trim() : null,
       furtherPhone: scannedFor(shown.id),
     });
-    done(app, cell, shown, "approved");
+    app.cells = await store.cells();
+    done(app, cell, shown);
     answered("approved");
   });
   const no = working(app, { word: "reject", id: "reject", quiet: true, alert }, async () => {
     await refuse(app.profile, cell, shown, "reject");
-    done(app, cell, shown, "rejected");
+    done(app, cell, shown);
     answered("rejected");
   });
   const notMe = working(app, { word: "not-me", id: "not-me", quiet: true, bad: true, alert }, async () => {
     await refuse(app.profile, cell, shown, "not_me");
-    done(app, cell, shown, "not_me");
+    done(app, cell, shown);
     answered("not_me");
   });
   const submit = (/** @type {Event} */ event) => {
@@ -99,8 +101,8 @@ function requestScreen(app, cell, shown, signal) {
   );
 }
 
-/** The transaction leaves the list at once; the list itself will say so soon. @param {App} app @param {Cell} cell @param {Shown} shown @param {string} _how */
-function done(app, cell, shown, _how) {
+/** The transaction leaves the list at once; the list itself will say so soon. @param {App} app @param {Cell} cell @param {Shown} shown */
+function done(app, cell, shown) {
   const list = app.pending.get(cell.id);
   if (list) {
     const transactions = list.transactions.filter((transaction) => transaction.id !== shown.id);

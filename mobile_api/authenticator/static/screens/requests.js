@@ -3,13 +3,12 @@
 
 import { h, icon } from "../dom.js";
 import { askToNotify, pushState } from "../push.js";
-import * as store from "../store.js";
 import { cellName, screen } from "./parts.js";
 
 /** @typedef {import("../app.js").App} App */
 
 /** @type {import("../app.js").Screen} */
-export async function requests(app) {
+export function requests(app) {
   const { t } = app.words;
   const waiting = app.cells.flatMap((cell) =>
     (app.pending.get(cell.id)?.transactions ?? []).map((transaction) => ({ cell, ...transaction })),
@@ -46,13 +45,13 @@ export async function requests(app) {
             ),
           )
         : h("div", { class: "empty", "data-testid": "no-requests" }, icon("requests"), h("p", null, t(known ? "requests.none" : "requests.loading")), known && h("p", { class: "hint" }, t("requests.none.hint"))),
-      await reminders(app),
+      reminders(app),
     ),
   };
 }
 
 /** What should still be done, gently. @param {App} app */
-async function reminders(app) {
+function reminders(app) {
   const { t } = app.words;
   const cards = [];
   if (pushState() === "off") {
@@ -65,9 +64,8 @@ async function reminders(app) {
   } else if (pushState() !== "on") {
     cards.push(h("aside", { class: "card" }, h("p", null, t(`push.${pushState()}`))));
   }
-  const { later } = await store.choices();
   for (const cell of app.cells) {
-    if (!cell.recovery?.code || !cell.recovery.uploaded || later === cell.id) continue;
+    if (!cell.recovery?.code || cell.hasSecond) continue;
     cards.push(
       h(
         "aside",
@@ -75,6 +73,7 @@ async function reminders(app) {
         h("h2", null, icon("key"), t("recovery.remind")),
         h("p", null, t("recovery.remind.text"), app.cells.length > 1 && ` (${cellName(app, cell.id)})`),
         h("a", { class: "button quiet", href: `#/recovery/${cell.id}` }, t("recovery.save")),
+        h("a", { class: "button quiet", href: `#/phones/${cell.id}/add` }, t("phones.add")),
       ),
     );
   }
