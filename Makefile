@@ -24,10 +24,8 @@ TEST_PROGRAMS := $(DEMO_PROGRAMS) postgres:postgresql chromium:chromium firefox-
   bearerbox:kannel
 APP_PROGRAMS := node:nodejs npm:npm
 APP := mobile_api/authenticator
-SMS_CENTRE := tests/world/smpp
-
-# A client that is not ours; its lock file names no registry, so npm asks the configured one.
-OPENID_CLIENT := tests/world/openid_client
+# An SMS centre, and a client of OAuth.
+PEERS := tests/world/smpp tests/world/openid_client
 
 # Rooms in which each branch is tested.
 WHOLLY_COVERED := backend/sam/*,backend/signing/*,backend/protocol/*
@@ -49,7 +47,7 @@ serve: $(DONE)/demo-programs $(DONE)/product $(DONE)/app ## Run the whole servic
 	@$(BIN)/cellkey worker keys --if-missing
 	@$(BIN)/cellkey serve
 
-test: lint $(DONE)/test-programs $(DONE)/app $(DONE)/sms-centre ## Check the form of the code, then run all tests
+test: lint $(DONE)/test-programs $(DONE)/app $(DONE)/peers ## Check the form of the code, then run all tests
 	@echo "tests"
 	@rm -f .coverage .coverage.*
 	@$(BIN)/python -m pytest --cov --cov-report= --quiet $(SIDE_BY_SIDE)
@@ -126,12 +124,12 @@ $(DONE)/demo-programs: Makefile $(DONE)/venv
 	@.ci/system-packages $(DEMO_PROGRAMS)
 	@touch $@
 
-$(DONE)/test-programs: Makefile $(DONE)/venv $(OPENID_CLIENT)/package-lock.json
+$(DONE)/test-programs: Makefile $(DONE)/venv
 	@.ci/system-packages $(TEST_PROGRAMS)
-	@cd $(OPENID_CLIENT) && npm ci --ignore-scripts --no-audit --no-fund --silent
 	@touch $@
 
-# An SMS centre for the tests, by npm. Its lock names no registry: npm asks the one that it is told.
-$(DONE)/sms-centre: $(SMS_CENTRE)/package-lock.json $(DONE)/app
-	@npm ci --prefix $(SMS_CENTRE) --ignore-scripts --no-audit --no-fund --silent
+# Their locks name no registry: npm asks the one that it is told.
+$(DONE)/peers: $(PEERS:=/package-lock.json) $(DONE)/app
+	@echo "programs that are not ours, which the tests talk to"
+	@for peer in $(PEERS); do npm ci --prefix $$peer --ignore-scripts --no-audit --no-fund --silent; done
 	@touch $@
