@@ -188,7 +188,11 @@ def _held(session: Session, ticket: str, now: datetime) -> _Held:
         .outerjoin(Lock, and_(Lock.cell_id == Pairing.cell_id, Lock.kind == "envelope"))
         .outerjoin(
             _RECOVERY,
-            and_(_RECOVERY.cell_id == Pairing.cell_id, _RECOVERY.kind == "recovery"),
+            and_(
+                _RECOVERY.cell_id == Pairing.cell_id,
+                _RECOVERY.kind == "recovery",
+                _RECOVERY.key_id == b"",
+            ),
         )
         .outerjoin(Enrolment, Enrolment.transaction_id == Pairing.transaction_id)
         .where(Pairing.ticket_hash == ticket_hash(ticket), Pairing.ticket_expires_at > now)

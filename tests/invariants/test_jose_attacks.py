@@ -24,6 +24,7 @@ from backend.errors import (
     DoorRefused,
     EnrolmentRefused,
     MalformedMessage,
+    NewPasswordRefused,
     RecordRefused,
 )
 from backend.hsm.protocol import SigningServiceKey
@@ -326,7 +327,7 @@ def test_the_twin_of_an_enrolment_is_the_same_keys_in_other_bytes(
 
 # --- at the SAM -------------------------------------------------------------------
 
-REFUSALS = (DoorRefused, EnrolmentRefused, MalformedMessage, RecordRefused)
+REFUSALS = (DoorRefused, EnrolmentRefused, MalformedMessage, RecordRefused, NewPasswordRefused)
 
 
 @pytest.fixture
@@ -427,3 +428,52 @@ def test_no_phone_is_believed_by_a_bent_seal(sam_world: SamWorld) -> None:
 
     refused_by_sam(ask, seal_attacks(good.sealed))
     assert ask(good.sealed)
+
+
+@pytest.mark.parametrize("place", ["approval", "enrolment"])
+def test_no_further_phone_is_believed_by_a_bent_message(
+    sam_world: SamWorld, cell: PairedCell, place: str
+) -> None:
+    new = PaperPhone()
+    good = cell.further_request(new)
+    key = (cell.phone if place == "approval" else new).keys.approval
+
+    def ask(bent: str) -> object:
+        return sam_world.sam.enrol(msgspec.structs.replace(good, **{place: bent}))
+
+    refused_by_sam(ask, attacks_by(getattr(good, place), key))
+    assert ask(getattr(good, place))
+
+
+def test_no_further_phone_is_believed_by_a_bent_seal(sam_world: SamWorld, cell: PairedCell) -> None:
+    good = cell.further_request(PaperPhone())
+    sign = by_key(cell.phone.keys.approval)
+    assert good.sealed is not None
+    assert good.approval is not None
+    of_cell = good.approval
+
+    def ask(sealed: str) -> object:
+        approval = naming(of_cell, sealed, sign)
+        return sam_world.sam.enrol(msgspec.structs.replace(good, approval=approval, sealed=sealed))
+
+    refused_by_sam(ask, seal_attacks(good.sealed) | opened_seal_attacks(good.sealed))
+    assert ask(good.sealed)
+
+
+def test_no_password_is_set_by_a_bent_message(sam_world: SamWorld, cell: PairedCell) -> None:
+    good = cell.new_password_request(bytes(32), bytes(32))
+    sign = by_key(cell.phone.keys.approval)
+    assert good.sealed is not None
+
+    def approved(approval: str) -> object:
+        return sam_world.sam.set_password(msgspec.structs.replace(good, approval=approval))
+
+    def sealed(seal: str) -> object:
+        approval = naming(good.approval, seal, sign)
+        return sam_world.sam.set_password(
+            msgspec.structs.replace(good, approval=approval, sealed=seal)
+        )
+
+    refused_by_sam(approved, attacks_by(good.approval, cell.phone.keys.approval))
+    refused_by_sam(sealed, seal_attacks(good.sealed) | opened_seal_attacks(good.sealed))
+    assert sealed(good.sealed)

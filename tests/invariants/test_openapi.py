@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from io import BytesIO
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 import pytest
@@ -24,10 +25,14 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
+from backend.virtual_phone.answers import request_proof
+from backend.virtual_phone.asks import SignedAsk
+from backend.virtual_phone.invitation import further_phone
 from backend.virtual_phone.transactions import Consent, make_approval, make_refusal
 from tests.unit.protocol import by_hand
 from tests.world.csc_client import ECDSA_SHA256, SHA256, a_relying_party, b64
 from tests.world.openapi import CSC_CALLS, FORMS, PAIRING_CALLS, also, document
+from tests.world.paper_phone import PaperPhone
 from tests.world.raw_calls import RawCalls
 from tests.world.service import (
     NEW_PASSWORD,
@@ -129,6 +134,8 @@ MOBILE = [
     ("GET", "/info"),
     ("GET", "/pairing"),
     ("PUT", "/pairing/enrolment"),
+    ("POST", "/further-phone"),
+    ("PUT", "/further-phone/enrolment"),
     ("GET", "/transactions"),
     ("GET", "/transactions/{transaction}"),
     ("PUT", "/transactions/{transaction}/approval"),
@@ -137,11 +144,13 @@ MOBILE = [
     ("DELETE", "/push-subscription"),
     ("GET", "/devices"),
     ("DELETE", "/devices/{kid}"),
+    ("GET", "/lock"),
     ("PUT", "/recovery-lock"),
     ("POST", "/freeze"),
     ("GET", "/relying-parties/stopped"),
     ("DELETE", "/relying-parties/stopped/{party}"),
 ]
+FURTHER = [call for call in MOBILE if call[1].startswith("/further-phone")]
 
 
 def mobile_document(service: Service, calls: RawCalls) -> Json:
@@ -189,6 +198,45 @@ def test_the_mobile_api_answers_strangers_as_its_document_says(service: Service)
     described: Json = json.loads(service.mobile_client().get("/openapi.json").data)
     for method, path in MOBILE:
         conforms(service.mobile, described, method, path, examples=FEW)
+
+
+@pytest.mark.parametrize(("method", "path"), FURTHER, ids=[" ".join(call) for call in FURTHER])
+def test_the_mobile_api_answers_a_further_phone_as_its_document_says(
+    service: Service, method: str, path: str
+) -> None:
+    """One that a paired phone has asked to add, and that proves to hold its request key."""
+    new = PaperPhone()
+    code = further_phone(new.keys.public())
+    shown = service.phone().ask_to_add(code)
+    signed = SignedAsk(
+        ask=shown.checked.ask,
+        ks=shown.checked.ks,
+        tx_hash=shown.checked.tx_hash,
+        cell=shown.checked.cell,
+    )
+    described: Json = json.loads(service.mobile_client().get("/openapi.json").data)
+    bodies = described["components"]["schemas"]
+    for name, member, value in (
+        ("FurtherPhoneBody", "request", new.keys.public().request.members()),
+        ("FurtherEnrolmentBody", "enrolment", new.enrol_without_secret(signed)),
+    ):
+        properties = bodies[name]["properties"]
+        properties[member] = also(properties[member], value)
+    for call in described["paths"][path].values():
+        call.pop("security", None)
+
+    def prove(sent: str, to: str, body: bytes) -> str:
+        proof = request_proof(
+            key=new.keys.request,
+            method=sent,
+            url=service.settings.mobile_api_url + to,
+            body=body or None,
+            now=int(service.clock().timestamp()),
+            jti=uuid4(),
+        )
+        return f"DPoP {proof}"
+
+    conforms(Proving(service.mobile.wsgi_app, prove), described, method, path)
 
 
 def a_ticket(service: Service) -> str:

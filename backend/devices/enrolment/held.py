@@ -127,7 +127,7 @@ def held_by_ticket(session: Session, ticket: str, *, now: datetime) -> HeldPairi
         Unauthenticated: no such ticket, or it is too old.
     """
     valid = and_(Pairing.ticket_hash == ticket_hash(ticket), Pairing.ticket_expires_at > now)
-    row = session.execute(_pairings(valid)).one_or_none()
+    row = session.execute(_pairings(valid).limit(1)).one_or_none()
     if row is None:
         raise Unauthenticated("the pairing ticket is not valid, or too old")
     return HeldPairing(**row._asdict())

@@ -200,6 +200,21 @@ def test_another_operator_confirms_a_phone(cellkey: Cellkey) -> None:
     assert "certificate not issued yet" in cellkey("show", login)
 
 
+def test_a_paired_signer_gets_another_envelope_for_the_same_key(cellkey: Cellkey) -> None:
+    printed = cellkey.facts("register", *ANNA, *OLGA)
+    login = printed["login"]
+    assert "reprint" in cellkey.refusal("envelope", login, *OLGA)
+    cellkey("confirm", login, *SEMYON, "--twelve", present(cellkey, printed))
+
+    kept = cellkey("envelope", login, *OLGA)
+    reset = cellkey.facts("envelope", login, *OLGA, "--remove-phones", "--reset-password")
+
+    assert "Пароль остаётся прежним" in kept
+    assert reset["first_password"]
+    assert "&k=" in reset["qr2"]
+    assert reset["pairing"] != printed["pairing"]
+
+
 def test_without_signers_the_list_says_what_to_do(cellkey: Cellkey) -> None:
     assert "cellkey signer register" in cellkey("list")
     assert cellkey.facts("list") == []

@@ -307,6 +307,10 @@ def test_rule_7_refuses_another_phones_seal_for_the_same_ask(
     assert "signed for" in refused(world, change(request, sealed=sealed), rule=7)
 
 
+def test_rule_7_refuses_where_the_seal_is_not_there(world: SamWorld, new_cell: PairedCell) -> None:
+    assert "missing" in refused(world, change(new_cell.enrol_request(), sealed=None), rule=7)
+
+
 def test_rule_7_refuses_when_the_hour_is_over(world: SamWorld, new_cell: PairedCell) -> None:
     request = new_cell.enrol_request()
     for hour in world.hsm.hours():
