@@ -8,8 +8,10 @@ Production: ``gunicorn "backend.app:create_app_from_environment()"``, with threa
 
 import os
 import sys
+from datetime import datetime
 from threading import Event
 from typing import final
+from uuid import UUID
 
 import msgspec
 from flask import Flask
@@ -32,12 +34,12 @@ from backend.devices.enrolment.sms_code import CodeSent, send_code
 from backend.devices.enrolment.ticket import SignIn, Ticket, open_ticket
 from backend.errors import HsmNotReady
 from backend.model.changes import watch_changes
-from backend.model.tables import PairingState
+from backend.model.tables import PairingState, TransactionState
 from backend.oauth import blueprint as oauth
 from backend.oauth import further, metadata, pages, pairing
 from backend.oauth.account import blueprint as account
 from backend.oauth.server import Server
-from backend.oauth.uses import OauthUses
+from backend.oauth.uses import CodeUses, OauthUses, TypedCode
 from backend.pages import look
 from backend.protocol.ask import KeyThumbprints
 from backend.protocol.public_keys import PublicKeys
@@ -45,6 +47,7 @@ from backend.sam.connect import Capabilities, connect
 from backend.settings import Settings, read_settings
 from backend.signers.sign_in import SignedIn, sign_in
 from backend.signers.sign_in import SignIn as PasswordSignIn
+from backend.signing.approval_by_code import WaysOut, approve_by_code, send_sms, ways_out
 from backend.signing.release import Collection, release
 from backend.signing.request import RequestedTransaction, SignatureOrder, request_signatures
 from backend.wiring import (
@@ -191,6 +194,27 @@ def _csc_uses(services: Services, gate: _Gate, sessions: sessionmaker[Session]) 
     )
 
 
+def _code_uses(services: Services) -> CodeUses:
+    sam, clock = services.sam, services.clock
+
+    def ways(session: Session, transaction: UUID, signer: UUID) -> WaysOut:
+        return ways_out(
+            session,
+            transaction=transaction,
+            signer=signer,
+            now=clock(),
+            public_keys=services.public_keys,
+        )
+
+    def send(session: Session, transaction: UUID, signer: UUID) -> datetime:
+        return send_sms(session, sam, transaction=transaction, signer=signer, now=clock())
+
+    def approve(session: Session, typed: TypedCode) -> TransactionState:
+        return approve_by_code(session, sam, **msgspec.structs.asdict(typed), now=clock())
+
+    return CodeUses(ways_out=ways, send_sms=send, approve=approve)
+
+
 def _oauth_uses(services: Services, gate: _Gate) -> OauthUses:
     sam, settings, clock = services.sam, services.settings, services.clock
 
@@ -232,6 +256,7 @@ def _oauth_uses(services: Services, gate: _Gate) -> OauthUses:
         change_password=change,
         change_first_password=change_first,
         request=ask,
+        codes=_code_uses(services),
         open_ticket=ticket,
         send_code=code,
         confirm_by_code=confirm,

@@ -27,7 +27,7 @@ from backend.errors import (
     TooManyTries,
     Unauthenticated,
 )
-from backend.oauth import authorizations, ends, wait_pages
+from backend.oauth import authorizations, code_pages, ends, wait_pages
 from backend.oauth.answers import error_page, origin, refused, send_back, way_back
 from backend.oauth.asking import ascii_words, ask, waiting_life
 from backend.oauth.authorizations import Held
@@ -74,6 +74,7 @@ def create_blueprint(uses: OauthUses, server: Server) -> Blueprint:
         return _sign_in(uses, held, opened)
 
     wait_pages.add_pages(blueprint, uses)
+    code_pages.add_pages(blueprint, uses)
     return blueprint
 
 

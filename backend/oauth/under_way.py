@@ -2,10 +2,11 @@
 
 from uuid import UUID
 
-from flask import request
+from flask import Response, request, url_for
 
 from backend.access.sessions import OpenSession, find_session
 from backend.oauth import authorizations
+from backend.oauth.answers import send_back
 from backend.oauth.authorizations import Held
 from backend.oauth.uses import OauthUses
 
@@ -20,3 +21,10 @@ def under_way(uses: OauthUses, authorization: UUID) -> tuple[Held, OpenSession]:
     now = uses.clock()
     opened = find_session(uses.session(), request, authorization, now=now)
     return authorizations.find(uses.session(), authorization, now=now), opened
+
+
+def send_to(
+    endpoint: str, held: Held, *, by: str | None = None, said: str | None = None
+) -> Response:
+    """Have the browser open another page of the same authorisation."""
+    return send_back(url_for(endpoint, authorization=held.id, by=by, said=said))

@@ -6,6 +6,7 @@ So no route holds a SAM object, and none can ask it anything else.
 from collections.abc import Callable
 from datetime import datetime
 from typing import final
+from uuid import UUID
 
 import msgspec
 from sqlalchemy.orm import Session
@@ -17,13 +18,36 @@ from backend.access.phones import ProvenCall
 from backend.devices.enrolment.further import AskedFurther
 from backend.devices.enrolment.sms_code import CodeSent
 from backend.devices.enrolment.ticket import SignIn, Ticket
-from backend.model.tables import PairingState
+from backend.model.tables import PairingState, TransactionState
+from backend.protocol.approval import CodeMethod
 from backend.protocol.ask import KeyThumbprints
 from backend.protocol.public_keys import PublicKeys
 from backend.settings import Settings
 from backend.signers.sign_in import SignedIn
 from backend.signers.sign_in import SignIn as PasswordSignIn
+from backend.signing.approval_by_code import WaysOut
 from backend.signing.request import RequestedTransaction, SignatureOrder
+
+
+@final
+class TypedCode(msgspec.Struct, frozen=True, kw_only=True):
+    """What a signer typed in a transaction's page."""
+
+    transaction: UUID
+    signer: UUID
+    method: CodeMethod
+    unverified_password: str
+    unverified_code: str
+
+
+@final
+class CodeUses(msgspec.Struct, frozen=True, kw_only=True):
+    """Approval by password and code: :mod:`backend.signing.approval_by_code`."""
+
+    ways_out: Callable[[Session, UUID, UUID], WaysOut]
+    """Of a transaction and its signer."""
+    send_sms: Callable[[Session, UUID, UUID], datetime]
+    approve: Callable[[Session, TypedCode], TransactionState]
 
 
 @final
@@ -51,6 +75,7 @@ class OauthUses(msgspec.Struct, frozen=True, kw_only=True):
     """See :func:`backend.devices.own_password.change_first_password`."""
     request: Callable[[Session, SignatureOrder], RequestedTransaction]
     """See :func:`backend.signing.request.request_signatures`."""
+    codes: CodeUses
     doorman: Doorman
     """Looks less often at who fails to sign in."""
     calls: Allotments

@@ -8,6 +8,7 @@
 
 import logging
 from datetime import datetime
+from math import ceil
 from typing import Any, Final
 from uuid import UUID
 
@@ -17,9 +18,9 @@ from flask.typing import ResponseReturnValue
 from backend.access.sessions import OpenSession, check_form
 from backend.errors import MalformedMessage, TransactionOver
 from backend.oauth import ends
-from backend.oauth.answers import origin, send_back
+from backend.oauth.answers import origin
 from backend.oauth.authorizations import Held
-from backend.oauth.under_way import under_way
+from backend.oauth.under_way import send_to, under_way
 from backend.oauth.uses import OauthUses
 from backend.oauth.waiting import REACHED, Answer, look, phones
 from backend.pages.look import page
@@ -111,7 +112,8 @@ def _wait_page(uses: OauthUses, held: Held, opened: OpenSession, found: Answer |
 
 def _shown(uses: OauthUses, held: Held, found: Answer, *, lang: Language) -> dict[str, Any]:
     """What is known once the signer was asked."""
-    seconds = _seconds(found, now=uses.clock())
+    now = uses.clock()
+    seconds = _seconds(found, now=now)
     able = () if held.transaction is None else phones(uses.session(), held.transaction)
     zone = reader(lang=lang, zone=found.zone)
     return {
@@ -122,6 +124,7 @@ def _shown(uses: OauthUses, held: Held, found: Answer, *, lang: Language) -> dic
         "seconds": seconds,
         "left": f"{seconds // 60}:{seconds % 60:02}",
         "has_phone": bool(able),
+        **_codes(uses, held, now=now),
         "phones": [
             {
                 "kind": phone.kind,
@@ -130,6 +133,16 @@ def _shown(uses: OauthUses, held: Held, found: Answer, *, lang: Language) -> dic
             for phone in able
         ],
     }
+
+
+def _codes(uses: OauthUses, held: Held, *, now: datetime) -> dict[str, Any]:
+    """Ways to approve without a phone."""
+    if held.transaction is None or held.signer is None:
+        return {}
+    ways = uses.codes.ways_out(uses.session(), held.transaction, held.signer)
+    opens_at = ways.sms.opens_at
+    left = 0 if opens_at is None else max(0, ceil((opens_at - now).total_seconds()))
+    return {"ways": ways, "sms_seconds": left, "sms_left": f"{left // 60}:{left % 60:02}"}
 
 
 def _text(uses: OauthUses, found: Answer) -> AskText | None:
@@ -166,7 +179,7 @@ def _again(uses: OauthUses, held: Held) -> Response:
         uses.session(), transaction=held.transaction, settings=uses.settings, now=uses.clock()
     )
     said = "again_sent" if sent else "again_silent"
-    return _send_to("pages.wait", held, said=said)
+    return send_to("pages.wait", held, said=said)
 
 
 def _cancel_transaction(uses: OauthUses, held: Held) -> None:
@@ -183,7 +196,7 @@ def _cancel_transaction(uses: OauthUses, held: Held) -> None:
 
 def _not_me_page(uses: OauthUses, held: Held, opened: OpenSession) -> Response:
     if held.signer is None:
-        return _send_to("pages.sign_in", held)
+        return send_to("pages.sign_in", held)
     return page(
         "oauth/not_me.html",
         lang=held.request.lang,
@@ -206,8 +219,3 @@ def _stop(uses: OauthUses, held: Held) -> Response:
 
 def _has_phone(uses: OauthUses, held: Held) -> bool:
     return held.transaction is not None and bool(phones(uses.session(), held.transaction))
-
-
-def _send_to(endpoint: str, held: Held, *, said: str = "") -> Response:
-    """Have the browser open another page of the same authorisation."""
-    return send_back(url_for(endpoint, authorization=held.id, said=said or None))
