@@ -27,11 +27,12 @@ from backend.access.phones import ProvenCall
 from backend.access.problems import answer_with_problems
 from backend.csc import blueprint as csc
 from backend.csc.uses import CscUses
-from backend.devices import own_password
+from backend.devices import forgotten, own_password
 from backend.devices.enrolment.confirmation import confirm_by_code
 from backend.devices.enrolment.further import AskedFurther, ask_further
 from backend.devices.enrolment.sms_code import CodeSent, send_code
 from backend.devices.enrolment.ticket import SignIn, Ticket, open_ticket
+from backend.devices.forgotten import AskedPassword
 from backend.errors import HsmNotReady
 from backend.model.changes import watch_changes
 from backend.model.tables import PairingState, TransactionState
@@ -39,7 +40,7 @@ from backend.oauth import blueprint as oauth
 from backend.oauth import further, metadata, pages, pairing
 from backend.oauth.account import blueprint as account
 from backend.oauth.server import Server
-from backend.oauth.uses import CodeUses, OauthUses, TypedCode
+from backend.oauth.uses import CodeUses, ForgottenUses, OauthUses, TypedCode
 from backend.pages import look
 from backend.protocol.ask import KeyThumbprints
 from backend.protocol.public_keys import PublicKeys
@@ -215,6 +216,28 @@ def _code_uses(services: Services) -> CodeUses:
     return CodeUses(ways_out=ways, send_sms=send, approve=approve)
 
 
+def _forgotten_uses(services: Services) -> ForgottenUses:
+    clock = services.clock
+
+    def ask(session: Session, login: str) -> AskedPassword:
+        return forgotten.ask_new_password(session, login=login, now=clock())
+
+    def look_at(session: Session, asked: UUID, secret: str) -> forgotten.Verdict:
+        return forgotten.look(session, asked=asked, secret=secret, now=clock())
+
+    def set_new(session: Session, asked: UUID, secret: str, new: str) -> None:
+        forgotten.set_new_password(
+            session,
+            services.sam,
+            asked=asked,
+            secret=secret,
+            unverified_new_password=new,
+            now=clock(),
+        )
+
+    return ForgottenUses(ask=ask, look=look_at, set=set_new)
+
+
 def _oauth_uses(services: Services, gate: _Gate) -> OauthUses:
     sam, settings, clock = services.sam, services.settings, services.clock
 
@@ -257,6 +280,7 @@ def _oauth_uses(services: Services, gate: _Gate) -> OauthUses:
         change_first_password=change_first,
         request=ask,
         codes=_code_uses(services),
+        forgotten=_forgotten_uses(services),
         open_ticket=ticket,
         send_code=code,
         confirm_by_code=confirm,

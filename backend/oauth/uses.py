@@ -18,6 +18,7 @@ from backend.access.phones import ProvenCall
 from backend.devices.enrolment.further import AskedFurther
 from backend.devices.enrolment.sms_code import CodeSent
 from backend.devices.enrolment.ticket import SignIn, Ticket
+from backend.devices.forgotten import AskedPassword, Verdict
 from backend.model.tables import PairingState, TransactionState
 from backend.protocol.approval import CodeMethod
 from backend.protocol.ask import KeyThumbprints
@@ -51,6 +52,18 @@ class CodeUses(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @final
+class ForgottenUses(msgspec.Struct, frozen=True, kw_only=True):
+    """A forgotten password: :mod:`backend.devices.forgotten`."""
+
+    ask: Callable[[Session, str], AskedPassword]
+    """By login."""
+    look: Callable[[Session, UUID, str], Verdict]
+    """By id and secret."""
+    set: Callable[[Session, UUID, str, str], None]
+    """By id and secret; the unverified new password."""
+
+
+@final
 class OauthUses(msgspec.Struct, frozen=True, kw_only=True):
     """One application's."""
 
@@ -76,6 +89,7 @@ class OauthUses(msgspec.Struct, frozen=True, kw_only=True):
     request: Callable[[Session, SignatureOrder], RequestedTransaction]
     """See :func:`backend.signing.request.request_signatures`."""
     codes: CodeUses
+    forgotten: ForgottenUses
     doorman: Doorman
     """Looks less often at who fails to sign in."""
     calls: Allotments

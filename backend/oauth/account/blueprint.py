@@ -1,7 +1,8 @@
 """The signer's own pages: what can be done with login and password alone.
 
-1. There is no session and no "signed in": each form carries login and password, and does one thing.
-   So there is nothing that another site, or who sits down at the browser later, could go on with.
+1. There is no session and no "signed in", but for a forgotten password (``forgotten.py``): each
+   form carries login and password, and does one thing. So there is nothing that another site, or
+   who sits down at the browser later, could go on with.
 2. Nothing is shown: no history, no phone, no certificate. That needs an approval on the phone.
 3. What is wrong is said as on the sign-in page, in the same words and after the same work (T-17).
 4. "I lost my phone" locks the signer's access at once, and shows nothing (R-048). What keeps others
@@ -23,6 +24,7 @@ from backend.errors import (
     TooManyTries,
     Unauthenticated,
 )
+from backend.oauth.account import forgotten
 from backend.oauth.account.typed import (
     Typed,
     form_page,
@@ -70,6 +72,7 @@ def create_blueprint(uses: OauthUses) -> Blueprint:
     def lost() -> ResponseReturnValue:
         return _form("account/lost.html", partial(_lock, uses))
 
+    forgotten.add_pages(blueprint, uses)
     return blueprint
 
 

@@ -15,6 +15,7 @@ from backend.signers.sign_in import SignIn
 log = logging.getLogger(__name__)
 
 LONGEST_TYPED: Final = 1024
+_KINDS: Final = {"locked": "bad", "changed": "good"}
 
 
 @final
@@ -63,7 +64,7 @@ def wrong_page(template: str, error: Exception, *, typed: Typed) -> Response:
 
 def said_page(said: str) -> Response:
     """Say what was done."""
-    return page("account/said.html", said=said, kind="bad" if said == "locked" else "good")
+    return page("account/said.html", said=said, kind=_KINDS.get(said, ""))
 
 
 def _field(name: str) -> str:
