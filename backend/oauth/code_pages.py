@@ -18,6 +18,7 @@ from flask import Blueprint, Response, request
 from flask.typing import ResponseReturnValue
 
 from backend.access.sessions import OpenSession, check_form
+from backend.delivery.sms_reports import sms_progress
 from backend.errors import (
     CodeRefused,
     NotFound,
@@ -153,12 +154,23 @@ def _form(uses: OauthUses, typing: _Typing, *, wrong: str = "") -> Response:
         csrf_token=typing.opened.csrf_token,
         by=typing.by,
         way=way,
+        progress=_progress(uses, typing),
         operation=ways.operation,
         tries=ways.tries_left,
         wrong=wrong,
         said=said if said in SAYS and not wrong else "",
         valid_until=None if way.valid_until is None else clock_text(way.valid_until, clock),
     )
+
+
+def _progress(uses: OauthUses, typing: _Typing) -> str:
+    """How far the SMS is; nothing of another way."""
+    if typing.by != "sms":
+        return ""
+    session = uses.session()
+    found = sms_progress(session, typing.transaction)
+    session.commit()
+    return "" if found is None else str(found.state)
 
 
 def _way(ways: WaysOut, by: By) -> Way:

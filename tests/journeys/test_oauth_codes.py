@@ -109,12 +109,15 @@ def test_the_page_names_the_operation_of_the_sms_and_until_when_it_counts(
 ) -> None:
     browser = at_the_form(by_code, clock)
     assert browser.shown is not None
-    told = browser.shown.page.text
+    waiting = browser.shown.page.text
     sms = by_code.service.work()[-1].text
+    told = browser.again().page.text
     operation = told.partition("The operation that the message names")[2].split()[0]
 
     assert len(operation) == 8
     assert operation in sms
+    assert "It is on its way out." in waiting
+    assert "It was sent." in told
     assert "Good until" in told
     assert "(Moscow, UTC+3)" in told
 
