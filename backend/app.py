@@ -245,7 +245,7 @@ def _oauth_uses(services: Services, gate: _Gate) -> OauthUses:
         return open_ticket(session, sam, sam, sign_in, settings=settings, now=clock())
 
     def code(session: Session, ticket: str) -> CodeSent:
-        return send_code(session, sam, ticket=ticket, now=clock())
+        return send_code(session, sam, ticket=ticket, settings=settings, now=clock())
 
     def confirm(session: Session, ticket: str, code: str, password: str | None) -> PairingState:
         return confirm_by_code(

@@ -148,7 +148,13 @@ class Counter:
     def send_code(self) -> str:
         """Step 3: the code, as it arrives on the signer's number."""
         with self.session_factory() as session:
-            send_code(session, self.world.sam, ticket=self.ticket, now=self.clock())
+            send_code(
+                session,
+                self.world.sam,
+                ticket=self.ticket,
+                settings=self.settings,
+                now=self.clock(),
+            )
         return self.codes()[-1]
 
     def confirm(self, code: str) -> PairingState:

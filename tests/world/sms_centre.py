@@ -10,6 +10,18 @@ from pathlib import Path
 from typing import Any
 
 FOLDER = Path(__file__).parent / "smpp"
+EVENTS = (
+    "answered",
+    "bind",
+    "closed",
+    "delivered",
+    "enquired",
+    "listening",
+    "submit",
+    "throttled",
+    "told",
+    "unbind",
+)
 USER, PASSWORD = "cellkey", "passw0rd"
 
 
@@ -18,8 +30,10 @@ class Centre:
 
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self._process = process
-        self._said: queue.Queue[dict[str, Any]] = queue.Queue()
-        self._happened: list[dict[str, Any]] = []
+        self._said: dict[str, queue.Queue[dict[str, Any]]] = {
+            event: queue.Queue() for event in EVENTS
+        }
+        self._submitted: list[dict[str, Any]] = []
         self._reading = threading.Thread(target=self._read)
         self._reading.start()
         self.port = self.wait_for("listening")["port"]
@@ -29,26 +43,21 @@ class Centre:
         return f"smpp://127.0.0.1:{self.port}"
 
     def wait_for(self, event: str) -> dict[str, Any]:
-        """Give the next event of that name; events before it are kept for :meth:`happened`."""
-        while True:
-            said = self._said.get(timeout=60)
-            self._happened.append(said)
-            if said["event"] == event:
-                return said
+        """Give the next event of that name."""
+        return self._said[event].get(timeout=60)
 
     def wait_for_texts(self, count: int) -> list[dict[str, Any]]:
         """Give the next so many parts that were taken."""
         return [self.wait_for("submit") for _ in range(count)]
 
-    def happened(self, event: str) -> list[dict[str, Any]]:
-        """Give all events of that name until now."""
-        while not self._said.empty():
-            self._happened.append(self._said.get())
-        return [said for said in self._happened if said["event"] == event]
+    def taken(self) -> list[dict[str, Any]]:
+        """Give all parts that were taken until now."""
+        return list(self._submitted)
 
     def tell(self, **told: object) -> None:
         """Change how it behaves: `throttle`, `throttleLater`, `refuse`, `hold`, `deaf`."""
         self.order("tell", told=told)
+        self.wait_for("told")
 
     def report(self, reference: str, state: str, *, message_state: int | None = None) -> None:
         """Report on a text, by text (SMPP 3.4, appendix B) and by optional members if given."""
@@ -69,7 +78,10 @@ class Centre:
     def _read(self) -> None:
         assert self._process.stdout is not None
         for line in self._process.stdout:
-            self._said.put(json.loads(line))
+            said = json.loads(line)
+            if said["event"] == "submit":
+                self._submitted.append(said)
+            self._said[said["event"]].put(said)
 
 
 def together(parts: list[dict[str, Any]]) -> str:

@@ -17,6 +17,7 @@ from backend.devices.enrolment.held import HeldPairing, held_by_ticket, presente
 from backend.errors import NotConfirmed, TooManyTries
 from backend.model.tables import Pairing, PairingState
 from backend.sam.cells import Cells, SendPairingCode
+from backend.settings import Settings
 from backend.signers.freeze import not_frozen
 
 MOST_CODES: Final = 3
@@ -30,14 +31,17 @@ class CodeSent(msgspec.Struct, frozen=True, kw_only=True):
     """How often a code may be typed."""
 
 
-def send_code(session: Session, cells: Cells, *, ticket: str, now: datetime) -> CodeSent:
+def send_code(
+    session: Session, cells: Cells, *, ticket: str, settings: Settings, now: datetime
+) -> CodeSent:
     """Send the pairing code to the signer's verified number. Commits.
 
     Raises:
         Unauthenticated: no such ticket, or it is too old.
         SignerFrozen: the signer's access is locked.
         PairingOver: the pairing is frozen, or a phone is confirmed.
-        NotConfirmed: no phone presented itself yet, or an operator confirms this pairing.
+        NotConfirmed: no phone presented itself yet, an operator confirms this pairing, or no text
+            can be sent here.
         TooManyTries: the code was sent three times.
         EnrolmentRefused: the SAM does not accept the enrolment.
         RecordRefused: the number is not the one that was verified.
@@ -47,6 +51,9 @@ def send_code(session: Session, cells: Cells, *, ticket: str, now: datetime) -> 
     refuse_over(held)
     if held.number is None:
         raise NotConfirmed("no number is verified: an operator confirms this pairing")
+    if not settings.sends_sms:
+        # The cell was made while one could. Nothing is counted, and nobody waits in vain.
+        raise NotConfirmed("no text can be sent now: ask who gave you the envelope")
     if held.codes_sent >= MOST_CODES:
         raise TooManyTries("the code was sent three times; begin the pairing again")
     asked = SendPairingCode(

@@ -3,6 +3,7 @@
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import msgspec
 import pytest
 from sqlalchemy import func, select, update
 
@@ -29,6 +30,7 @@ from backend.model.tables import (
     Transaction,
 )
 from backend.sam.client import SamClient
+from backend.settings import SmsGatewayKind
 from tests.world.counter import Counter
 from tests.world.paper_phone import PaperPhone
 from tests.world.sam import open_sam_world
@@ -73,7 +75,13 @@ def test_sending_says_how_often_a_code_may_be_typed(enrolled: Counter) -> None:
     with pytest.raises(WrongCode):
         enrolled.confirm(wrong(code))
     with enrolled.session_factory() as session:
-        sent = send_code(session, enrolled.world.sam, ticket=enrolled.ticket, now=enrolled.clock())
+        sent = send_code(
+            session,
+            enrolled.world.sam,
+            ticket=enrolled.ticket,
+            settings=enrolled.settings,
+            now=enrolled.clock(),
+        )
 
     assert sent.tries_left == 2
 
@@ -107,6 +115,16 @@ def test_no_code_goes_to_a_number_that_was_not_verified(enrolled: Counter) -> No
 def test_where_an_operator_confirms_no_code_is_sent(waiting: tuple[Counter, str]) -> None:
     with pytest.raises(NotConfirmed, match="operator"):
         waiting[0].send_code()
+
+
+def test_where_no_text_can_be_sent_it_is_said_and_none_is_counted(enrolled: Counter) -> None:
+    able = enrolled.settings
+    enrolled.settings = msgspec.structs.replace(able, sms_gateway=SmsGatewayKind.OFF)
+    with pytest.raises(NotConfirmed, match="no text can be sent"):
+        enrolled.send_code()
+    assert enrolled.texts() == []
+    enrolled.settings = able
+    assert enrolled.confirm(enrolled.send_code()) == "confirmed"
 
 
 def test_without_a_ticket_nothing_is_sent_or_confirmed(enrolled: Counter) -> None:

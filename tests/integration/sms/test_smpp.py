@@ -97,6 +97,7 @@ def test_another_worker_writes_a_report_down_too(texts: Texts, centre: Centre, s
     texts.add("Code 1234")
     texts.send(smpp())
     (part,) = centre.wait_for_texts(1)
+    centre.wait_for("bind")
     with running(texts.worker(smpp())):
         centre.wait_for("bind")
         centre.report(part["id"], "DELIVRD", message_state=2)
@@ -148,7 +149,7 @@ def test_a_later_part_waits_in_place_so_that_the_first_is_not_paid_for_twice(
     texts.add()
     texts.send(smpp())
     assert together(centre.wait_for_texts(3)) == RUSSIAN
-    assert len(centre.happened("throttled")) == 1
+    centre.wait_for("throttled")
     assert (texts.row().sent_at, texts.row().attempts) == (texts.clock(), 1)
 
 
@@ -182,7 +183,8 @@ def test_a_lost_connection_is_made_again_and_what_nobody_knows_of_is_sent_again(
         eventually(lambda: texts.row().last_error is not None)
         assert not texts.row().is_counted
         centre.tell(hold=False)
-        centre.wait_for("bind")
+        for _ in range(2):
+            centre.wait_for("bind")
         texts.clock.advance(seconds=2)
         again = centre.wait_for_texts(3)
         assert again[0]["header"] == first["header"]
@@ -246,12 +248,12 @@ def test_no_more_wait_for_an_answer_than_the_window_holds(
     for number in range(30):
         texts.add(f"text {number}")
     with running(texts.worker(smpp())):
-        eventually(lambda: len(centre.happened("submit")) >= 8)
-        assert len(centre.happened("submit")) <= 10
+        eventually(lambda: len(centre.taken()) >= 8)
+        assert len(centre.taken()) <= 10
         centre.tell(hold=False)
         centre.order("release")
         eventually(lambda: all(row.sent_at for row in texts.rows()))
-    assert sorted(part["message"] for part in centre.happened("submit")) == sorted(
+    assert sorted(part["message"] for part in centre.taken()) == sorted(
         f"text {number}" for number in range(30)
     )
 
@@ -266,5 +268,6 @@ def test_neither_text_nor_number_is_ever_in_the_log(
         centre.report(parts[0]["id"], "UNDELIV")
         centre.wait_for("delivered")
         centre.order("drop")
-        centre.wait_for("bind")
+        for _ in range(2):
+            centre.wait_for("bind")
     assert not re.search(r"1234|Площадка|041f043b043e0449|Secret|9001234567", caplog.text)

@@ -77,7 +77,7 @@ def test_an_answer_that_comes_too_late_is_nobodys(centre: Centre) -> None:
         centre.order("release")
         assert await session.submit(write) == "c2"
 
-    talk(centre, say, answer_seconds=0.5)
+    talk(centre, say, answer_seconds=3.0)
 
 
 def test_a_report_that_could_not_be_written_down_comes_again(

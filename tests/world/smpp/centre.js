@@ -60,7 +60,7 @@ const server = smpp.createServer({}, (session) => {
 });
 
 const orders = {
-  tell: (order) => Object.assign(told, order.told),
+  tell: (order) => Object.assign(told, order.told) && say("told"),
   release: () => held.splice(0).forEach((answer) => answer()),
   drop: () => sessions.forEach((session) => session.destroy()),
   unbind: () => sessions.forEach((session) => session.unbind(() => session.close())),
