@@ -2,7 +2,7 @@
 
 1. An installation adds its name, its colour and its addresses; nothing in ``static`` knows them.
 2. ``/hashes.txt`` names the SHA-256 of every other file, in the form that ``sha256sum --check``
-   reads. What the app runs is what stands there: its service worker keeps nothing else.
+   reads in the folder of an export. The service worker keeps nothing that does not stand there.
 3. The worker's script names the hash of all the others, so that a browser sees each new version.
 4. The three libraries are, to the byte, those that ``vendor.sha256`` names; else nothing is served.
 """
@@ -84,9 +84,14 @@ def served_files(settings: Settings) -> Mapping[str, File]:
     bodies[MANIFEST] = msgspec.json.encode(_manifest(settings))
     bodies[WORKER] = bodies[WORKER].replace(b"@version@", _version(bodies).encode())
     bodies[HASHES] = "".join(
-        f"{sha256(body).hexdigest()}  {path}\n" for path, body in sorted(bodies.items())
+        f"{sha256(body).hexdigest()}  {file_name(path)}\n" for path, body in sorted(bodies.items())
     ).encode()
     return {path: _file(path, body) for path, body in sorted(bodies.items())}
+
+
+def file_name(path: str) -> str:
+    """Give the name in a folder of what is served at ``path``."""
+    return path.removeprefix("/") or "index.html"
 
 
 def colored(png: bytes, *, ink: bytes) -> bytes:
