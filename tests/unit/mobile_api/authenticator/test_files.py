@@ -102,6 +102,24 @@ def test_the_icon_has_the_authority_s_colour_and_is_whole() -> None:
     assert colored(png, ink=bytes.fromhex("7a1420")) == png
 
 
+def test_the_authority_may_bring_its_own_icon(tmp_path: Path) -> None:
+    logo = tmp_path / "logo.png"
+    logo.write_bytes((STATIC / "icons" / "icon-512.png").read_bytes())
+    served = served_files(msgspec.structs.replace(SETTINGS, app_logo_file=logo))
+    assert {served[path].body for path in files.ICONS} == {logo.read_bytes()}
+
+
+@pytest.mark.parametrize("fault", ["missing", "small", "long"])
+def test_an_icon_that_is_none_is_refused(fault: str, tmp_path: Path) -> None:
+    logo = tmp_path / "logo.png"
+    if fault == "small":
+        logo.write_bytes((STATIC / "icons" / "icon-192.png").read_bytes())
+    if fault == "long":
+        logo.write_bytes((STATIC / "icons" / "icon-512.png").read_bytes() + bytes(48 * 1024))
+    with pytest.raises(SettingsInvalid, match="logo"):
+        served_files(msgspec.structs.replace(SETTINGS, app_logo_file=logo))
+
+
 def test_an_export_is_what_is_served(tmp_path: Path) -> None:
     folder = tmp_path / "app"
     beside = export(SETTINGS, folder)
