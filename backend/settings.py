@@ -80,6 +80,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     app_color: Annotated[str, msgspec.Meta(pattern="^#[0-9a-f]{6}$")] = "#1e4078"
     """Colour of the authority in the phone app and in its icon: ``#rrggbb``, dark enough for white
     letters."""
+    app_logo_file: Path | None = None
+    """The authority's own icon of the phone app: PNG, 512 by 512, at most 48 KiB, its picture in
+    the middle four fifths. Without it the app draws a cell in ``app_color``."""
     app_software_unlock: bool = False
     """Whether a phone whose passkey has no PRF may pair all the same; the app says so there."""
 

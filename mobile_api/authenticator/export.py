@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from backend.settings import Settings
-from mobile_api.authenticator.files import served_files
+from mobile_api.authenticator.files import file_name, served_files
 from mobile_api.authenticator.headers import headers
 
 
@@ -15,7 +15,7 @@ def export(settings: Settings, folder: Path) -> Path:
         OSError: the folder cannot be written.
     """
     for path, file in served_files(settings).items():
-        target = folder / (path.removeprefix("/") or "index.html")
+        target = folder / file_name(path)
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(file.body)
         if file.zipped:

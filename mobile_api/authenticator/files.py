@@ -2,7 +2,7 @@
 
 1. An installation adds its name, its colour and its addresses; nothing in ``static`` knows them.
 2. ``/hashes.txt`` names the SHA-256 of every other file, in the form that ``sha256sum --check``
-   reads. What the app runs is what stands there: its service worker keeps nothing else.
+   reads in the folder of an export. The service worker keeps nothing that does not stand there.
 3. The worker's script names the hash of all the others, so that a browser sees each new version.
 4. The three libraries are, to the byte, those that ``vendor.sha256`` names; else nothing is served.
 """
@@ -35,6 +35,10 @@ MEDIA_TYPES: Final = {
     ".webmanifest": "application/manifest+json",
 }
 HASHES: Final = "/hashes.txt"
+ICONS: Final = ("/icons/icon-192.png", "/icons/icon-512.png")
+LARGEST_LOGO: Final = 48 * 1024
+LOGO_HEAD: Final = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + struct.pack(">II", 512, 512)
+"""Signature, and the beginning of the header (PNG, 11.2.1)."""
 INDEX: Final = "/"
 PROFILE: Final = "/profile.json"
 MANIFEST: Final = "/manifest.webmanifest"
@@ -71,22 +75,26 @@ def served_files(settings: Settings) -> Mapping[str, File]:
     """Every file of the app by its path.
 
     Raises:
-        SettingsInvalid: a library is missing, or is another than ``vendor.sha256`` says.
+        SettingsInvalid: a library is missing, or is another than ``vendor.sha256`` says; the
+            logo is not what it must be.
     """
     bodies = dict(_static_files())
     _check_vendor(bodies)
-    color = bytes.fromhex(settings.app_color.removeprefix("#"))
     bodies[INDEX] = _index(bodies.pop("/index.html"), settings)
-    for size in (192, 512):
-        path = f"/icons/icon-{size}.png"
-        bodies[path] = colored(bodies[path], ink=color)
+    for path in ICONS:
+        bodies[path] = _icon(bodies[path], settings)
     bodies[PROFILE] = msgspec.json.encode(_profile(settings))
     bodies[MANIFEST] = msgspec.json.encode(_manifest(settings))
     bodies[WORKER] = bodies[WORKER].replace(b"@version@", _version(bodies).encode())
     bodies[HASHES] = "".join(
-        f"{sha256(body).hexdigest()}  {path}\n" for path, body in sorted(bodies.items())
+        f"{sha256(body).hexdigest()}  {file_name(path)}\n" for path, body in sorted(bodies.items())
     ).encode()
     return {path: _file(path, body) for path, body in sorted(bodies.items())}
+
+
+def file_name(path: str) -> str:
+    """Give the name in a folder of what is served at ``path``."""
+    return path.removeprefix("/") or "index.html"
 
 
 def colored(png: bytes, *, ink: bytes) -> bytes:
@@ -100,6 +108,19 @@ def colored(png: bytes, *, ink: bytes) -> bytes:
     chunk = b"PLTE" + palette
     end = start + len(chunk) + 4
     return png[:start] + chunk + struct.pack(">I", zlib.crc32(chunk)) + png[end:]
+
+
+def _icon(drawing: bytes, settings: Settings) -> bytes:
+    """The authority's own picture, which browsers scale, or the drawing in its colour."""
+    if settings.app_logo_file is None:
+        return colored(drawing, ink=bytes.fromhex(settings.app_color.removeprefix("#")))
+    try:
+        logo = settings.app_logo_file.read_bytes()
+    except OSError as error:
+        raise SettingsInvalid(f"the app's logo cannot be read: {error}") from error
+    if len(logo) > LARGEST_LOGO or not logo.startswith(LOGO_HEAD):
+        raise SettingsInvalid("the app's logo must be a PNG of 512 by 512, at most 48 KiB")
+    return logo
 
 
 def _static_files() -> Iterator[tuple[str, bytes]]:

@@ -1,5 +1,6 @@
 """The phone app in a real Chromium: pairs, is asked, answers."""
 
+import json
 from collections.abc import Iterator
 from itertools import count
 from typing import Any
@@ -10,6 +11,7 @@ from playwright.sync_api import Browser, BrowserContext, Route, expect
 
 from backend.devices.envelope import Envelope
 from backend.signing.request import RequestedTransaction
+from backend.virtual_phone.jose import jwk_of, new_key, sign, unverified_payload
 from tests.world.chromium import PHONE, OpenPage, beside
 from tests.world.phone_app import Person, a_person, serve_another_version, serving_app
 from tests.world.screen_number import number_on_screen
@@ -189,6 +191,45 @@ def test_a_list_of_other_documents_than_the_ask_s_is_not_shown(certified: Person
     certified.screen("refused-by-phone")
     expect(certified.see("approve")).to_have_count(0)
     certified.page.unroute("**/transactions/*")
+
+
+def test_an_ask_by_another_key_is_not_shown_and_the_signer_is_told(certified: Person) -> None:
+    """Whoever answers in the service's place cannot bring a key of its own."""
+    asked = ask(certified)
+    key = new_key()
+
+    def forge(route: Route) -> None:
+        answer = route.fetch()
+        content = answer.json()
+        claims = json.loads(unverified_payload(content["ask"]))
+        claims["rp"]["name"] = "Your own bank"
+        content["ask"] = sign(claims, typ="cell-ask+jwt", key=key)
+        content["ks"] = jwk_of(key).members()
+        route.fulfill(response=answer, json=content)
+
+    certified.page.route("**/transactions/*", forge)
+    certified.open(f"/?tx={asked.id}")
+    certified.screen("refused-by-phone")
+    expect(certified.see("stranger")).to_contain_text("foreign key")
+    expect(certified.page.get_by_text("Your own bank")).to_have_count(0)
+    certified.page.unroute("**/transactions/*")
+    certified.open("/#/history")
+    expect(certified.see("entry").first).to_have_attribute("data-decision", "stranger")
+
+
+def test_hostile_text_is_text(certified: Person) -> None:
+    """The SAM refuses it; if it ever came through, it would harm nobody."""
+    certified.open()
+    shown = certified.page.evaluate(
+        """async (text) => {
+          const { outside } = await import("/dom.js");
+          const main = document.getElementById("main");
+          main.append(outside(text));
+          return { text: main.lastChild.textContent, inside: main.lastChild.childElementCount };
+        }""",
+        "<img src=x onerror=alert(1)>\u202efdp.\u200bexe\u0000",
+    )
+    assert shown == {"text": "<img src=x onerror=alert(1)>\ufffdfdp.\ufffdexe\ufffd", "inside": 0}
 
 
 # --- afterwards ------------------------------------------------------------------------

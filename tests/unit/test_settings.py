@@ -205,3 +205,14 @@ def test_no_setting_holds_a_secret_itself() -> None:
     for field in Settings.__struct_fields__:
         if any(word in field.split("_") for word in ("pin", "key", "password", "secret")):
             assert field.endswith("_file"), field
+
+
+def test_a_colour_on_which_white_letters_are_not_read_is_refused() -> None:
+    """WCAG 2.2, 1.4.3."""
+    assert read_settings({"CELLKEY_APP_COLOR": "#767676"}).app_color == "#767676"
+    for color in ("#777777", "#ffffff"):
+        with pytest.raises(SettingsInvalid, match="APP_COLOR"):
+            read_settings({"CELLKEY_APP_COLOR": color})
+    for color in ("1e4078", "#1e407", "#1E4078", "red"):
+        with pytest.raises(SettingsInvalid):
+            read_settings({"CELLKEY_APP_COLOR": color})

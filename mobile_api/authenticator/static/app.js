@@ -144,6 +144,8 @@ async function draw({ quietly = false } = {}) {
   leaving.abort();
   leaving = new AbortController();
   const { signal } = leaving;
+  const main = /** @type {HTMLElement} */ (document.getElementById("main"));
+  main.setAttribute("aria-busy", "true");
   let drawn;
   try {
     drawn = await screen(app, parts.slice(1), signal);
@@ -151,7 +153,7 @@ async function draw({ quietly = false } = {}) {
     drawn = { element: failed(error) };
   }
   if (turn !== drawing) return;
-  const main = /** @type {HTMLElement} */ (document.getElementById("main"));
+  main.removeAttribute("aria-busy");
   const focused = main.contains(document.activeElement) && document.activeElement?.getAttribute("href");
   main.replaceChildren(drawn.element);
   main.dataset.live = String(drawn.live ?? false);

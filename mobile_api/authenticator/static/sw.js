@@ -17,7 +17,8 @@ async function keepFiles() {
   const hashes = (await response.clone().text()).trim().split("\n").map((line) => line.split("  "));
   const cache = await caches.open(CACHE);
   await cache.put("/hashes.txt", response);
-  await Promise.all(hashes.map(([hash, path]) => path === "/sw.js" || keepFile(cache, hash, path)));
+  const others = hashes.filter(([, name]) => name !== "sw.js");
+  await Promise.all(others.map(([hash, name]) => keepFile(cache, hash, name === "index.html" ? "/" : `/${name}`)));
 }
 
 async function keepFile(cache, hash, path) {

@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+import subprocess
 import zlib
 from hashlib import sha256
 from pathlib import Path
@@ -14,7 +15,7 @@ from backend.errors import SettingsInvalid
 from backend.settings import Settings
 from mobile_api.authenticator import files
 from mobile_api.authenticator.export import export, hashes
-from mobile_api.authenticator.files import STATIC, colored, served_files
+from mobile_api.authenticator.files import STATIC, colored, file_name, served_files
 
 SETTINGS = Settings(ca_name='Тест <"УЦ">', app_color="#7a1420")
 FIRST_LOAD = 120_000
@@ -29,8 +30,11 @@ OWN_SCRIPTS = [path for path in STATIC.rglob("*.js") if path.parent.name != "ven
 def test_every_file_but_the_list_itself_is_listed_with_its_hash() -> None:
     served = served_files(SETTINGS)
     listed = dict(line.split("  ")[::-1] for line in hashes(SETTINGS).splitlines())
-    assert listed.keys() == served.keys() - {"/hashes.txt"}
-    assert all(listed[path] == sha256(served[path].body).hexdigest() for path in listed)
+    assert listed == {
+        file_name(path): sha256(file.body).hexdigest()
+        for path, file in served.items()
+        if path != "/hashes.txt"
+    }
 
 
 def test_what_the_first_visit_transfers_is_at_most_120_kb() -> None:
@@ -98,12 +102,33 @@ def test_the_icon_has_the_authority_s_colour_and_is_whole() -> None:
     assert colored(png, ink=bytes.fromhex("7a1420")) == png
 
 
+def test_the_authority_may_bring_its_own_icon(tmp_path: Path) -> None:
+    logo = tmp_path / "logo.png"
+    logo.write_bytes((STATIC / "icons" / "icon-512.png").read_bytes())
+    served = served_files(msgspec.structs.replace(SETTINGS, app_logo_file=logo))
+    assert {served[path].body for path in files.ICONS} == {logo.read_bytes()}
+
+
+@pytest.mark.parametrize("fault", ["missing", "small", "long"])
+def test_an_icon_that_is_none_is_refused(fault: str, tmp_path: Path) -> None:
+    logo = tmp_path / "logo.png"
+    if fault == "small":
+        logo.write_bytes((STATIC / "icons" / "icon-192.png").read_bytes())
+    if fault == "long":
+        logo.write_bytes((STATIC / "icons" / "icon-512.png").read_bytes() + bytes(48 * 1024))
+    with pytest.raises(SettingsInvalid, match="logo"):
+        served_files(msgspec.structs.replace(SETTINGS, app_logo_file=logo))
+
+
 def test_an_export_is_what_is_served(tmp_path: Path) -> None:
-    beside = export(SETTINGS, tmp_path / "app")
+    folder = tmp_path / "app"
+    beside = export(SETTINGS, folder)
     served = served_files(SETTINGS)
     for path, file in served.items():
-        written = tmp_path / "app" / (path.removeprefix("/") or "index.html")
-        assert written.read_bytes() == file.body
+        assert (folder / file_name(path)).read_bytes() == file.body
+    subprocess.run(
+        ["sha256sum", "--check", "--strict", "--quiet", "hashes.txt"], cwd=folder, check=True
+    )
     assert 'add_header Content-Security-Policy "default-src' in beside.read_text()
 
 
