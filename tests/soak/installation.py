@@ -222,6 +222,7 @@ def _environment(folder: Path, **changed: str) -> dict[str, str]:
         "CELLKEY_DATA_DIR": str(folder / "data"),
         "CELLKEY_AUTHORIZATION_SERVER_URL": f"http://127.0.0.1:{free_port()}",
         "CELLKEY_MOBILE_API_URL": f"http://127.0.0.1:{free_port()}",
+        "CELLKEY_APP_URL": f"http://localhost:{free_port()}",
         "CELLKEY_TRANSACTION_SECONDS": str(TRANSACTION_SECONDS),
         "CELLKEY_USE_SECONDS": str(USE_SECONDS),
         **changed,

@@ -55,10 +55,10 @@ def follow(script: str, folder: Path, **files: str) -> subprocess.CompletedProce
         files: what the person wrote before, by name; a dot is ``__``.
     """
     (folder / ".venv").symlink_to(sys.prefix)
-    ports = {"8600": free_port(), "8601": free_port()}
+    ports = {usual: free_port() for usual in ("8600", "8601", "8602")}
 
     def here(text: str) -> str:
-        return re.sub("8600|8601", lambda found: str(ports[found[0]]), text)
+        return re.sub("860[0-2]", lambda found: str(ports[found[0]]), text)
 
     for name, text in files.items():
         (folder / name.replace("__", ".")).write_text(here(text))
@@ -66,6 +66,7 @@ def follow(script: str, folder: Path, **files: str) -> subprocess.CompletedProce
         **os.environ,
         "CELLKEY_AUTHORIZATION_SERVER_URL": f"http://127.0.0.1:{ports['8600']}",
         "CELLKEY_MOBILE_API_URL": f"http://127.0.0.1:{ports['8601']}",
+        "CELLKEY_APP_URL": f"http://localhost:{ports['8602']}",
         "HOME": str(folder),
         "PATH": f"{sys.prefix}/bin:{os.environ['PATH']}",
         "PYTHONWARNINGS": "ignore",

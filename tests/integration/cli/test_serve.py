@@ -36,12 +36,13 @@ CODE = re.compile(r"Код ([0-9]{8})")
 
 @pytest.fixture
 def environment(tmp_path: Path) -> dict[str, str]:
-    """An empty folder, and two ports that are free."""
-    ports = [free_port() for _ in range(2)]
+    """An empty folder, and three ports that are free."""
+    ports = [free_port() for _ in range(3)]
     ours = {
         "CELLKEY_DATA_DIR": str(tmp_path / "data"),
         "CELLKEY_AUTHORIZATION_SERVER_URL": f"http://127.0.0.1:{ports[0]}",
         "CELLKEY_MOBILE_API_URL": f"http://127.0.0.1:{ports[1]}",
+        "CELLKEY_APP_URL": f"http://localhost:{ports[2]}",
         "PYTHONWARNINGS": "ignore",
     }
     return {**os.environ, **ours}
