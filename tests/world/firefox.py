@@ -10,14 +10,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, cast
 
 from tests.world.worker import eventually
 
 with warnings.catch_warnings():
     # What it is made of imports what Python 3.13 has no more.
     warnings.simplefilter("ignore", DeprecationWarning)
-    from marionette_driver.marionette import Marionette
+    from marionette_driver.marionette import Marionette, WebElement
     from marionette_driver.webauthn import WebAuthn
 
 T = TypeVar("T")
@@ -27,13 +27,17 @@ SETTINGS: Final = {
     # What drives browsers switches push off.
     "dom.push.connection.enabled": True,
     "dom.push.testing.allowInsecureServerURL": True,
+    "dom.push.retryBaseInterval": 100,
     "permissions.default.desktop-notification": 1,
     # Notifications are windows of its own, which can be read and clicked.
     "alerts.useSystemBackend": False,
     "ui.prefersReducedMotion": 1,
+    # The software authenticator, and no search for one that is plugged in.
     "security.webauth.webauthn_enable_softtoken": True,
+    "security.webauth.webauthn_enable_usbtoken": False,
     "security.webauthn.always_allow_direct_attestation": True,
 }
+LONGEST_SECONDS: Final = 120
 ALERTS: Final = """
   return Array.from(Services.wm.getEnumerator("alert:alert"))
     .filter(alert => alert.gIsActive && !alert.closed)
@@ -112,6 +116,22 @@ class Firefox:
 
         eventually(switched)
 
+    def find(self, what: str) -> WebElement:
+        """Wait for what has this test id."""
+        return self.marionette.find_element("css selector", f"[data-testid='{what}']")
+
+    def at(self, screen: str) -> WebElement:
+        """Wait for a screen of the app."""
+        return self.marionette.find_element("css selector", f"section[data-screen='{screen}']")
+
+    def tap(self, what: str) -> None:
+        """Tap on what has this test id."""
+        self.find(what).click()
+
+    def type(self, what: str, text: str) -> None:
+        """Type into what has this test id."""
+        self.find(what).send_keys(text)
+
     # --- notifications --------------------------------------------------------
 
     @property
@@ -161,16 +181,17 @@ class Firefox:
             return self.marionette.execute_script(script, script_args=arguments)
 
 
-def until(look: Callable[[], T]) -> T:
+def until(look: Callable[[], T | None]) -> T:
     """Look until there is something, and give it; the test's time limit is the only clock."""
-    found: list[T] = []
+    found: list[Any] = []
 
     def there() -> bool:
         found[:] = [look()]
         return bool(found[0])
 
     eventually(there)
-    return found[0]
+    (seen,) = found
+    return cast("T", seen)
 
 
 @contextmanager
@@ -197,6 +218,8 @@ def running_firefox(folder: Path, *, push_url: str, **settings: object) -> Itera
         )
     try:
         marionette.start_session()
+        # The browser itself waits for what a test looks for.
+        marionette.timeout.implicit = LONGEST_SECONDS
         yield Firefox(marionette)
     finally:
         with warnings.catch_warnings():
