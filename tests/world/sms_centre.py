@@ -55,7 +55,7 @@ class Centre:
         return list(self._submitted)
 
     def tell(self, **told: object) -> None:
-        """Change how it behaves: `throttle`, `throttleLater`, `refuse`, `hold`, `deaf`."""
+        """Change how it behaves: see `told` in `centre.js`; a later part has its own words."""
         self.order("tell", told=told)
         self.wait_for("told")
 

@@ -171,6 +171,16 @@ def test_any_other_error_is_tried_again(texts: Texts, centre: Centre, smpp: Smpp
     assert texts.row().dead_at is None
 
 
+def test_a_text_of_which_a_part_was_taken_counts_again(
+    texts: Texts, centre: Centre, smpp: Smpp
+) -> None:
+    centre.tell(refuseLater=0x08)
+    texts.add()
+    texts.send(smpp())
+    assert texts.row().last_error == "the SMS centre answered status 8"
+    assert not texts.row().is_counted
+
+
 def test_a_lost_connection_is_made_again_and_what_nobody_knows_of_is_sent_again(
     texts: Texts, centre: Centre, smpp: Smpp
 ) -> None:

@@ -6,7 +6,7 @@ const smpp = require("smpp");
 
 const [user, password] = process.argv.slice(2);
 const sessions = new Set();
-const told = { throttle: 0, throttleLater: 0, refuse: 0, hold: false, deaf: false };
+const told = { throttle: 0, throttleLater: 0, refuse: 0, refuseLater: 0, hold: false, deaf: false };
 const held = [];
 let ids = 0;
 
@@ -18,7 +18,8 @@ function submitted(session, pdu) {
   const later = header !== "" && !header.endsWith("01");
   const answer = (status, id) =>
     session.send(pdu.response({ command_status: status, message_id: id }));
-  if (told.refuse) return answer(told.refuse, "");
+  const refuse = later ? told.refuseLater : told.refuse;
+  if (refuse) return answer(refuse, "");
   if (later ? told.throttleLater-- > 0 : told.throttle-- > 0) {
     say("throttled");
     return answer(smpp.ESME_RTHROTTLED, "");
