@@ -20,6 +20,15 @@ from backend.protocol.jose import PublicJwk
 from backend.protocol.password_proof import PasswordProofClaims
 from backend.protocol.record import CellRecord
 from backend.protocol.sms import Sms, seal_sms
+from backend.sam.amending import (
+    Amend,
+    Amended,
+    MadeSeed,
+    MakeSeed,
+    OpenAmendment,
+    OpenedAmendment,
+)
+from backend.sam.amendments import PolicyAmendments
 from backend.sam.asks import Asks
 from backend.sam.cells import (
     ChangedPassword,
@@ -113,12 +122,21 @@ class Sam:
         self._asks = Asks(
             voice=self._voice, keys=self._keys, sms=self._sms, issuer=issuer, new_id=uuid4
         )
+        seeds = TotpSeeds(hsm)
+        self._amendments = PolicyAmendments(
+            voice=self._voice,
+            keys=self._keys,
+            asks=self._asks,
+            passwords=self._passwords,
+            password_tries=self._password_tries,
+            seeds=seeds,
+        )
         self._code_approvals = CodeApprovals(
             voice=self._voice,
             keys=self._keys,
             passwords=self._passwords,
             sms_codes=sms_codes,
-            seeds=TotpSeeds(hsm),
+            seeds=seeds,
             new_id=uuid4,
         )
         self._door = Door(hsm=hsm, voice=self._voice, keys=self._keys)
@@ -141,6 +159,8 @@ class Sam:
 
     def open_transaction(self, request: OpenTransaction) -> OpenedTransaction:
         """See ``Transactions``."""
+        if request.kind == "amend":
+            raise RequestRefused("amend is asked with the password")
         return self._asks.open(request, now=self._clock())
 
     def render_sms(self, request: RenderSms) -> CodeSms:
@@ -156,6 +176,20 @@ class Sam:
         approval, signatures = self._door.release(request, now=self._clock())
         receipt = self._receipts.write(request, approval, now=self._clock())
         return Released(signatures=signatures, receipt=receipt)
+
+    # --- amendments -----------------------------------------------------------
+
+    def make_seed(self, request: MakeSeed) -> MadeSeed:
+        """See ``Amendments``."""
+        return self._amendments.make_seed(request)
+
+    def open_amendment(self, request: OpenAmendment) -> OpenedAmendment:
+        """See ``Amendments``."""
+        return self._amendments.open(request, now=self._clock())
+
+    def amend(self, request: Amend) -> Amended:
+        """See ``Amendments``."""
+        return self._amendments.amend(request, now=self._clock())
 
     # --- cells ----------------------------------------------------------------
 
