@@ -160,7 +160,7 @@ class Sam:
     def open_transaction(self, request: OpenTransaction) -> OpenedTransaction:
         """See ``Transactions``."""
         if request.kind == "amend":
-            raise RequestRefused("amend is asked with the password")
+            raise RequestRefused("amend is not offered here: it is asked with the password")
         return self._asks.open(request, now=self._clock())
 
     def render_sms(self, request: RenderSms) -> CodeSms:

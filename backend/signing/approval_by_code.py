@@ -3,8 +3,8 @@
 1. Whether a code may stand for a phone is the record's word, never the initiator's: where a phone
    is paired, an SMS is sent after the record's delay and counts from then on (T-24).
 2. A code is counted and the count committed before it is checked, so that parallel guesses are
-   counted too: three for a transaction, and twenty wrong ones of a signer in a day (T-15). What
-   nobody could check, as the SAM did not answer, is given back.
+   counted too: three for a transaction, and ten wrong ones of a signer in a day (T-15). What nobody
+   could check, as the SAM did not answer, is given back.
 3. An SMS code is good for five minutes from when its SMS was due, as the SMS itself says.
 4. A code of an authenticator is used up in a commit of its own, before the approval is kept.
 5. The approval is kept like a phone's, by the same step: of two answers one is first, and a frozen

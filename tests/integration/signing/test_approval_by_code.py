@@ -394,14 +394,14 @@ def test_parallel_guesses_are_counted_too(anna: CodeWorld) -> None:
     assert sum(isinstance(one, TooManyTries) for one in results) == 5
 
 
-def test_twenty_wrong_codes_of_a_day_close_the_way_until_it_is_over(
+def test_ten_wrong_codes_of_a_day_close_the_way_until_it_is_over(
     anna: CodeWorld, clock: SettableClock
 ) -> None:
     """T-15; the count lies in the signer's row, whatever transaction it is."""
     requested = anna.world.request(*hashes(1))
     anna.world.overwrite(
         lambda session: session.execute(
-            update(Signer).values(code_tries=20, code_tries_since=clock() - timedelta(hours=23))
+            update(Signer).values(code_tries=10, code_tries_since=clock() - timedelta(hours=23))
         )
     )
     assert anna.ways(requested.id).tries_left == 0
@@ -423,13 +423,13 @@ def test_the_days_count_holds_against_guesses_that_read_it_before(anna: CodeWorl
     requests = [anna.world.request(*hashes(1, seed=str(place))) for place in range(4)]
     anna.world.overwrite(
         lambda session: session.execute(
-            update(Signer).values(code_tries=18, code_tries_since=anna.clock())
+            update(Signer).values(code_tries=8, code_tries_since=anna.clock())
         )
     )
     guesses = [partial(anna.approve, each.id, "00000000", sam=fresh_sam(anna)) for each in requests]
     results = at_once(*guesses)
     assert sum(isinstance(one, WrongCode) for one in results) == 2
-    assert anna.tries_of_day() == 20
+    assert anna.tries_of_day() == 10
 
 
 def test_a_right_code_with_a_wrong_password_counts(alone: CodeWorld) -> None:
