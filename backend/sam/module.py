@@ -6,18 +6,17 @@ is the HSM, and in memory the counts of wrong attempts and of receipts in this b
 
 from collections.abc import Callable
 from typing import Final, final
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from backend.algorithms import KeyAlgorithm
-from backend.errors import EnrolmentRefused, MalformedMessage, RecordRefused, RequestRefused
+from backend.errors import RecordRefused, RequestRefused
 from backend.hsm.authority_key import AuthorityKey
 from backend.hsm.protocol import Hsm
 from backend.protocol.encoding import Octets, Octets32, sha256
 from backend.protocol.enrolment import twelve_characters
 from backend.protocol.jose import PublicJwk
-from backend.protocol.password_proof import PasswordProofClaims
 from backend.protocol.record import CellRecord
 from backend.protocol.sms import Sms, seal_sms
 from backend.sam.amending import (
@@ -54,6 +53,7 @@ from backend.sam.codes import PairingCodes, SmsCodes
 from backend.sam.door import Door
 from backend.sam.enrolments import Enrolments
 from backend.sam.hours import TransactionKeys
+from backend.sam.known_passwords import KnownPasswords
 from backend.sam.locks import ENVELOPE_SECRET_BYTES, PasswordSeals, make_envelope, wrap_outer
 from backend.sam.new_passwords import NewPasswords
 from backend.sam.receipts import Receipts
@@ -70,7 +70,7 @@ from backend.sam.transactions import (
     OpenTransaction,
     RenderSms,
 )
-from backend.sam.tries import PASSWORD_TRIES, PASSWORD_WINDOW_SECONDS, Tries
+from backend.sam.tries import PASSWORD_TRIES, Tries
 from backend.summary.render import sms_pairing_code
 
 SECRET_BYTES: Final = 32
@@ -148,6 +148,9 @@ class Sam:
             password_tries=self._password_tries,
             rp_id=rp_id,
             origin=origin,
+        )
+        self._known_passwords = KnownPasswords(
+            voice=self._voice, passwords=self._passwords, tries=self._password_tries
         )
         self._new_passwords = NewPasswords(
             voice=self._voice, keys=self._keys, passwords=self._passwords
@@ -279,29 +282,11 @@ class Sam:
 
     def check_password(self, request: CheckPassword) -> PasswordChecked:
         """See ``Cells``."""
-        self._check_password(request.signer, request.password_hash, request.verifier)
-        if request.ask is None:
-            return PasswordChecked(proof=None)
-        try:
-            ask = self._voice.verified_ask(request.ask)
-        except MalformedMessage as error:
-            raise EnrolmentRefused(1, str(error)) from error
-        claims = PasswordProofClaims(
-            signer=request.signer, tx_hash=ask.tx_hash, exp=ask.claims.use_by
-        )
-        return PasswordChecked(proof=self._voice.password_proof(claims))
+        return self._known_passwords.check(request, now=self._clock())
 
     def change_password(self, request: ChangePassword) -> ChangedPassword:
         """See ``Cells``."""
-        self._check_password(request.signer, request.old_password_hash, request.verifier)
-        locks = []
-        for held in request.locks:
-            record = self._voice.verified_record(held.record)
-            if record.signer != request.signer:
-                raise RecordRefused("the cell of another signer")
-            locks.append(self._sealed_again(held.lock, record, request))
-        verifier = self._passwords.verifier(request.signer, request.new_password_hash)
-        return ChangedPassword(verifier=verifier, locks=tuple(locks))
+        return self._known_passwords.change(request, now=self._clock())
 
     def set_password(self, request: SetPassword) -> PasswordSeal:
         """See ``Cells``."""
@@ -311,21 +296,6 @@ class Sam:
         """See ``Cells``."""
         verifier = self._passwords.verifier(request.signer, request.password_hash)
         return PasswordVerifier(verifier=verifier)
-
-    def _sealed_again(self, lock: str, record: CellRecord, request: ChangePassword) -> str:
-        try:
-            secret = self._passwords.open(
-                lock, record=record, password_hash=request.old_password_hash
-            )
-        except MalformedMessage as error:
-            raise RequestRefused("a password lock does not open") from error
-        return self._passwords.seal(secret, record=record, password_hash=request.new_password_hash)
-
-    def _check_password(self, signer: UUID, password_hash: bytes, verifier: bytes) -> None:
-        now = self._clock()
-        self._password_tries.count(signer, until=now + PASSWORD_WINDOW_SECONDS, now=now)
-        self._passwords.check(signer=signer, password_hash=password_hash, verifier=verifier)
-        self._password_tries.forget(signer)
 
     # --- service keys ---------------------------------------------------------
 
