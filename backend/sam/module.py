@@ -5,19 +5,17 @@ is the HSM, and in memory the counts of wrong attempts and of receipts in this b
 """
 
 from collections.abc import Callable
-from typing import Final, final
+from typing import final
 from uuid import uuid4
 
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from backend.algorithms import KeyAlgorithm
 from backend.errors import RecordRefused, RequestRefused
 from backend.hsm.authority_key import AuthorityKey
 from backend.hsm.protocol import Hsm
-from backend.protocol.encoding import Octets, Octets32, sha256
+from backend.protocol.encoding import sha256
 from backend.protocol.enrolment import twelve_characters
 from backend.protocol.jose import PublicJwk
-from backend.protocol.record import CellRecord
 from backend.protocol.sms import Sms, seal_sms
 from backend.sam.amending import (
     Amend,
@@ -54,7 +52,8 @@ from backend.sam.door import Door
 from backend.sam.enrolments import Enrolments
 from backend.sam.hours import TransactionKeys
 from backend.sam.known_passwords import KnownPasswords
-from backend.sam.locks import ENVELOPE_SECRET_BYTES, PasswordSeals, make_envelope, wrap_outer
+from backend.sam.locks import PasswordSeals
+from backend.sam.new_cells import NewCells
 from backend.sam.new_passwords import NewPasswords
 from backend.sam.receipts import Receipts
 from backend.sam.records import ServiceVoice
@@ -72,8 +71,6 @@ from backend.sam.transactions import (
 )
 from backend.sam.tries import PASSWORD_TRIES, Tries
 from backend.summary.render import sms_pairing_code
-
-SECRET_BYTES: Final = 32
 
 
 @final
@@ -108,11 +105,11 @@ class Sam:
         self._issuer = issuer
         self._worker_key = worker_key
         self._clock = clock
-        self._offered = hsm.offered()
         self._voice = ServiceVoice(hsm)
         self._keys = TransactionKeys(hsm)
         self._codes = PairingCodes(hsm)
         self._passwords = PasswordSeals(hsm)
+        self._new_cells = NewCells(hsm=hsm, voice=self._voice, passwords=self._passwords)
         self._password_tries = Tries(allowed=PASSWORD_TRIES)
         self._authority = Authority(key=AuthorityKey(hsm), root=root)
         sms_codes = SmsCodes(hsm)
@@ -198,57 +195,7 @@ class Sam:
 
     def make_cell(self, request: MakeCell) -> MadeCell:
         """See ``Cells``."""
-        self._check_offered(request.algorithm)
-        cell, secret = uuid4(), self._hsm.random(SECRET_BYTES)
-        wrapped = self._hsm.generate(request.algorithm)
-        record = CellRecord(
-            cell=cell,
-            signer=request.signer,
-            subject=Octets32(request.subject),
-            epoch=1,
-            prev=None,
-            origin="generated",
-            alg=request.algorithm,
-            spki=Octets(wrapped.spki),
-            kw=wrapped.kw,
-            certificate=None,
-            confirmed=False,
-            devices=(),
-            sms=self._passwords.number_mac(cell, request.number) if request.number else None,
-            totp=None,
-            policy=request.policy,
-        )
-        return MadeCell(
-            cell=cell,
-            spki=wrapped.spki,
-            blob=wrap_outer(wrapped, secret=secret, cell=cell, algorithm=record.alg),
-            record=self._voice.record(record),
-            envelope=make_envelope(
-                entropy=self._hsm.random(ENVELOPE_SECRET_BYTES),
-                secret=secret,
-                cell=cell,
-                ks=self._voice.ks,
-            ),
-            password=self._password_seal(request.password_hash, secret=secret, record=record),
-        )
-
-    def _check_offered(self, algorithm: KeyAlgorithm) -> None:
-        if algorithm not in self._offered:
-            keeps = ", ".join(self._algorithms())
-            raise RequestRefused(f"the HSM cannot keep {algorithm} keys in cells; it keeps {keeps}")
-
-    def _algorithms(self) -> tuple[KeyAlgorithm, ...]:
-        return tuple(algorithm for algorithm in KeyAlgorithm if algorithm in self._offered)
-
-    def _password_seal(
-        self, password_hash: bytes | None, *, secret: bytes, record: CellRecord
-    ) -> PasswordSeal | None:
-        if password_hash is None:
-            return None
-        return PasswordSeal(
-            verifier=self._passwords.verifier(record.signer, password_hash),
-            lock=self._passwords.seal(secret, record=record, password_hash=password_hash),
-        )
+        return self._new_cells.make(request)
 
     def pairing_code(self, request: SendPairingCode) -> SealedSms:
         """See ``Cells``."""
@@ -327,7 +274,7 @@ class Sam:
             ka=self._voice.ka,
             root=self._authority.root,
             hours=self._keys.hours(),
-            algorithms=self._algorithms(),
+            algorithms=self._new_cells.algorithms,
         )
 
     def destroy_finished_hours(self) -> None:
