@@ -21,7 +21,7 @@ from sqlalchemy.orm import Session
 
 from backend.algorithms import KeyAlgorithm
 from backend.devices.unpaired import destroy_unpaired, refuse_paired
-from backend.errors import AlreadyThere
+from backend.errors import AlreadyThere, RequestRefused
 from backend.model.tables import Cell, Lock, Pairing, PairingState, Record, Signer
 from backend.protocol.encoding import secret_text, sha256
 from backend.protocol.record import Caps, DeviceKind, Method, Policy
@@ -81,10 +81,12 @@ def register_signer_with_cell(
 
     Raises:
         AlreadyThere: the login is taken.
-        RequestRefused: a number, login or time zone is not fit.
+        RequestRefused: a number, login or time zone is not fit, or no text can be sent.
         SummaryRefused: the name could not be shown to the signer.
     """
     check_applicant(applicant)
+    if applicant.by_sms and not settings.sends_sms:
+        raise RequestRefused("no text can be sent here: CELLKEY_SMS_GATEWAY")
     signer = _new_signer(applicant, operator=operator, settings=settings, now=now)
     policy = standard_policy(
         settings, with_number=applicant.number is not None, by_sms=applicant.by_sms

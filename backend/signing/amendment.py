@@ -144,6 +144,8 @@ def ask_amendment(
         AmendmentRefused: a rule of the SAM was not kept.
         SamUnavailable: the SAM does not answer; no try counts.
     """
+    if method == "password+sms" and not settings.sends_sms:
+        raise NotFound("no text can be sent here")
     held = read_amendable(session, signer)
     if held.lock is None:
         raise NotFound("there is no password that opens this cell: set one first")

@@ -180,9 +180,12 @@ def test_who_may_approve_by_sms_has_the_bounds_of_the_installation(counter: Coun
         reprint(counter)
 
 
-def test_without_a_verified_number_nobody_approves_by_sms(counter: Counter) -> None:
+def test_without_a_verified_number_or_a_gateway_nobody_approves_by_sms(counter: Counter) -> None:
     with pytest.raises(RequestRefused, match="verified number"):
         counter.register(msgspec.structs.replace(APPLICANT, by_sms=True, number=None))
+    counter.settings = msgspec.structs.replace(counter.settings, sms_gateway=SmsGatewayKind.OFF)
+    with pytest.raises(RequestRefused, match="SMS_GATEWAY"):
+        counter.register(msgspec.structs.replace(APPLICANT, by_sms=True))
 
 
 def test_production_pairs_no_virtual_phones(counter: Counter) -> None:

@@ -5,6 +5,7 @@ from datetime import timedelta
 from functools import cache, partial
 from typing import Any
 
+import msgspec
 import pytest
 from pyotp import TOTP, parse_uri
 from sqlalchemy import delete, select, update
@@ -33,6 +34,7 @@ from backend.model.tables import (
     Transaction,
     TransactionState,
 )
+from backend.settings import SmsGatewayKind
 from backend.signers import password
 from backend.signing import approval_by_code
 from backend.signing.amendment import (
@@ -389,6 +391,19 @@ def test_without_phone_certificate_or_password_nothing_is_asked(
     owner.world.overwrite(missing)
     with pytest.raises(NotFound):
         ask(owner)
+
+
+def test_where_no_text_can_be_sent_sms_is_not_asked_and_an_authenticator_is(
+    owner: CodeWorld,
+) -> None:
+    """As with SMS switched off."""
+    off = msgspec.structs.replace(owner.world.settings, sms_gateway=SmsGatewayKind.OFF)
+    with pytest.raises(NotFound):
+        ask(owner, settings=off)
+    app = begin(owner)
+    assert ask(
+        owner, settings=off, method="password+totp", unverified_code=shown(owner, app)
+    ).number
 
 
 def test_without_a_seed_no_authenticator_is_allowed(owner: CodeWorld) -> None:
