@@ -31,6 +31,7 @@ from backend.errors import (
 )
 from backend.protocol.ask import AskClaims, VerifiedAsk
 from backend.protocol.encoding import Octets32, b64u, read_octets
+from backend.protocol.known_types import known
 from backend.protocol.record import AmountCap, CellRecord, Method, Policy
 from backend.sam.amending import (
     Amend,
@@ -224,7 +225,7 @@ class PolicyAmendments:
 
     def _loosened(self, text: str, record: CellRecord, claims: AskClaims) -> Amended:
         members = {name: value for name, value in claims.fields.items() if name in _MEMBERS}
-        allowed = msgspec.convert(members, type=_Allowed, dec_hook=read_octets)
+        allowed = msgspec.convert(members, type=known(_Allowed), dec_hook=read_octets)
         method: Method = "password+sms" if allowed.totp is None else "password+totp"
         caps = msgspec.structs.replace(
             record.policy.caps, amounts=allowed.amounts, sms_delay=allowed.delay
