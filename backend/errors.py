@@ -232,6 +232,10 @@ class NewPasswordRefused(Refused):
     """No new password: a rule of ``set_password`` was not kept."""
 
 
+class AmendmentRefused(Refused):
+    """No looser policy: a rule of ``backend/sam/amendments.py`` was not kept."""
+
+
 class CodeRefused(Refused):
     """No approval by code: a rule of ``backend/sam/code_approvals.py`` was not kept."""
 

@@ -4,6 +4,7 @@ No secret has a default and no switch turns a check off. Secrets are files, so t
 process list and no crash report. An unknown ``CELLKEY_`` name is refused: it is a typing error.
 """
 
+import re
 from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
@@ -16,6 +17,16 @@ from backend.time_zones import time_zone
 from backend.web_addresses import check_address
 
 PREFIX = "CELLKEY_"
+LISTS = {
+    "sam_peers",
+    "push_hosts",
+    "trusted_proxies",
+    "sms_prefixes",
+    "webhook_pins",
+    "code_amounts",
+}
+"""Settings that are JSON lists."""
+_AMOUNT = re.compile(r"[A-Z]{3} (0|[1-9][0-9]{0,14})(\.[0-9]{1,4})?")
 
 
 class Environment(StrEnum):
@@ -157,6 +168,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     envelope_hours: Annotated[int, msgspec.Meta(ge=1, le=168)] = 72
     multisign: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = 10_000
     """Most hashes that one approval may cover, of cells made from now on."""
+    code_amounts: tuple[str, ...] = ("RUB 15000.00",)
+    """JSON list: the most money of each currency that a code may approve (R-126), of cells that are
+    made, or loosened, from now on. A currency that is not named is approved on a phone alone."""
+    sms_delay_seconds: Annotated[int, msgspec.Meta(ge=0, le=3600)] = 60
+    """How long a paired phone is asked alone before an SMS is sent (T-24), of those cells."""
 
     # Limits slow down who begins something (T-01, T-21, T-22, T-39). None can be switched off.
     pending_per_signer: Annotated[int, msgspec.Meta(ge=1, le=20)] = 5
@@ -238,8 +254,7 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
         for name, value in environ.items()
         if name.startswith(PREFIX)
     }
-    lists = {"sam_peers", "push_hosts", "trusted_proxies", "sms_prefixes", "webhook_pins"}
-    lists &= given.keys()
+    lists = LISTS & given.keys()
     try:
         values: dict[str, object] = {
             name: msgspec.json.decode(value) if name in lists else value
@@ -283,6 +298,7 @@ def _check(settings: Settings) -> None:
         time_zone(settings.time_zone)
     except NotFound as error:
         raise SettingsInvalid(f"{PREFIX}TIME_ZONE is none that the IANA names") from error
+    _check_amounts(settings.code_amounts)
     if bool(settings.client_certificate_header) != bool(settings.trusted_proxies):
         raise SettingsInvalid(
             "CELLKEY_CLIENT_CERTIFICATE_HEADER and CELLKEY_TRUSTED_PROXIES go together"
@@ -304,3 +320,8 @@ def _check_production(settings: Settings) -> None:
         )
     if settings.sms is SmsGatewayKind.CONSOLE:
         raise SettingsInvalid("production shows no texts on a console: CELLKEY_SMS_GATEWAY")
+
+
+def _check_amounts(amounts: tuple[str, ...]) -> None:
+    if not all(_AMOUNT.fullmatch(amount) for amount in amounts):
+        raise SettingsInvalid(f'{PREFIX}CODE_AMOUNTS is a list as ["RUB 15000.00"]')

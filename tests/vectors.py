@@ -82,6 +82,17 @@ def messages() -> list[Vector]:
         message("cell-enrolment+jwt", cast.NATIVE_ENROLMENT_CLAIMS, "native, with an attestation"),
         message("cell-approval+jwt", cast.APPROVAL_CLAIMS | {"webauthn": None}, "of a native app"),
         message("dpop+jwt", without_body, "without a body"),
+        message(
+            "cell-code-approval+jwt",
+            BY_TYP["cell-code-approval+jwt"].good
+            | {"method": "password+totp", "number_hash": None},
+            "by a code of an authenticator",
+        ),
+        message(
+            "cell-receipt+jwt",
+            BY_TYP["cell-receipt+jwt"].good | {"method": "password+sms"},
+            "of what a code approved",
+        ),
     ]
 
 

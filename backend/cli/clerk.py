@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session, sessionmaker
 from backend.clerk import Clerk, Duty, approved_requests, cells_to_certify
 from backend.cli.context import settings_from_environment, told_to_stop
 from backend.clock import Clock, utc_now
+from backend.credentials.amendment import approved_amendments, finish_amendment
 from backend.credentials.issue import issue_certificate
 from backend.database import make_engine, make_session_factory
 from backend.devices.enrolment.further import finish_further
@@ -52,12 +53,16 @@ def make_clerk(
     def ask_for_password(session: Session, asked: UUID, now: datetime) -> None:
         ask_phone(session, sam, asked=asked, settings=settings, now=now)
 
+    def amend(session: Session, transaction: UUID, now: datetime) -> None:
+        finish_amendment(session, sam, transaction=transaction, now=now)
+
     duties = (
         Duty(name="removal of a phone", find=find_removals, do=remove_phone),
         Duty(name="forgotten password", find=forgotten_to_ask, do=ask_for_password),
         Duty(name="further phone", find=further_to_finish, do=add_further_phone),
         Duty(name="request for a certificate", find=cells_to_certify, do=ask_for_certificate),
         Duty(name="certificate", find=approved_requests, do=issue),
+        Duty(name="amendment", find=approved_amendments, do=amend),
     )
     return Clerk(sessions=sessions, duties=duties, clock=clock)
 

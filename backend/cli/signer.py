@@ -46,6 +46,15 @@ def signer() -> None:
 @click.option("--common-name", help="For a department or a system: its name.")
 @click.option("--organization", help="For a department or a system: whose it is.")
 @click.option("--number", help="Verified phone number, as +79991234567.")
+@click.option(
+    "--method",
+    "methods",
+    type=click.Choice(["app", "password+sms"]),
+    multiple=True,
+    default=["app"],
+    show_default=True,
+    help="How to approve, beside the app; may be repeated. For password+sms no phone is needed.",
+)
 @operator_option
 @click.option(
     "--algorithm",
@@ -66,6 +75,7 @@ def register(  # noqa: PLR0913  # an option is a parameter
     common_name: str | None,
     organization: str | None,
     number: str | None,
+    methods: Sequence[str],
     operator: str,
     algorithm: str,
     lang: Literal["ru", "en"],
@@ -81,7 +91,14 @@ def register(  # noqa: PLR0913  # an option is a parameter
         envelope = envelopes.register_signer_with_cell(
             session,
             services.sam,
-            Applicant(name=name, login=login, number=number, lang=lang, zone=zone),
+            Applicant(
+                name=name,
+                login=login,
+                number=number,
+                lang=lang,
+                zone=zone,
+                by_sms="password+sms" in methods,
+            ),
             algorithm=KeyAlgorithm(algorithm),
             operator=operator,
             settings=services.settings,

@@ -8,7 +8,7 @@ from typing import Any, Final, Literal
 from backend.credentials.view import Credential
 from backend.csc.algorithms import SIGN_OIDS, key_oids
 from backend.settings import Settings
-from backend.signing.authorization import Authorization
+from backend.signing.authorization import PHONE, Authorization
 
 APP: Final = "app"
 """Id of the one authentication object: the phone, out of band (CSC API 2.0, 8.3)."""
@@ -90,8 +90,15 @@ def authentication(*, explicit: bool) -> dict[str, Any]:
 
 
 def sad_of(found: Authorization) -> dict[str, Any]:
-    """What the relying party collects by."""
-    return {"SAD": found.csc_sad, "expiresIn": found.expires_in}
+    """What the relying party collects by.
+
+    CSC has no member for how the signer approved (CSC-71): ours stands there only where no phone
+    did, so that a relying party may refuse the lower level.
+    """
+    told: dict[str, Any] = {"SAD": found.csc_sad, "expiresIn": found.expires_in}
+    if found.method != PHONE:
+        told["method"] = found.method
+    return told
 
 
 def signatures(values: Sequence[bytes]) -> dict[str, Any]:

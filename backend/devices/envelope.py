@@ -21,12 +21,13 @@ from sqlalchemy.orm import Session
 
 from backend.algorithms import KeyAlgorithm
 from backend.devices.unpaired import destroy_unpaired, refuse_paired
-from backend.errors import AlreadyThere
+from backend.errors import AlreadyThere, RequestRefused
 from backend.model.tables import Cell, Lock, Pairing, PairingState, Record, Signer
 from backend.protocol.encoding import secret_text, sha256
-from backend.protocol.record import Caps, DeviceKind, Policy
+from backend.protocol.record import Caps, DeviceKind, Method, Policy
 from backend.sam.cells import Cells, MadeCell, MakeCell
 from backend.settings import Environment, Settings
+from backend.signers.code_caps import code_caps
 from backend.signers.freeze import refuse_frozen
 from backend.signers.password import SALT_BYTES, argon2_hash
 from backend.signers.registration import (
@@ -44,6 +45,7 @@ from backend.signers.registration import (
 log = logging.getLogger(__name__)
 
 QR_2: Final = "cellkey:pair?s="
+BY_SMS: Final[Method] = "password+sms"
 
 
 @final
@@ -79,12 +81,17 @@ def register_signer_with_cell(
 
     Raises:
         AlreadyThere: the login is taken.
-        RequestRefused: a number, login or time zone is not fit.
+        RequestRefused: a number, login or time zone is not fit, or no text can be sent.
         SummaryRefused: the name could not be shown to the signer.
     """
     check_applicant(applicant)
+    if applicant.by_sms and not settings.sends_sms:
+        raise RequestRefused("no text can be sent here: CELLKEY_SMS_GATEWAY")
     signer = _new_signer(applicant, operator=operator, settings=settings, now=now)
-    made, first_password = _make_cell(signer, cells, algorithm=algorithm, settings=settings)
+    policy = standard_policy(
+        settings, with_number=applicant.number is not None, by_sms=applicant.by_sms
+    )
+    made, first_password = _make_cell(signer, cells, algorithm=algorithm, policy=policy)
     try:
         session.add(signer)
         session.flush()
@@ -93,6 +100,7 @@ def register_signer_with_cell(
             signer,
             made,
             algorithm=algorithm,
+            policy=policy,
             operator=operator,
             settings=settings,
             now=now,
@@ -142,17 +150,26 @@ def reprint(
     signer = find_signer(session, login)
     refuse_frozen(session, signer.id)
     refuse_paired(session, signer.id)
-    newest = select(Cell.algorithm).where(Cell.signer_id == signer.id)
-    algorithm = KeyAlgorithm(
-        session.scalars(newest.order_by(Cell.created_at.desc()).limit(1)).one()
-    )
+    newest = select(Cell.algorithm, Cell.methods).where(Cell.signer_id == signer.id)
+    row = session.execute(newest.order_by(Cell.created_at.desc()).limit(1)).one()
     session.commit()
-    made, first_password = _make_cell(signer, cells, algorithm=algorithm, settings=settings)
+    algorithm = KeyAlgorithm(row.algorithm)
+    policy = standard_policy(
+        settings, with_number=signer.number is not None, by_sms=BY_SMS in row.methods.split()
+    )
+    made, first_password = _make_cell(signer, cells, algorithm=algorithm, policy=policy)
     session.flush()
     destroy_unpaired(session, signer.id)
     refuse_paired(session, signer.id)
     pairing = _keep(
-        session, signer, made, algorithm=algorithm, operator=operator, settings=settings, now=now
+        session,
+        signer,
+        made,
+        algorithm=algorithm,
+        policy=policy,
+        operator=operator,
+        settings=settings,
+        now=now,
     )
     session.commit()
     log.warning("envelope printed anew", extra={"signer_id": signer.id, "operator": operator})
@@ -162,7 +179,7 @@ def reprint(
 
 
 def _make_cell(
-    signer: Signer, cells: Cells, *, algorithm: KeyAlgorithm, settings: Settings
+    signer: Signer, cells: Cells, *, algorithm: KeyAlgorithm, policy: Policy
 ) -> tuple[MadeCell, str]:
     """Have the SAM make a cell under a new first password, and note its verifier on the signer."""
     first_password = make_first_password()
@@ -172,7 +189,7 @@ def _make_cell(
             signer=signer.id,
             subject=sha256(signer.subject),
             algorithm=algorithm,
-            policy=standard_policy(settings, with_number=signer.number is not None),
+            policy=policy,
             number=signer.number,
             password_hash=argon2_hash(plain_first_password(first_password), salt),
         )
@@ -184,15 +201,19 @@ def _make_cell(
     return made, first_password
 
 
-def standard_policy(settings: Settings, *, with_number: bool) -> Policy:
-    """What a new cell allows: signing by the app alone, pairing by code or by operator."""
+def standard_policy(settings: Settings, *, with_number: bool, by_sms: bool = False) -> Policy:
+    """What a new cell allows: signing by the app, pairing by code or by operator.
+
+    ``by_sms``: by password and SMS code too, within the installation's bounds.
+    """
     kinds: tuple[DeviceKind, ...] = ("pwa", "native", "desktop")
     return Policy(
-        methods=("app",),
+        methods=("app", BY_SMS) if by_sms else ("app",),
         caps=Caps(
             multisign=settings.multisign,
             kinds=kinds if settings.environment is Environment.PRODUCTION else (*kinds, "virtual"),
             confirm=("sms",) if with_number and settings.sends_sms else ("operator",),
+            **(code_caps(settings) if by_sms else {}),
         ),
     )
 
@@ -203,6 +224,7 @@ def _keep(
     made: MadeCell,
     *,
     algorithm: KeyAlgorithm,
+    policy: Policy,
     operator: str,
     settings: Settings,
     now: datetime,
@@ -216,6 +238,7 @@ def _keep(
             spki=made.spki,
             blob=made.blob,
             epoch=1,
+            methods=" ".join(policy.methods),
             created_at=now,
         )
     )

@@ -25,7 +25,7 @@ Confirmations = Annotated[tuple[Confirmation, ...], msgspec.Meta(min_length=1, m
 Method = Literal["app", "password+sms", "password+totp"]
 LONGEST_CREDENTIAL_ID: Final = 1023
 MOST_DEVICES: Final = 16
-MOST_AMOUNTS: Final = 20
+MOST_AMOUNTS: Final = 5
 
 
 def _check_once(words: Sequence[str]) -> None:

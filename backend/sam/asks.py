@@ -135,8 +135,10 @@ def _items(request: OpenTransaction, record: CellRecord) -> tuple[Item, ...]:
         request.kind == "certificate_request"
     ):
         raise RequestRefused("only an ask to sign has hashes of its caller")
-    if request.number_asked is not (request.kind == "set_password"):
-        raise RequestRefused("a new password is matched by a number, and else only an ask to sign")
+    if request.number_asked is not (request.kind in {"set_password", "amend"}):
+        raise RequestRefused(
+            "a new password, or policy, is matched by a number, and else only an ask to sign"
+        )
     if request.fields.get("type") != request.kind:
         raise RequestRefused(f"the fields of {request.kind} are of another type")
     return _items_of_authority(request, record)
@@ -147,10 +149,8 @@ def _items_of_authority(request: OpenTransaction, record: CellRecord) -> tuple[I
         return ()
     if request.kind == "certificate_request":
         return (_certificate_request_item(request, record),)
-    if request.kind == "set_password":
-        _check_can_approve(record)
-        return ()
-    raise RequestRefused(f"{request.kind} is not offered")
+    _check_can_approve(record)
+    return ()
 
 
 def _check_further_phone(prints: KeyThumbprints, kind: str, record: CellRecord) -> None:

@@ -15,6 +15,14 @@ import msgspec
 
 from backend.errors import MalformedMessage, SamUnavailable
 from backend.protocol.known_types import known
+from backend.sam.amending import (
+    Amend,
+    Amended,
+    MadeSeed,
+    MakeSeed,
+    OpenAmendment,
+    OpenedAmendment,
+)
 from backend.sam.cells import (
     ChangedPassword,
     ChangePassword,
@@ -59,7 +67,7 @@ Result = TypeVar("Result", bound=msgspec.Struct)
 
 @final
 class SamClient:
-    """All four capabilities, over a unix socket."""
+    """All capabilities, over a unix socket."""
 
     def __init__(self, path: Path) -> None:
         """Remember where the SAM listens; the first call connects."""
@@ -73,6 +81,18 @@ class SamClient:
     def open_transaction(self, request: OpenTransaction) -> OpenedTransaction:
         """See ``Transactions``."""
         return self._call("open_transaction", request, OpenedTransaction)
+
+    def make_seed(self, request: MakeSeed) -> MadeSeed:
+        """See ``Amendments``."""
+        return self._call("make_seed", request, MadeSeed)
+
+    def open_amendment(self, request: OpenAmendment) -> OpenedAmendment:
+        """See ``Amendments``."""
+        return self._call("open_amendment", request, OpenedAmendment)
+
+    def amend(self, request: Amend) -> Amended:
+        """See ``Amendments``."""
+        return self._call("amend", request, Amended)
 
     def render_sms(self, request: RenderSms) -> CodeSms:
         """See ``Transactions``."""

@@ -6,8 +6,8 @@
    only ``certificate_request``;
 3. the record allows the method for what is asked (``code_policy.py``), and names the number, or the
    seed, that is handed in; a paired phone has had its time before an SMS counts (T-24);
-4. the code is counted, then judged: three wrong ones for an ask, twenty for a cell in a day (T-15).
-   A right one of an authenticator is used up;
+4. the code is counted, then judged: three for an ask, ten wrong ones of a cell in a day (T-15). A
+   right one of an authenticator is used up;
 5. the password lock opens, which is of purpose ``sign``: that gives the cell's secret;
 6. the secret is sealed to the transaction's key, as a phone does it, and KS signs the approval.
 
@@ -44,7 +44,8 @@ from backend.sam.totp import TotpSeeds, seed_hash
 from backend.sam.transactions import ApproveByCode, ApprovedByCode, CodeSms, RenderSms
 from backend.sam.tries import Tries
 
-TRIES_A_DAY: Final = 20
+TRIES_A_DAY: Final = 10
+"""In a day that begins with the first of them: in any 24 hours at most twice as many."""
 DAY_SECONDS: Final = 24 * 3600
 
 

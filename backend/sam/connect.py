@@ -11,6 +11,7 @@ from backend.errors import HsmNotReady, MalformedMessage
 from backend.hsm.open import open_hsm
 from backend.protocol.encoding import read_message
 from backend.protocol.jose import PublicJwk
+from backend.sam.amending import Amendments
 from backend.sam.cells import Cells
 from backend.sam.client import SamClient
 from backend.sam.module import Sam
@@ -20,7 +21,7 @@ from backend.sam.transactions import Transactions
 from backend.settings import Settings
 
 
-class Capabilities(Cells, Transactions, Releases, ServiceKeys, Protocol):
+class Capabilities(Cells, Transactions, Amendments, Releases, ServiceKeys, Protocol):
     """All that the SAM can do; each part is handed on as its own type."""
 
 

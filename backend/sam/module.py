@@ -5,21 +5,27 @@ is the HSM, and in memory the counts of wrong attempts and of receipts in this b
 """
 
 from collections.abc import Callable
-from typing import Final, final
-from uuid import UUID, uuid4
+from typing import final
+from uuid import uuid4
 
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from backend.algorithms import KeyAlgorithm
-from backend.errors import EnrolmentRefused, MalformedMessage, RecordRefused, RequestRefused
+from backend.errors import RecordRefused, RequestRefused
 from backend.hsm.authority_key import AuthorityKey
 from backend.hsm.protocol import Hsm
-from backend.protocol.encoding import Octets, Octets32, sha256
+from backend.protocol.encoding import sha256
 from backend.protocol.enrolment import twelve_characters
 from backend.protocol.jose import PublicJwk
-from backend.protocol.password_proof import PasswordProofClaims
-from backend.protocol.record import CellRecord
 from backend.protocol.sms import Sms, seal_sms
+from backend.sam.amending import (
+    Amend,
+    Amended,
+    MadeSeed,
+    MakeSeed,
+    OpenAmendment,
+    OpenedAmendment,
+)
+from backend.sam.amendments import PolicyAmendments
 from backend.sam.asks import Asks
 from backend.sam.cells import (
     ChangedPassword,
@@ -45,7 +51,9 @@ from backend.sam.codes import PairingCodes, SmsCodes
 from backend.sam.door import Door
 from backend.sam.enrolments import Enrolments
 from backend.sam.hours import TransactionKeys
-from backend.sam.locks import ENVELOPE_SECRET_BYTES, PasswordSeals, make_envelope, wrap_outer
+from backend.sam.known_passwords import KnownPasswords
+from backend.sam.locks import PasswordSeals
+from backend.sam.new_cells import NewCells
 from backend.sam.new_passwords import NewPasswords
 from backend.sam.receipts import Receipts
 from backend.sam.records import ServiceVoice
@@ -61,10 +69,8 @@ from backend.sam.transactions import (
     OpenTransaction,
     RenderSms,
 )
-from backend.sam.tries import PASSWORD_TRIES, PASSWORD_WINDOW_SECONDS, Tries
+from backend.sam.tries import PASSWORD_TRIES, Tries
 from backend.summary.render import sms_pairing_code
-
-SECRET_BYTES: Final = 32
 
 
 @final
@@ -99,11 +105,11 @@ class Sam:
         self._issuer = issuer
         self._worker_key = worker_key
         self._clock = clock
-        self._offered = hsm.offered()
         self._voice = ServiceVoice(hsm)
         self._keys = TransactionKeys(hsm)
         self._codes = PairingCodes(hsm)
         self._passwords = PasswordSeals(hsm)
+        self._new_cells = NewCells(hsm=hsm, voice=self._voice, passwords=self._passwords)
         self._password_tries = Tries(allowed=PASSWORD_TRIES)
         self._authority = Authority(key=AuthorityKey(hsm), root=root)
         sms_codes = SmsCodes(hsm)
@@ -113,12 +119,21 @@ class Sam:
         self._asks = Asks(
             voice=self._voice, keys=self._keys, sms=self._sms, issuer=issuer, new_id=uuid4
         )
+        seeds = TotpSeeds(hsm)
+        self._amendments = PolicyAmendments(
+            voice=self._voice,
+            keys=self._keys,
+            asks=self._asks,
+            passwords=self._passwords,
+            password_tries=self._password_tries,
+            seeds=seeds,
+        )
         self._code_approvals = CodeApprovals(
             voice=self._voice,
             keys=self._keys,
             passwords=self._passwords,
             sms_codes=sms_codes,
-            seeds=TotpSeeds(hsm),
+            seeds=seeds,
             new_id=uuid4,
         )
         self._door = Door(hsm=hsm, voice=self._voice, keys=self._keys)
@@ -131,6 +146,9 @@ class Sam:
             rp_id=rp_id,
             origin=origin,
         )
+        self._known_passwords = KnownPasswords(
+            voice=self._voice, passwords=self._passwords, tries=self._password_tries
+        )
         self._new_passwords = NewPasswords(
             voice=self._voice, keys=self._keys, passwords=self._passwords
         )
@@ -141,6 +159,8 @@ class Sam:
 
     def open_transaction(self, request: OpenTransaction) -> OpenedTransaction:
         """See ``Transactions``."""
+        if request.kind == "amend":
+            raise RequestRefused("amend is not offered here: it is asked with the password")
         return self._asks.open(request, now=self._clock())
 
     def render_sms(self, request: RenderSms) -> CodeSms:
@@ -157,61 +177,25 @@ class Sam:
         receipt = self._receipts.write(request, approval, now=self._clock())
         return Released(signatures=signatures, receipt=receipt)
 
+    # --- amendments -----------------------------------------------------------
+
+    def make_seed(self, request: MakeSeed) -> MadeSeed:
+        """See ``Amendments``."""
+        return self._amendments.make_seed(request)
+
+    def open_amendment(self, request: OpenAmendment) -> OpenedAmendment:
+        """See ``Amendments``."""
+        return self._amendments.open(request, now=self._clock())
+
+    def amend(self, request: Amend) -> Amended:
+        """See ``Amendments``."""
+        return self._amendments.amend(request, now=self._clock())
+
     # --- cells ----------------------------------------------------------------
 
     def make_cell(self, request: MakeCell) -> MadeCell:
         """See ``Cells``."""
-        self._check_offered(request.algorithm)
-        cell, secret = uuid4(), self._hsm.random(SECRET_BYTES)
-        wrapped = self._hsm.generate(request.algorithm)
-        record = CellRecord(
-            cell=cell,
-            signer=request.signer,
-            subject=Octets32(request.subject),
-            epoch=1,
-            prev=None,
-            origin="generated",
-            alg=request.algorithm,
-            spki=Octets(wrapped.spki),
-            kw=wrapped.kw,
-            certificate=None,
-            confirmed=False,
-            devices=(),
-            sms=self._passwords.number_mac(cell, request.number) if request.number else None,
-            totp=None,
-            policy=request.policy,
-        )
-        return MadeCell(
-            cell=cell,
-            spki=wrapped.spki,
-            blob=wrap_outer(wrapped, secret=secret, cell=cell, algorithm=record.alg),
-            record=self._voice.record(record),
-            envelope=make_envelope(
-                entropy=self._hsm.random(ENVELOPE_SECRET_BYTES),
-                secret=secret,
-                cell=cell,
-                ks=self._voice.ks,
-            ),
-            password=self._password_seal(request.password_hash, secret=secret, record=record),
-        )
-
-    def _check_offered(self, algorithm: KeyAlgorithm) -> None:
-        if algorithm not in self._offered:
-            keeps = ", ".join(self._algorithms())
-            raise RequestRefused(f"the HSM cannot keep {algorithm} keys in cells; it keeps {keeps}")
-
-    def _algorithms(self) -> tuple[KeyAlgorithm, ...]:
-        return tuple(algorithm for algorithm in KeyAlgorithm if algorithm in self._offered)
-
-    def _password_seal(
-        self, password_hash: bytes | None, *, secret: bytes, record: CellRecord
-    ) -> PasswordSeal | None:
-        if password_hash is None:
-            return None
-        return PasswordSeal(
-            verifier=self._passwords.verifier(record.signer, password_hash),
-            lock=self._passwords.seal(secret, record=record, password_hash=password_hash),
-        )
+        return self._new_cells.make(request)
 
     def pairing_code(self, request: SendPairingCode) -> SealedSms:
         """See ``Cells``."""
@@ -245,29 +229,11 @@ class Sam:
 
     def check_password(self, request: CheckPassword) -> PasswordChecked:
         """See ``Cells``."""
-        self._check_password(request.signer, request.password_hash, request.verifier)
-        if request.ask is None:
-            return PasswordChecked(proof=None)
-        try:
-            ask = self._voice.verified_ask(request.ask)
-        except MalformedMessage as error:
-            raise EnrolmentRefused(1, str(error)) from error
-        claims = PasswordProofClaims(
-            signer=request.signer, tx_hash=ask.tx_hash, exp=ask.claims.use_by
-        )
-        return PasswordChecked(proof=self._voice.password_proof(claims))
+        return self._known_passwords.check(request, now=self._clock())
 
     def change_password(self, request: ChangePassword) -> ChangedPassword:
         """See ``Cells``."""
-        self._check_password(request.signer, request.old_password_hash, request.verifier)
-        locks = []
-        for held in request.locks:
-            record = self._voice.verified_record(held.record)
-            if record.signer != request.signer:
-                raise RecordRefused("the cell of another signer")
-            locks.append(self._sealed_again(held.lock, record, request))
-        verifier = self._passwords.verifier(request.signer, request.new_password_hash)
-        return ChangedPassword(verifier=verifier, locks=tuple(locks))
+        return self._known_passwords.change(request, now=self._clock())
 
     def set_password(self, request: SetPassword) -> PasswordSeal:
         """See ``Cells``."""
@@ -277,21 +243,6 @@ class Sam:
         """See ``Cells``."""
         verifier = self._passwords.verifier(request.signer, request.password_hash)
         return PasswordVerifier(verifier=verifier)
-
-    def _sealed_again(self, lock: str, record: CellRecord, request: ChangePassword) -> str:
-        try:
-            secret = self._passwords.open(
-                lock, record=record, password_hash=request.old_password_hash
-            )
-        except MalformedMessage as error:
-            raise RequestRefused("a password lock does not open") from error
-        return self._passwords.seal(secret, record=record, password_hash=request.new_password_hash)
-
-    def _check_password(self, signer: UUID, password_hash: bytes, verifier: bytes) -> None:
-        now = self._clock()
-        self._password_tries.count(signer, until=now + PASSWORD_WINDOW_SECONDS, now=now)
-        self._passwords.check(signer=signer, password_hash=password_hash, verifier=verifier)
-        self._password_tries.forget(signer)
 
     # --- service keys ---------------------------------------------------------
 
@@ -323,7 +274,7 @@ class Sam:
             ka=self._voice.ka,
             root=self._authority.root,
             hours=self._keys.hours(),
-            algorithms=self._algorithms(),
+            algorithms=self._new_cells.algorithms,
         )
 
     def destroy_finished_hours(self) -> None:

@@ -16,6 +16,14 @@ from backend import errors
 from backend.errors import CellkeyError, SamUnavailable
 from backend.protocol.encoding import Octets, Octets32
 from backend.protocol.known_types import known
+from backend.sam.amending import (
+    Amend,
+    Amended,
+    MadeSeed,
+    MakeSeed,
+    OpenAmendment,
+    OpenedAmendment,
+)
 from backend.sam.cells import (
     ChangedPassword,
     ChangePassword,
@@ -60,6 +68,9 @@ Members = TypeVar("Members", bound=msgspec.Struct)
 CALLS: Final[dict[str, tuple[type[msgspec.Struct], type[msgspec.Struct]]]] = {
     "make_cell": (MakeCell, MadeCell),
     "open_transaction": (OpenTransaction, OpenedTransaction),
+    "make_seed": (MakeSeed, MadeSeed),
+    "open_amendment": (OpenAmendment, OpenedAmendment),
+    "amend": (Amend, Amended),
     "render_sms": (RenderSms, CodeSms),
     "approve_by_code": (ApproveByCode, ApprovedByCode),
     "pairing_code": (SendPairingCode, SealedSms),

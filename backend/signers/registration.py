@@ -64,6 +64,8 @@ class Applicant(msgspec.Struct, frozen=True, kw_only=True):
     lang: Literal["ru", "en"]
     zone: str | None = None
     """Time zone, by its IANA name. ``None``: the installation's."""
+    by_sms: bool = False
+    """May approve by password and SMS code, with or without a phone."""
 
 
 def check_applicant(applicant: Applicant) -> None:
@@ -82,6 +84,8 @@ def check_applicant(applicant: Applicant) -> None:
         _check_zone(applicant.zone)
     if applicant.number is not None and not _NUMBER.fullmatch(applicant.number):
         raise RequestRefused("a phone number is written as +79991234567")
+    if applicant.by_sms and applicant.number is None:
+        raise RequestRefused("who approves by SMS has a verified number")
     if applicant.login is not None and not _LOGIN.fullmatch(plain_login(applicant.login)):
         raise RequestRefused("a login has 3 to 64 of a-z, 0-9, . _ @ -")
 

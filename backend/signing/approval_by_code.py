@@ -3,8 +3,8 @@
 1. Whether a code may stand for a phone is the record's word, never the initiator's: where a phone
    is paired, an SMS is sent after the record's delay and counts from then on (T-24).
 2. A code is counted and the count committed before it is checked, so that parallel guesses are
-   counted too: three for a transaction, and twenty wrong ones of a signer in a day (T-15). What
-   nobody could check, as the SAM did not answer, is given back.
+   counted too: three for a transaction, and ten wrong ones of a signer in a day (T-15). What nobody
+   could check, as the SAM did not answer, is given back.
 3. An SMS code is good for five minutes from when its SMS was due, as the SMS itself says.
 4. A code of an authenticator is used up in a commit of its own, before the approval is kept.
 5. The approval is kept like a phone's, by the same step: of two answers one is first, and a frozen
@@ -15,31 +15,23 @@ The SAM keeps rules of its own (``sam/code_approvals.py``), and the door believe
 
 import logging
 from datetime import datetime
-from typing import Literal, final
 from uuid import UUID
 
-import msgspec
 from sqlalchemy.orm import Session
 
-from backend.access.phones import verified_record
 from backend.errors import (
     CodeRefused,
     HsmUnavailable,
     MalformedMessage,
-    RecordRefused,
     SamUnavailable,
-    SignerFrozen,
     TooManyTries,
     TransactionOver,
     WrongCode,
 )
 from backend.model.tables import TransactionState
 from backend.protocol.approval import CodeMethod
-from backend.protocol.ask import AskClaims, verify_ask
-from backend.protocol.codes import operation_number, typed_code
+from backend.protocol.codes import typed_code
 from backend.protocol.public_keys import PublicKeys
-from backend.protocol.record import CellRecord
-from backend.sam.code_policy import check_code_allowed
 from backend.sam.transactions import (
     ApproveByCode,
     ApprovedByCode,
@@ -68,37 +60,12 @@ from backend.signing.code_tries import (
     give_try_back,
     use_step_up,
 )
+from backend.signing.code_ways import Way as Way
+from backend.signing.code_ways import WaysOut as WaysOut
+from backend.signing.code_ways import ways_of
 from backend.signing.texts import text_of
 
 log = logging.getLogger(__name__)
-
-WhyNot = Literal["", "not_allowed", "too_soon", "amount", "used_up", "over", "frozen", "expired"]
-
-
-@final
-class Way(msgspec.Struct, frozen=True, kw_only=True):
-    """One way to approve without a phone."""
-
-    open: bool
-    """A code may be typed now."""
-    why_not: WhyNot = ""
-    opens_at: datetime | None = None
-    """SMS: when it is due, where it is not yet."""
-    valid_until: datetime | None = None
-    """SMS: until when the code is good, where it may be typed now."""
-    may_send: bool = False
-    """SMS: it may be sent now, once more."""
-
-
-@final
-class WaysOut(msgspec.Struct, frozen=True, kw_only=True):
-    """What the waiting page offers beside the phone."""
-
-    operation: str
-    """By these eight characters page and SMS are told to belong together."""
-    tries_left: int
-    sms: Way
-    totp: Way
 
 
 def ways_out(
@@ -111,19 +78,7 @@ def ways_out(
         MalformedMessage: a row holds what KS did not sign.
     """
     asked = read_asked(session, transaction=transaction, signer=signer)
-    record = verified_record(asked.record, public_keys.ks)
-    ask = verify_ask(asked.ask, expected_ks=public_keys.ks)
-    closed = {
-        method: _why_closed(asked, record, ask.claims, method=method, now=now)
-        for method in ("password+sms", "password+totp")
-    }
-    totp = closed["password+totp"]
-    return WaysOut(
-        operation=operation_number(ask.tx_hash),
-        tries_left=asked.tries_left(now),
-        sms=_sms_way(asked, why_not=closed["password+sms"], now=now),
-        totp=Way(open=not totp, why_not=totp),
-    )
+    return ways_of(asked, ks=public_keys.ks, now=now)
 
 
 def approve_by_code(
@@ -294,43 +249,3 @@ def _keep(
     after = read_asked(session, transaction=asked.id, signer=asked.signer)
     check_open(after, now)
     raise TransactionOver(after.state_at(now))
-
-
-def _why_closed(
-    asked: AskedByCode, record: CellRecord, claims: AskClaims, *, method: CodeMethod, now: datetime
-) -> WhyNot:
-    try:
-        check_open(asked, now)
-    except SignerFrozen:
-        return "frozen"
-    except TransactionOver:
-        return "over"
-    if method not in record.policy.methods or asked.lock is None:
-        return "not_allowed"
-    try:
-        check_code_allowed(record, method, kind=claims.kind, fields=claims.fields)
-    except RecordRefused:
-        return "amount"
-    return "" if asked.tries_left(now) else "used_up"
-
-
-def _sms_way(asked: AskedByCode, *, why_not: WhyNot, now: datetime) -> Way:
-    if why_not:
-        return Way(open=False, why_not=why_not)
-    due_at, valid_until = asked.sms_due_at, asked.sms_valid_until
-    if due_at is None or valid_until is None or asked.number is None:
-        return Way(open=False, why_not="not_allowed")
-    if now < due_at:
-        return Way(open=False, why_not="too_soon", opens_at=due_at)
-    may_send = _may_send(asked, now)
-    if now > valid_until:
-        return Way(open=False, why_not="expired", may_send=may_send)
-    return Way(open=True, valid_until=valid_until, may_send=may_send)
-
-
-def _may_send(asked: AskedByCode, now: datetime) -> bool:
-    try:
-        check_may_send(asked, now)
-    except TooManyTries:
-        return False
-    return True

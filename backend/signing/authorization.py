@@ -27,6 +27,7 @@ from backend.signers.freeze import not_frozen
 from backend.signing.cancellation import cancel
 from backend.signing.moves import state_at
 
+PHONE: Final = "app"
 _CSC_SAD: Final = b"cellkey-csc-sad-v1\x00"
 
 
@@ -37,6 +38,8 @@ class Authorization(msgspec.Struct, frozen=True, kw_only=True):
     csc_sad: str
     expires_in: int
     """Seconds, at least one."""
+    method: str = PHONE
+    """How: what is not ``app`` is the service's word (design, invariant 7)."""
 
 
 @final
@@ -87,7 +90,7 @@ def authorization(
     if found.csc_sad_hash != sha256(csc_sad.encode()).digest():
         raise AuthorizationInvalid("its SAD was exchanged or revoked")
     seconds = int((found.use_by - now).total_seconds())
-    return Authorization(csc_sad=csc_sad, expires_in=max(seconds, 1))
+    return Authorization(csc_sad=csc_sad, expires_in=max(seconds, 1), method=found.method or PHONE)
 
 
 _T: Final = table_of(Transaction).c
@@ -98,6 +101,7 @@ _ANSWER: Final = (
         Transaction.use_by,
         Transaction.signer_id,
         Transaction.csc_sad_hash,
+        Transaction.method,
         Approval.transaction_id.label("evidence"),
         not_frozen(Transaction.signer_id).label("may_go_on"),
     )

@@ -34,8 +34,8 @@ from backend.signing.moves import state_at
 
 MOST_TRIES: Final = 3
 """Codes for a transaction."""
-MOST_TRIES_A_DAY: Final = 20
-"""Wrong codes of a signer."""
+MOST_TRIES_A_DAY: Final = 10
+"""Wrong codes of a signer, in a day that begins with the first: in any 24 hours twice as many."""
 DAY: Final = timedelta(days=1)
 MOST_SMS: Final = 3
 """That a signer may ask for, of one transaction, beside the first (T-14)."""

@@ -19,7 +19,7 @@ from sqlalchemy.orm import Session
 from backend.errors import AuthorizationInvalid, HashNotAuthorized
 from backend.model.steps import look
 from backend.model.tables import Transaction, TransactionState
-from backend.signing.authorization import Authorization
+from backend.signing.authorization import PHONE, Authorization
 from backend.signing.evidence import check_redeemable, read_list
 from backend.signing.release import BY_SAD
 
@@ -61,7 +61,7 @@ def extend(session: Session, extension: Extension, *, now: datetime) -> Authoriz
     if not read_list(found).keys() >= set(extension.hashes):
         raise HashNotAuthorized("a hash that was not approved")
     csc_sad = secrets.token_urlsafe(SAD_BYTES)
-    use_by = session.scalar(
+    kept = session.execute(
         update(Transaction)
         .where(
             Transaction.id == found.id,
@@ -69,12 +69,12 @@ def extend(session: Session, extension: Extension, *, now: datetime) -> Authoriz
             Transaction.state == TransactionState.APPROVED,
         )
         .values(csc_sad_hash=sha256(csc_sad.encode()).digest())
-        .returning(Transaction.use_by)
+        .returning(Transaction.use_by, Transaction.method)
         .execution_options(synchronize_session=False)
-    )
-    if use_by is None:
+    ).one_or_none()
+    if kept is None:
         session.rollback()
         raise AuthorizationInvalid("it was exchanged, or all of it is signed")
     session.commit()
-    seconds = int((use_by - now).total_seconds())
-    return Authorization(csc_sad=csc_sad, expires_in=max(seconds, 1))
+    seconds = int((kept.use_by - now).total_seconds())
+    return Authorization(csc_sad=csc_sad, expires_in=max(seconds, 1), method=kept.method or PHONE)

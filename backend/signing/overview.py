@@ -40,6 +40,8 @@ class TransactionSummary(msgspec.Struct, frozen=True, kw_only=True):
     delivered_at: datetime | None
     seen_at: datetime | None
     answered_at: datetime | None
+    method: str | None
+    """How the signer approved: ``app``, or by password and a code."""
     ended_because: str | None
     hashes: int
     signed: int
@@ -84,6 +86,7 @@ def _summaries() -> Select[*tuple[Any, ...]]:
             Transaction.delivered_at,
             Transaction.seen_at,
             Transaction.answered_at,
+            Transaction.method,
             Transaction.ended_because,
             listed.scalar_subquery().label("hashes"),
             signed.scalar_subquery().label("signed"),

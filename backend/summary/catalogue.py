@@ -132,7 +132,7 @@ class Kind(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """One kind of request: what it holds and what the signer reads."""
 
     title: Words
-    ask: Literal["sign", "enrol", "certificate_request", "set_password"]
+    ask: Literal["sign", "enrol", "certificate_request", "set_password", "amend"]
     """The kind of ask that it belongs in (docs/phone-protocol.md 2); the SAM refuses it in another.
 
     A relying party asks only to ``sign``.

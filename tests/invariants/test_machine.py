@@ -8,6 +8,7 @@ import shutil
 import sqlite3
 import tempfile
 from contextlib import closing, suppress
+from functools import cache
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -30,6 +31,8 @@ from backend.errors import CellkeyError
 from backend.model.base import Base
 from backend.model.tables import Approval, Device
 from backend.sam.cells import RemoveDevice
+from backend.signers import password
+from backend.signing import approval_by_code
 from backend.signing.authorization import csc_sad_of
 from backend.signing.cancellation import cancel
 from backend.signing.expiry import expire_overdue
@@ -37,14 +40,19 @@ from backend.signing.release import release
 from backend.signing.request import RequestedTransaction
 from backend.wiring import make_engine, make_session_factory
 from tests.world.clock import SettableClock
+from tests.world.code_cell import policy_with
+from tests.world.code_world import open_code_world
 from tests.world.sam import open_sam_world, software_hsm
-from tests.world.signing_world import hashes, open_signing_world
+from tests.world.signing_world import hashes
 
 GUARDS_OF_ONCE = {"signatures", "receipts", "authorised_hashes", "approvals", "transactions"}
 """Who rewrites these can have a hash signed again: invariant 4 is not against the database."""
 EDITABLE = [
     (table.name, column.name) for table in Base.metadata.sorted_tables for column in table.columns
 ]
+NO_DELAY = policy_with(sms_delay=0, multisign=1000)
+"""So that phone and code may race."""
+argon2_once = cache(password.argon2_hash)
 IDEAS = st.one_of(
     st.none(), st.binary(max_size=40), st.integers(0, 99), st.sampled_from(["approved", "", "x"])
 )
@@ -66,7 +74,10 @@ class Life(RuleBasedStateMachine):
         self.hsm = software_hsm(self.folder / "vault")
         self.engine = make_engine(f"sqlite:///{self.path}")
         sam = open_sam_world(self.hsm, self.clock)
-        self.world = open_signing_world(sam, make_session_factory(self.engine), self.clock)
+        self.page = open_code_world(
+            sam, make_session_factory(self.engine), self.clock, phone=True, policy=NO_DELAY
+        )
+        self.world = self.page.world
         self.numbers = iter(range(10_000))
         self.approved: set[bytes] = set()
         self.out: dict[bytes, set[bytes]] = {}
@@ -96,6 +107,47 @@ class Life(RuleBasedStateMachine):
             approval, sealed = self.world.answer(requested.id)
             self.approved |= set(wanted)
             self.world.send(requested.id, approval, sealed)
+
+    @rule(transaction=asked)
+    def approve_by_code(self, transaction: tuple[RequestedTransaction, tuple[bytes, ...]]) -> None:
+        """The signer types password and the code of the SMS; from here on these may be signed."""
+        requested, wanted = transaction
+        with suppress(CellkeyError, SQLAlchemyError, ValueError, TypeError, IndexError):
+            code = self.page.code(requested.id)
+            self.approved |= set(wanted)
+            self.page.approve(requested.id, code)
+
+    @rule(
+        transaction=asked,
+        code=st.sampled_from(["00000000", "12345678", ""]),
+        method=st.sampled_from(["password+sms", "password+totp"]),
+    )
+    def guess_a_code(
+        self,
+        transaction: tuple[RequestedTransaction, tuple[bytes, ...]],
+        code: str,
+        method: str,
+    ) -> None:
+        """Somebody who knows the password types a code that nobody sent."""
+        with suppress(CellkeyError, SQLAlchemyError, ValueError, TypeError):
+            self.page.approve(transaction[0].id, code, method=method)
+
+    @rule(transaction=asked)
+    def type_a_code_without_the_password(
+        self, transaction: tuple[RequestedTransaction, tuple[bytes, ...]]
+    ) -> None:
+        """Somebody who reads the SMS does not know the password."""
+        with suppress(CellkeyError, SQLAlchemyError, ValueError, TypeError, IndexError):
+            code = self.page.code(transaction[0].id)
+            self.page.approve(transaction[0].id, code, unverified_password="guess")
+
+    @rule(transaction=asked)
+    def send_the_sms_again(
+        self, transaction: tuple[RequestedTransaction, tuple[bytes, ...]]
+    ) -> None:
+        """The page lets it be sent again."""
+        with suppress(CellkeyError, SQLAlchemyError, ValueError, TypeError):
+            self.page.send(transaction[0].id)
 
     @rule(transaction=asked)
     def refuse(self, transaction: tuple[RequestedTransaction, tuple[bytes, ...]]) -> None:
@@ -216,7 +268,7 @@ class Life(RuleBasedStateMachine):
     def crash(self) -> None:
         """Every process dies; the SAM forgets what it had in memory."""
         self.engine.dispose()
-        self.world.sam = open_sam_world(self.hsm, self.clock)
+        self.world.sam = open_sam_world(self.hsm, self.clock, worker_key=self.world.sam.worker_key)
 
     @rule(transaction=consumes(asked))
     def forget(self, transaction: tuple[RequestedTransaction, tuple[bytes, ...]]) -> None:
@@ -237,10 +289,32 @@ class Life(RuleBasedStateMachine):
             assert all(len(signatures) == 1 for signatures in self.out.values())
 
 
+@pytest.fixture(autouse=True)
+def each_password_is_hashed_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Argon2 takes a tenth of a second, and the machine takes many steps."""
+    monkeypatch.setattr(approval_by_code, "argon2_hash", argon2_once)
+
+
 @pytest.mark.timeout(300)
 def test_signatures_out_are_hashes_the_phone_approved_each_once(sqlite_template: Path) -> None:
     Life.template = sqlite_template
     run_state_machine_as_test(Life, settings=settings(max_examples=40, stateful_step_count=30))
+
+
+def test_the_machine_does_approve_by_code(sqlite_template: Path) -> None:
+    """Likewise: the codes that its rules type are right."""
+    Life.template = sqlite_template
+    life = Life()
+    try:
+        transaction = life.request(2)
+        life.guess_a_code(transaction, "00000000", "password+sms")
+        life.collect(transaction, 2, transaction)
+        assert not life.out
+        life.approve_by_code(transaction)
+        life.collect(transaction, 2, transaction)
+        assert len(life.out) == 2
+    finally:
+        life.teardown()
 
 
 def test_the_machine_does_release_signatures(sqlite_template: Path) -> None:

@@ -216,3 +216,12 @@ def test_a_colour_on_which_white_letters_are_not_read_is_refused() -> None:
     for color in ("1e4078", "#1e407", "#1E4078", "red"):
         with pytest.raises(SettingsInvalid):
             read_settings({"CELLKEY_APP_COLOR": color})
+
+
+def test_amounts_that_a_code_may_approve_are_a_list_of_currency_and_value() -> None:
+    given = read_settings({"CELLKEY_CODE_AMOUNTS": '["RUB 1.00", "JPY 500"]'})
+    assert given.code_amounts == ("RUB 1.00", "JPY 500")
+    assert read_settings({"CELLKEY_CODE_AMOUNTS": "[]"}).code_amounts == ()
+    for wrong in ('["RUB"]', '["RUB -1"]', '["rub 1.00"]', '["RUB 1 "]', '["RUB 01"]', '"RUB 1"'):
+        with pytest.raises(SettingsInvalid):
+            read_settings({"CELLKEY_CODE_AMOUNTS": wrong})

@@ -69,9 +69,14 @@ def root_certificate(hsm: Hsm) -> bytes:
     return certificate.public_bytes(Encoding.DER)
 
 
-def open_sam_world(hsm: Hsm, clock: SettableClock) -> SamWorld:
+def open_sam_world(
+    hsm: Hsm,
+    clock: SettableClock,
+    *,
+    worker_key: ec.EllipticCurvePrivateKey | None = None,
+) -> SamWorld:
     """A SAM on an HSM; a second one on the same HSM is the SAM after a restart."""
-    worker_key = ec.generate_private_key(ec.SECP256R1())
+    worker_key = worker_key or ec.generate_private_key(ec.SECP256R1())
     root = root_certificate(hsm)
     sam = Sam(
         hsm=hsm,

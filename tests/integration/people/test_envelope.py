@@ -17,6 +17,7 @@ from backend.errors import (
     AlreadyThere,
     NotFound,
     PairingOver,
+    RequestRefused,
     SamUnavailable,
     SignerFrozen,
     SummaryRefused,
@@ -26,6 +27,7 @@ from backend.model.base import Base
 from backend.model.tables import Cell, Lock, Pairing, Record, Signer, Transaction
 from backend.protocol.encoding import secret_bytes, sha256
 from backend.protocol.locks import pairing_id
+from backend.protocol.record import AmountCap
 from backend.sam.client import SamClient
 from backend.settings import Environment, SmsGatewayKind
 from backend.signers.registration import OrganizationName
@@ -159,6 +161,31 @@ def test_where_no_text_can_be_sent_an_operator_confirms(counter: Counter) -> Non
     off = msgspec.structs.replace(counter.settings, sms_gateway=SmsGatewayKind.OFF)
 
     assert standard_policy(off, with_number=True).caps.confirm == ("operator",)
+
+
+def test_who_may_approve_by_sms_has_the_bounds_of_the_installation(counter: Counter) -> None:
+    """R-126, T-24. What an envelope was printed for stands when it is printed anew."""
+    counter.settings = msgspec.structs.replace(
+        counter.settings, code_amounts=("RUB 500.00",), sms_delay_seconds=90
+    )
+    counter.register(msgspec.structs.replace(APPLICANT, by_sms=True))
+    for _ in range(2):
+        newest = select(Record.record).order_by(Record.created_at.desc()).limit(1)
+        policy = verified_record(counter.row(newest), counter.public_keys.ks).policy
+        assert policy.methods == ("app", "password+sms")
+        assert policy.caps.amounts == (AmountCap(currency="RUB", value="500.00"),)
+        assert policy.caps.sms_delay == 90
+        assert counter.row(select(Cell.methods).limit(1)) == "app password+sms"
+        counter.clock.advance(seconds=1)
+        reprint(counter)
+
+
+def test_without_a_verified_number_or_a_gateway_nobody_approves_by_sms(counter: Counter) -> None:
+    with pytest.raises(RequestRefused, match="verified number"):
+        counter.register(msgspec.structs.replace(APPLICANT, by_sms=True, number=None))
+    counter.settings = msgspec.structs.replace(counter.settings, sms_gateway=SmsGatewayKind.OFF)
+    with pytest.raises(RequestRefused, match="SMS_GATEWAY"):
+        counter.register(msgspec.structs.replace(APPLICANT, by_sms=True))
 
 
 def test_production_pairs_no_virtual_phones(counter: Counter) -> None:

@@ -12,6 +12,7 @@ import pytest
 from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
+from backend.csc.answers import sad_of
 from backend.errors import (
     CellkeyError,
     CodeRefused,
@@ -40,7 +41,9 @@ from backend.sam.transactions import ApproveByCode, ApprovedByCode
 from backend.settings import SmsGatewayKind
 from backend.signers.password import argon2_hash
 from backend.signing import approval_by_code
+from backend.signing.authorization import Authorization
 from backend.signing.cancellation import cancel
+from backend.signing.overview import show_transaction
 from tests.world.clock import SettableClock
 from tests.world.code_cell import CodeSigner, payment
 from tests.world.code_world import CodeWorld, open_code_world
@@ -138,6 +141,22 @@ def test_the_row_says_how_the_signer_approved(owner: CodeWorld) -> None:
     owner.world.approve(by_phone.id)
     assert owner.row(by_code.id).method == "password+sms"
     assert owner.row(by_phone.id).method == "app"
+
+
+def test_the_relying_party_is_told_that_no_phone_approved(owner: CodeWorld) -> None:
+    """Invariant 7: reported, and refusable. Of what a phone approved CSC's own members are told."""
+    by_code, by_phone = owner.world.request(*hashes(1)), owner.world.request(*hashes(1))
+    owner.wait_for_sms()
+    owner.approve(by_code.id)
+    owner.world.approve(by_phone.id)
+    told, plain = (owner.world.check(one) for one in (by_code, by_phone))
+    assert isinstance(told, Authorization)
+    assert isinstance(plain, Authorization)
+    assert sad_of(told)["method"] == "password+sms"
+    assert sad_of(plain).keys() == {"SAD", "expiresIn"}
+    with owner.world.sessions() as session:
+        shown = show_transaction(session, transaction=by_code.id, now=owner.clock())
+    assert shown.method == "password+sms"
 
 
 def test_the_code_is_typed_as_people_type(alone: CodeWorld) -> None:
@@ -394,14 +413,14 @@ def test_parallel_guesses_are_counted_too(anna: CodeWorld) -> None:
     assert sum(isinstance(one, TooManyTries) for one in results) == 5
 
 
-def test_twenty_wrong_codes_of_a_day_close_the_way_until_it_is_over(
+def test_ten_wrong_codes_of_a_day_close_the_way_until_it_is_over(
     anna: CodeWorld, clock: SettableClock
 ) -> None:
     """T-15; the count lies in the signer's row, whatever transaction it is."""
     requested = anna.world.request(*hashes(1))
     anna.world.overwrite(
         lambda session: session.execute(
-            update(Signer).values(code_tries=20, code_tries_since=clock() - timedelta(hours=23))
+            update(Signer).values(code_tries=10, code_tries_since=clock() - timedelta(hours=23))
         )
     )
     assert anna.ways(requested.id).tries_left == 0
@@ -423,13 +442,13 @@ def test_the_days_count_holds_against_guesses_that_read_it_before(anna: CodeWorl
     requests = [anna.world.request(*hashes(1, seed=str(place))) for place in range(4)]
     anna.world.overwrite(
         lambda session: session.execute(
-            update(Signer).values(code_tries=18, code_tries_since=anna.clock())
+            update(Signer).values(code_tries=8, code_tries_since=anna.clock())
         )
     )
     guesses = [partial(anna.approve, each.id, "00000000", sam=fresh_sam(anna)) for each in requests]
     results = at_once(*guesses)
     assert sum(isinstance(one, WrongCode) for one in results) == 2
-    assert anna.tries_of_day() == 20
+    assert anna.tries_of_day() == 10
 
 
 def test_a_right_code_with_a_wrong_password_counts(alone: CodeWorld) -> None:

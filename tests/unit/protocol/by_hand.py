@@ -187,6 +187,19 @@ def eight_digits(value: bytes) -> str:
     return f"{int.from_bytes(value) % 10**8:08d}"
 
 
+def operation(tx_hash: bytes) -> str:
+    number = int.from_bytes(sha(b"cell-operation-v1\0", tx_hash)[:5])
+    letters = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+    return "".join(letters[number // 32**place % 32] for place in range(7, -1, -1))
+
+
+def hotp(seed: bytes, counter: int) -> str:
+    """RFC 4226, 5.3, with eight digits."""
+    digest = hmac.digest(seed, counter.to_bytes(8, "big"), "sha1")
+    offset = digest[-1] & 15
+    return f"{(int.from_bytes(digest[offset : offset + 4]) & 0x7FFFFFFF) % 10**8:08d}"
+
+
 def transaction_key(hour_key: bytes, jti: bytes) -> int:
     digest = hmac.digest(hour_key, b"cell-tx-v1\0" + jti, "sha512")
     return int.from_bytes(digest) % (ORDER - 1) + 1

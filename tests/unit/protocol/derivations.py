@@ -220,6 +220,11 @@ def codes() -> Vector:
             "mac": sms.hex(),
             "output": by_hand.eight_digits(sms),
         },
+        "operation": {
+            "tx_hash": cast.TX_HASH.hex(),
+            "digest": sha(b"cell-operation-v1\0", cast.TX_HASH).hex(),
+            "output": by_hand.operation(cast.TX_HASH),
+        },
     }
 
 
@@ -231,7 +236,18 @@ def totp() -> Vector:
         name="TOTP",
     )
     record = sha(by_hand.unb64(sealed["sealed"]))
-    return {"kp": KP.hex(), "cell": str(CELL), **sealed, "record_totp": by_hand.b64(record)}
+    seed = octets("TOTP seed", 20)
+    at = 1_795_000_000
+    return {
+        "kp": KP.hex(),
+        "cell": str(CELL),
+        **sealed,
+        "record_totp": by_hand.b64(record),
+        "base32": base64.b32encode(seed).decode(),
+        "at": at,
+        "step": at // 30,
+        "code": by_hand.hotp(seed, at // 30),
+    }
 
 
 def further_phone() -> Vector:

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backend.errors import MalformedMessage
-from backend.protocol.names import readable_name
+from backend.protocol.names import readable_name, salutation
 
 PERSON = {
     "common_name": "Анна Ивановна Пример",
@@ -78,3 +78,10 @@ def test_a_changed_name_is_read_or_refused(changes: list[tuple[int, int]]) -> No
         readable_name(bytes(raw))
     except MalformedMessage:
         return
+
+
+def test_a_person_is_greeted_by_given_names_and_nobody_else_is() -> None:
+    assert salutation(GOOD) == "Анна Ивановна"
+    assert salutation(der(common_name="Робот", organization_name="Ромашка")) is None
+    with pytest.raises(MalformedMessage):
+        salutation(b"rubbish")

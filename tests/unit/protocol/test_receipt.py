@@ -1,7 +1,9 @@
 """Receipts name every signature of a call, and the calls of a boot without a gap."""
 
+import json
 from typing import Any
 
+import msgspec
 import pytest
 
 from backend.errors import MalformedMessage
@@ -70,3 +72,15 @@ def test_what_no_receipt_says_is_refused(changes: dict[str, Any]) -> None:
 def test_ks_signs_no_receipts() -> None:
     with pytest.raises(MalformedMessage):
         EXAMPLE.read(by_hand.jws(EXAMPLE.good, cast.KS, typ=EXAMPLE.typ))
+
+
+def test_a_receipt_names_a_method_only_where_no_phone_approved() -> None:
+    """Receipts from before there were codes stay as they are."""
+    plain = claims(signed(1))
+    by_code = msgspec.structs.replace(plain, method="password+totp")
+    assert "method" not in json.loads(by_hand.unb64(sign(plain).split(".")[1]))
+    assert json.loads(by_hand.unb64(sign(by_code).split(".")[1]))["method"] == "password+totp"
+    assert verify_receipt(sign(by_code), expected_ka=cast.public(KA)) == by_code
+    said = by_hand.jws(EXAMPLE.good | {"method": "app"}, KA, typ=EXAMPLE.typ)
+    with pytest.raises(MalformedMessage):
+        verify_receipt(said, expected_ka=cast.public(KA))

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from backend.errors import MalformedMessage, NotFound
-from backend.protocol.record import record_hash, sign_record
+from backend.protocol.record import record_hash, sign_record, verify_record
 from tests.unit.protocol import by_hand, cast
 from tests.unit.protocol.cast import KS
 from tests.unit.protocol.examples import BY_TYP
@@ -25,9 +25,12 @@ def passkey(**changes: object) -> dict[str, Any]:
     return phone(webauthn=PASSKEY | changes)
 
 
+RUB: dict[str, str] = {"currency": "RUB", "value": "15000.00"}
+
+
 def policy(**changes: object) -> dict[str, Any]:
     whole: dict[str, Any] = EXAMPLE.good["policy"]
-    caps = whole["caps"] | {name: value for name, value in changes.items() if name in whole["caps"]}
+    caps = whole["caps"] | {name: value for name, value in changes.items() if name != "methods"}
     methods = changes.get("methods", whole["methods"])
     return {"policy": {"methods": methods, "caps": caps}}
 
@@ -59,6 +62,8 @@ ALLOWED: tuple[dict[str, Any], ...] = (
     passkey(id="AA"),
     passkey(id=by_hand.b64(bytes(1023))),
     policy(methods=["password+totp"], kinds=[], confirm=["sms", "operator"], multisign=10_000),
+    policy(amounts=[RUB], sms_delay=0),
+    policy(amounts=[RUB, {"currency": "JPY", "value": "500"}], sms_delay=3600),
 )
 REFUSED: tuple[dict[str, Any], ...] = (
     {"epoch": 0},
@@ -108,6 +113,19 @@ REFUSED: tuple[dict[str, Any], ...] = (
     policy(kinds=["watch"]),
     policy(multisign=0),
     policy(multisign=10_001),
+    policy(amounts=[]),
+    policy(amounts=[RUB, RUB]),
+    policy(amounts=[{"currency": f"A{letter}A", "value": "1"} for letter in "ABCDEF"]),
+    policy(amounts=[RUB | {"currency": "rub"}]),
+    policy(amounts=[RUB | {"value": "-1.00"}]),
+    policy(amounts=[RUB | {"value": "01.00"}]),
+    policy(amounts=[RUB | {"value": "1.00\n"}]),
+    policy(amounts=[RUB | {"value": "1e9"}]),
+    policy(amounts=[RUB | {"most": "1"}]),
+    policy(sms_delay=60),
+    policy(sms_delay=-1),
+    policy(sms_delay=3601),
+    policy(sms_delay=None),
 )
 
 
@@ -136,3 +154,9 @@ def test_a_phone_is_found_by_its_approval_key_alone() -> None:
     for other in (cast.tp(cast.REQUEST), cast.tp(cast.KS), b""):
         with pytest.raises(NotFound):
             record.device(other)
+
+
+def test_bounds_of_codes_are_absent_where_a_record_has_none() -> None:
+    """Records that were signed before there were codes are read as they were."""
+    caps = verify_record(EXAMPLE.compact(), expected_ks=cast.public(KS)).policy.caps
+    assert (caps.amounts, caps.sms_delay) == ((), 60)

@@ -3,7 +3,8 @@
 import pytest
 
 from backend.errors import MalformedMessage
-from backend.protocol.sealed import check_sealed, open_sealed, sealed_hash
+from backend.protocol.jose import unverified_seal
+from backend.protocol.sealed import TYP, check_sealed, open_sealed, seal_secret, sealed_hash
 from tests.unit.protocol import by_hand, cast
 from tests.unit.protocol.cast import APPROVAL, EPHEMERAL, SEALED, TRANSACTION, TX_HASH
 
@@ -60,3 +61,24 @@ def test_a_seal_holds_32_bytes(length: int) -> None:
 def test_a_hash_is_taken_of_ascii_alone() -> None:
     with pytest.raises(MalformedMessage):
         sealed_hash("é")
+
+
+def test_what_the_sam_seals_is_read_like_a_phones() -> None:
+    """An approval by code: ``apu`` is KS's thumbprint."""
+    sealed = seal_secret(
+        cast.CELL_SECRET,
+        sam=cast.public(TRANSACTION),
+        sender=cast.tp(cast.KS),
+        tx_hash=TX_HASH,
+    )
+    seal = unverified_seal(sealed, expected_typ=TYP, with_sender=True)
+    right = {
+        "expected_hash": sealed_hash(sealed),
+        "expected_epk": seal.epk.thumbprint(),
+        "expected_sender": cast.tp(cast.KS),
+        "expected_tx_hash": TX_HASH,
+    }
+    check_sealed(sealed, **right)
+    assert open_sealed(sealed, TRANSACTION) == cast.CELL_SECRET
+    with pytest.raises(MalformedMessage):
+        check_sealed(sealed, **right | {"expected_sender": cast.tp(APPROVAL)})

@@ -9,7 +9,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from backend.protocol import locks
-from backend.protocol.codes import digits
+from backend.protocol.codes import digits, operation_number
 from backend.protocol.encoding import secret_bytes, secret_text, write_message
 from backend.protocol.enrolment import (
     check_enrols_for,
@@ -23,9 +23,10 @@ from backend.protocol.jose import PublicJwk, open_seal, unverified_seal
 from backend.protocol.sealed import open_sealed
 from backend.protocol.tree import leaf_hash, tree_root, verify_list
 from backend.protocol.webauthn import approval_challenge, enrolment_challenge
-from backend.sam.codes import PairingCodes
+from backend.sam.codes import PairingCodes, SmsCodes
 from backend.sam.hours import TransactionKeys, hour_of
 from backend.sam.locks import PasswordSeals
+from backend.sam.totp import TotpSeeds, seed_hash
 from backend.signers.password import argon2_hash
 from tests import vectors
 from tests.unit.protocol import by_hand, cast, derivations
@@ -258,16 +259,22 @@ def test_the_codes_that_people_read() -> None:
     assert vector["twelve"]["output"].replace("-", "") == vector["twelve"]["base32"][:12]
     assert enrolment_hash(enrolment).hex() == vector["pairing"]["enrolment_hash"]
     assert PairingCodes(HSM).code(enrolment) == vector["pairing"]["output"]
-    sms = HSM.pepper(b"cell-sms-v1\0" + hexed(vector["sms"]["tx_hash"]))
+    tx_hash = hexed(vector["sms"]["tx_hash"])
+    sms = HSM.pepper(b"cell-sms-v1\0" + tx_hash)
     assert sms.hex() == vector["sms"]["mac"]
-    assert digits(sms) == vector["sms"]["output"]
+    assert digits(sms) == vector["sms"]["output"] == SmsCodes(HSM).code(tx_hash)
+    assert operation_number(hexed(vector["operation"]["tx_hash"])) == vector["operation"]["output"]
 
 
 def test_the_totp_seed() -> None:
     vector = D["totp"]
     assert HSM.pepper(b"cell-totp-v1\0" + CELL.bytes).hex() == vector["key"]
-    assert by_hand.b64(by_hand.sha(by_hand.unb64(vector["sealed"]))) == vector["record_totp"]
+    assert by_hand.b64(seed_hash(vector["sealed"])) == vector["record_totp"]
     opens(vector)
+    found = TotpSeeds(HSM).find_step(
+        vector["code"], cell=UUID(vector["cell"]), sealed=vector["sealed"], now=vector["at"]
+    )
+    assert found == vector["step"]
 
 
 def test_a_further_phones_qr_code() -> None:

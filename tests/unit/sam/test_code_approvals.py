@@ -45,6 +45,7 @@ from tests.world.code_cell import (
 )
 from tests.world.paired_cell import NUMBER, PASSWORD_HASH, PairedCell, make_cell, subject_name
 from tests.world.sam import CA_NAME, DOMAIN, SamWorld, open_sam_world, software_hsm
+from tests.world.softhsm import softhsm
 
 ONE, TWO = (hashlib.sha256(bytes([number])).digest() for number in (1, 2))
 OTHER_PASSWORD = bytes(32)
@@ -444,7 +445,7 @@ def test_rule_4_refuses_the_code_of_another_ask(signer: CodeSigner) -> None:
         signer.approve(other, code=signer.code(one))
 
 
-def test_rule_4_looks_at_twenty_wrong_codes_of_a_cell_in_a_day(
+def test_rule_4_looks_at_ten_wrong_codes_of_a_cell_in_a_day(
     signer: CodeSigner, clock: SettableClock
 ) -> None:
     """T-15; right ones do not count, and the count is over after a day."""
@@ -474,7 +475,7 @@ def test_without_the_code_no_password_is_tried(signer: CodeSigner) -> None:
 
 
 def test_rule_5_refuses_a_wrong_password_and_counts_it_as_a_try(signer: CodeSigner) -> None:
-    """Whoever has the SIM guesses three passwords for an ask, and twenty in a day."""
+    """Whoever has the SIM guesses three passwords for an ask, and ten in a day."""
     opened = signer.open_signing(ONE)
     for _ in range(3):
         with pytest.raises(WrongPassword):
@@ -620,3 +621,12 @@ def test_after_a_restart_the_sam_knows_its_code_approvals_again(signer: CodeSign
     by = signer.approve(opened)
     restarted = open_sam_world(signer.world.hsm, signer.world.clock)
     assert restarted.sam.release(signer.evidence(opened, by)).signatures
+
+
+def test_on_a_real_token_password_and_code_release_a_signature() -> None:
+    world = open_sam_world(softhsm().new_token().hsm(), SettableClock())
+    signer = without_phone(world)
+    opened = signer.open_signing(ONE)
+    with pytest.raises(WrongCode):
+        signer.approve(opened, code=wrong(signer.code(opened)))
+    assert world.sam.release(signer.evidence(opened, signer.approve(opened))).signatures

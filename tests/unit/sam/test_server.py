@@ -11,6 +11,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from pyotp import TOTP
 
 from backend import errors
 from backend.errors import (
@@ -25,11 +26,13 @@ from backend.errors import (
 )
 from backend.sam import client as client_module
 from backend.sam import housekeeping
+from backend.sam.amending import Amend, MakeSeed, OpenAmendment
 from backend.sam.cells import ChangePassword, PasswordLock, RemoveDevice
 from backend.sam.client import SamClient
 from backend.sam.releases import Release
 from backend.sam.server import SamServer, admitted
 from backend.sam.service_keys import SamHealth
+from backend.sam.transactions import RenderSms
 from backend.sam.wire import (
     LENGTH,
     LONGEST_FRAME,
@@ -44,7 +47,9 @@ from backend.sam.wire import (
     write_result,
 )
 from tests.world.clock import SettableClock
-from tests.world.paired_cell import PASSWORD_HASH, PairedCell, ready_cell
+from tests.world.code_cell import ADDRESS, with_phone
+from tests.world.paired_cell import CA, PASSWORD_HASH, PairedCell, ready_cell
+from tests.world.paper_phone import read
 from tests.world.sam import SamWorld
 
 ONE = hashlib.sha256(b"1").digest()
@@ -106,6 +111,63 @@ def test_a_cell_is_made_paired_certified_and_signs_over_the_socket(
     released = client.release(remote_cell.release_of(remote_cell.open_signing(ONE)))
     assert len(released.signatures) == 1
     assert client.health().hsm["name"] == "software"
+
+
+def test_approval_by_code_and_loosening_work_over_the_socket(
+    world: SamWorld, client: SamClient, clock: SettableClock
+) -> None:
+    owner = with_phone(RemoteWorld(world, client))  # type: ignore[arg-type]  # the same shape
+    opened = owner.open_signing(ONE)
+    rendered = client.render_sms(
+        RenderSms(
+            record=owner.cell.record,
+            ask=opened.ask,
+            items=opened.items,
+            zone="Europe/Moscow",
+            address=ADDRESS,
+        )
+    )
+    assert opened.sms is not None
+    assert rendered.due_at == opened.sms.due_at
+    clock.advance(seconds=60)
+    with pytest.raises(WrongCode):
+        owner.approve(opened, code="")
+    by = owner.approve(opened)
+    assert client.release(owner.evidence(opened, by)).signatures
+
+    made = client.make_seed(MakeSeed(record=owner.cell.record))
+    now = int(clock().timestamp())
+    asked = client.open_amendment(
+        OpenAmendment(
+            record=owner.cell.record,
+            method="password+totp",
+            amounts=(),
+            sms_delay=60,
+            lock=owner.lock,
+            password_hash=PASSWORD_HASH,
+            number=None,
+            seed=made.sealed,
+            code=TOTP(made.seed, digits=8).at(now),
+            name="Anna",
+            rp=CA,
+            lang="en",
+            zone="UTC",
+            exp=now + 300,
+            use_by=now + 600,
+        )
+    )
+    signed = read(asked.opened.ask, world.public_keys.ks)
+    approval, sealed = owner.cell.phone.approve(signed, owner.cell.secret, number="42")
+    amended = client.amend(
+        Amend(
+            record=owner.cell.record,
+            blob=owner.cell.made.blob,
+            ask=asked.opened.ask,
+            approval=approval,
+            sealed=sealed,
+        )
+    )
+    assert amended.methods == ("app", "password+sms", "password+totp")
 
 
 def test_passwords_and_removal_work_over_the_socket(

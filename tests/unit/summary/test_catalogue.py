@@ -154,7 +154,7 @@ def test_a_subject_is_shown_by_its_reading() -> None:
         ("longest = 10", "longest = 0"),
         ("longest = 10", "longest = 1001"),
         ("longest = 10", "longest = 10\nhidden = true"),
-        ('ask = "sign"', 'ask = "amend"'),
+        ('ask = "sign"', 'ask = "amends"'),
         ("most_documents = 2", "most_documents = 10001"),
         ('name = "payee"', 'name = "Payee"'),
         ('title = { ru = "T", en = "T" }', 'title = { ru = "T" }'),

@@ -62,6 +62,7 @@ def test_a_kind_belongs_in_one_kind_of_ask() -> None:
         "enrol": "enrol",
         "certificate_request": "certificate_request",
         "set_password": "set_password",
+        "amend": "amend",
     }
 
 

@@ -1,0 +1,156 @@
+"""What the signer allowed on the phone becomes the record's: the clerk's part.
+
+1. The SAM asks its own rules again (``sam/amendments.py``); rows decide nothing.
+2. One commit holds the record's next epoch, the password lock that fits it, and the end of the ask,
+   by which what the phone sealed is erased. A crash before it costs nothing: the clerk comes again.
+3. A lock that was sealed anew under another password meanwhile is not replaced: then it is over,
+   and the signer asks again.
+"""
+
+import logging
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Row, and_, delete, insert, select, update
+from sqlalchemy.orm import Session
+
+from backend.errors import AlreadyThere, AmendmentRefused
+from backend.model.tables import (
+    Amendment,
+    Approval,
+    Cell,
+    Lock,
+    Record,
+    TotpSeed,
+    Transaction,
+    TransactionState,
+)
+from backend.protocol.encoding import sha256
+from backend.sam.amending import Amend, Amended, Amendments
+from backend.signers.freeze import not_frozen
+from backend.signing.moves import move
+
+log = logging.getLogger(__name__)
+
+
+def approved_amendments(session: Session, now: datetime) -> Sequence[UUID]:
+    """Name the asks of kind ``amend`` that a phone approved."""
+    return session.scalars(
+        select(Transaction.id)
+        .join(Amendment, Amendment.transaction_id == Transaction.id)
+        .where(
+            Transaction.state == TransactionState.APPROVED,
+            Transaction.use_by > now,
+            not_frozen(Transaction.signer_id),
+        )
+        .order_by(Transaction.created_at)
+    ).all()
+
+
+def finish_amendment(
+    session: Session, amendments: Amendments, *, transaction: UUID, now: datetime
+) -> bool:
+    """Have the SAM make the record's next epoch, and write what follows from it. Commits.
+
+    Returns:
+        Whether the method is allowed now; ``False``: the SAM refused, or the password was changed.
+
+    Raises:
+        AlreadyThere: another clerk was faster, or the record went on meanwhile; come again.
+    """
+    held = _read(session, transaction)
+    session.rollback()
+    if held.sealed is None or sha256(held.old_lock.encode("ascii", "replace")) != held.replaces:
+        return _fail(session, transaction, because="the password was changed meanwhile")
+    try:
+        amended = amendments.amend(
+            Amend(
+                record=held.record,
+                blob=held.blob,
+                ask=held.ask,
+                approval=held.approval,
+                sealed=held.sealed,
+            )
+        )
+    except AmendmentRefused as refusal:
+        return _fail(session, transaction, because=str(refusal))
+    if not _keep(session, transaction, held, amended, now):
+        session.rollback()
+        raise AlreadyThere("the record went on, or the ask is over")
+    session.commit()
+    log.warning("policy loosened", extra={"cell_id": amended.cell, "transaction_id": transaction})
+    return True
+
+
+def _read(session: Session, transaction: UUID) -> Row[*tuple[Any, ...]]:
+    found = session.execute(
+        select(
+            Cell.id.label("cell"),
+            Cell.blob,
+            Record.record,
+            Transaction.ask,
+            Approval.approval,
+            Approval.sealed,
+            Amendment.lock,
+            Amendment.replaces,
+            Lock.lock.label("old_lock"),
+        )
+        .join(Cell, Cell.id == Transaction.cell_id)
+        .join(Record, and_(Record.cell_id == Cell.id, Record.epoch == Cell.epoch))
+        .join(Amendment, Amendment.transaction_id == Transaction.id)
+        .join(Approval, Approval.transaction_id == Transaction.id)
+        .join(Lock, and_(Lock.cell_id == Cell.id, Lock.kind == "password"))
+        .where(Transaction.id == transaction)
+    ).one_or_none()
+    if found is None:
+        raise AlreadyThere("there is no such amendment to finish")
+    return found
+
+
+def _keep(
+    session: Session,
+    transaction: UUID,
+    held: Row[*tuple[Any, ...]],
+    amended: Amended,
+    now: datetime,
+) -> bool:
+    """Write it, if the ask waits for it, and lock and record are still those it was made from."""
+    redeemed = move(
+        session, transaction, TransactionState.REDEEMED, not_frozen(Transaction.signer_id)
+    )
+    followed = session.scalar(
+        update(Cell)
+        .where(Cell.id == held.cell, Cell.epoch == amended.epoch - 1)
+        .values(epoch=amended.epoch, methods=" ".join(amended.methods))
+        .returning(Cell.id)
+    )
+    sealed_anew = session.scalar(
+        update(Lock)
+        .where(Lock.cell_id == held.cell, Lock.kind == "password", Lock.lock == held.old_lock)
+        .values(lock=held.lock, created_at=now)
+        .returning(Lock.cell_id)
+    )
+    if not redeemed or followed is None or sealed_anew is None:
+        return False
+    session.execute(
+        insert(Record).values(
+            cell_id=held.cell, epoch=amended.epoch, record=amended.record, created_at=now
+        )
+    )
+    if amended.totp is not None:
+        session.execute(
+            delete(TotpSeed)
+            .where(TotpSeed.cell_id == held.cell, TotpSeed.seed_hash != amended.totp)
+            .execution_options(synchronize_session=False)
+        )
+    return True
+
+
+def _fail(session: Session, transaction: UUID, *, because: str) -> bool:
+    """End what will not be believed. Commits."""
+    move(session, transaction, TransactionState.FAILED, ended_because=because)
+    session.commit()
+    log.warning("amendment refused", extra={"transaction_id": transaction, "reason": because})
+    return False

@@ -1,0 +1,250 @@
+"""Loosening a policy: a code may stand for the phone, once the phone has said so.
+
+To ask (``open_amendment``):
+
+1. the record is ours, has its certificate and a phone, and knows what the method needs: the number
+   that is handed in, or a seed of this cell. The bounds that are handed in go into the ask;
+2. an authenticator shows a first code of the seed: three tries, and the step is used up (T-15);
+3. the password opens the cell's lock, counted with all other tries of it. The lock is sealed anew,
+   of purpose ``sign``: worth nothing while the record does not allow the method.
+
+To believe (``amend``):
+
+4. the ask is ours, of kind ``amend``, and the SAM's clock is before ``use_by``;
+5. the record is ours, of the ask's cell, not below its epoch;
+6. a phone of that record approved this very ask, with user verification: no code loosens a policy;
+7. what it sealed opens this cell. Then the record's next epoch: one method more, and the bounds
+   that the signer read.
+"""
+
+from typing import Any, Final, final
+
+import msgspec
+
+from backend.errors import (
+    AmendmentRefused,
+    CellUnopened,
+    MalformedMessage,
+    RecordRefused,
+    WrongCode,
+    WrongPassword,
+)
+from backend.protocol.ask import AskClaims, VerifiedAsk
+from backend.protocol.encoding import Octets32, b64u, read_octets
+from backend.protocol.known_types import known
+from backend.protocol.record import AmountCap, CellRecord, Method, Policy
+from backend.sam.amending import (
+    Amend,
+    Amended,
+    MadeSeed,
+    MakeSeed,
+    OpenAmendment,
+    OpenedAmendment,
+)
+from backend.sam.asks import Asks
+from backend.sam.codes import TRIES
+from backend.sam.consents import unsealed, verify_consent
+from backend.sam.hours import TransactionKeys
+from backend.sam.locks import PasswordSeals
+from backend.sam.records import ServiceVoice
+from backend.sam.totp import TotpSeeds, seed_hash
+from backend.sam.transactions import OpenTransaction
+from backend.sam.tries import PASSWORD_WINDOW_SECONDS, Tries
+
+NUMBER_END: Final = 4
+
+
+@final
+class _Allowed(msgspec.Struct, frozen=True, kw_only=True):
+    """What an ask of kind ``amend`` allows, out of its fields."""
+
+    delay: int
+    totp: Octets32 | None = None
+    amounts: tuple[AmountCap, ...] = ()
+
+
+@final
+class PolicyAmendments:
+    """Keeps the seven rules."""
+
+    def __init__(
+        self,
+        *,
+        voice: ServiceVoice,
+        keys: TransactionKeys,
+        asks: Asks,
+        passwords: PasswordSeals,
+        password_tries: Tries,
+        seeds: TotpSeeds,
+    ) -> None:
+        """Keep what the rules are checked with."""
+        self._voice = voice
+        self._keys = keys
+        self._asks = asks
+        self._passwords = passwords
+        self._password_tries = password_tries
+        self._seeds = seeds
+        self._first_codes = Tries(allowed=TRIES)
+
+    def make_seed(self, unverified: MakeSeed) -> MadeSeed:
+        """See ``Amendments``."""
+        record = self._voice.verified_record(unverified.record)
+        seed, sealed = self._seeds.make(record.cell)
+        return MadeSeed(seed=seed, sealed=sealed, seed_hash=bytes(seed_hash(sealed)))
+
+    # --- to ask -----------------------------------------------------------------
+
+    def open(self, unverified: OpenAmendment, *, now: int) -> OpenedAmendment:
+        """Keep rules 1 to 3; the errors are those of ``Amendments.open_amendment``."""
+        # (1) The record is ours, and there is something to allow, by a phone.
+        record = self._record_to_amend(unverified)
+
+        # (2) The authenticator has the seed.
+        step = self._first_code(unverified, record, now=now)
+
+        # (3) The password opens the lock, which is sealed anew.
+        lock = self._sealed_to_sign(unverified, record, now=now)
+
+        fields: dict[str, Any] = {
+            "type": "amend",
+            "name": unverified.name,
+            "delay": unverified.sms_delay,
+        }
+        if unverified.method == "password+sms":
+            fields["number_end"] = str(unverified.number)[-NUMBER_END:]
+        else:
+            fields["totp"] = b64u(seed_hash(str(unverified.seed)))
+        if unverified.amounts:
+            fields["amounts"] = [msgspec.structs.asdict(cap) for cap in unverified.amounts]
+        request = OpenTransaction(
+            record=unverified.record,
+            kind="amend",
+            rp=unverified.rp,
+            lang=unverified.lang,
+            zone=unverified.zone,
+            fields=fields,
+            items=(),
+            hash_alg=None,
+            exp=unverified.exp,
+            use_by=unverified.use_by,
+            number_asked=True,
+        )
+        return OpenedAmendment(opened=self._asks.open(request, now=now), lock=lock, step=step)
+
+    def _record_to_amend(self, unverified: OpenAmendment) -> CellRecord:
+        """Rule 1."""
+        try:
+            record = self._voice.verified_record(unverified.record)
+        except RecordRefused as error:
+            raise AmendmentRefused(1, str(error)) from error
+        if not record.confirmed or not record.devices:
+            raise AmendmentRefused(1, "a policy is loosened on a paired phone")
+        if unverified.method == "password+sms":
+            number = unverified.number or ""
+            if self._passwords.number_mac(record.cell, number) != record.sms:
+                raise AmendmentRefused(1, "the number is not the one that was verified")
+        return record
+
+    def _first_code(self, unverified: OpenAmendment, record: CellRecord, *, now: int) -> int | None:
+        """Rule 2."""
+        if unverified.method == "password+sms":
+            return None
+        sealed = unverified.seed or ""
+        try:
+            key = seed_hash(sealed)
+            left = self._first_codes.count(key, until=now + PASSWORD_WINDOW_SECONDS, now=now)
+            step = self._seeds.find_step(
+                unverified.code or "", cell=record.cell, sealed=sealed, now=now
+            )
+        except MalformedMessage as error:
+            raise AmendmentRefused(1, "the seed is not this cell's") from error
+        if step is None or not self._seeds.use_up(step, cell=record.cell, used_step=None, now=now):
+            raise WrongCode(left)
+        return step
+
+    def _sealed_to_sign(self, unverified: OpenAmendment, record: CellRecord, *, now: int) -> str:
+        """Rule 3."""
+        signer, password = record.signer, unverified.password_hash
+        until = now + PASSWORD_WINDOW_SECONDS
+        self._password_tries.count(signer, until=until, now=now)
+        try:
+            secret = self._passwords.open(unverified.lock, record=record, password_hash=password)
+        except MalformedMessage as error:
+            raise WrongPassword("the password is wrong") from error
+        self._password_tries.forget(signer)
+        methods = _with(record.policy, unverified.method)
+        loosened = msgspec.structs.replace(
+            record, policy=msgspec.structs.replace(record.policy, methods=methods)
+        )
+        return self._passwords.seal(secret, record=loosened, password_hash=password)
+
+    # --- to believe -------------------------------------------------------------
+
+    def amend(self, unverified: Amend, *, now: int) -> Amended:
+        """Keep rules 4 to 7; the errors are those of ``Amendments.amend``."""
+        # (4) The ask is ours and still runs. (5) The record is ours and of this cell.
+        ask = self._asked(unverified.ask, now=now)
+        record = self._believed(unverified.record, ask)
+
+        # (6) A phone of that record approved this very ask.
+        try:
+            consent = verify_consent(unverified.approval, ask=ask, record=record)
+        except MalformedMessage as error:
+            raise AmendmentRefused(6, str(error)) from error
+
+        # (7) The phone's seal gives the cell's secret, which opens this cell.
+        try:
+            unsealed(
+                consent, unverified_sealed=unverified.sealed, blob=unverified.blob, keys=self._keys
+            )
+        except (MalformedMessage, CellUnopened) as error:
+            raise AmendmentRefused(7, str(error)) from error
+        return self._loosened(unverified.record, record, ask.claims)
+
+    def _asked(self, unverified_ask: str, *, now: int) -> VerifiedAsk:
+        """Rule 4."""
+        try:
+            ask = self._voice.verified_ask(unverified_ask)
+        except MalformedMessage as error:
+            raise AmendmentRefused(4, str(error)) from error
+        if ask.claims.kind != "amend":
+            raise AmendmentRefused(4, f"an ask of kind {ask.claims.kind} amends nothing")
+        if now >= ask.claims.use_by:
+            raise AmendmentRefused(4, "it is after use_by")
+        return ask
+
+    def _believed(self, unverified_record: str, ask: VerifiedAsk) -> CellRecord:
+        """Rule 5."""
+        try:
+            record = self._voice.verified_record(unverified_record)
+        except RecordRefused as error:
+            raise AmendmentRefused(5, str(error)) from error
+        if record.cell != ask.claims.cell or record.epoch < ask.claims.epoch:
+            raise AmendmentRefused(5, "the record of another cell, or older than the ask")
+        return record
+
+    def _loosened(self, text: str, record: CellRecord, claims: AskClaims) -> Amended:
+        members = {name: value for name, value in claims.fields.items() if name in _MEMBERS}
+        allowed = msgspec.convert(members, type=known(_Allowed), dec_hook=read_octets)
+        method: Method = "password+sms" if allowed.totp is None else "password+totp"
+        caps = msgspec.structs.replace(
+            record.policy.caps, amounts=allowed.amounts, sms_delay=allowed.delay
+        )
+        policy = Policy(methods=_with(record.policy, method), caps=caps)
+        totp = record.totp if allowed.totp is None else allowed.totp
+        following, loosened = self._voice.next_record(text, policy=policy, totp=totp)
+        return Amended(
+            record=following,
+            epoch=loosened.epoch,
+            cell=record.cell,
+            methods=policy.methods,
+            totp=None if totp is None else bytes(totp),
+        )
+
+
+_MEMBERS: Final = frozenset({"delay", "totp", "amounts"})
+
+
+def _with(policy: Policy, method: Method) -> tuple[Method, ...]:
+    """Add a method, once."""
+    return policy.methods if method in policy.methods else (*policy.methods, method)

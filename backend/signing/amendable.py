@@ -1,0 +1,124 @@
+"""What the rows say of a signer who wants to allow a code, and of an authenticator's seeds."""
+
+from typing import Any, Final
+from uuid import UUID
+
+from sqlalchemy import Row, and_, exists, select, update
+from sqlalchemy.orm import Session
+
+from backend.delivery.subscriptions import is_in_use
+from backend.errors import (
+    MalformedMessage,
+    NotFound,
+    SignerFrozen,
+    TooManyTries,
+    WrongCode,
+)
+from backend.model.tables import Cell, Device, Lock, Record, Signer, TotpSeed
+from backend.protocol.codes import typed_code
+from backend.protocol.jose import unverified_payload
+from backend.protocol.record import TYP, CellRecord
+from backend.signers.freeze import not_frozen
+
+MOST_FIRST_CODES: Final = 3
+_NO_SYNC: Final = {"synchronize_session": False}
+
+
+def read_amendable(session: Session, signer: UUID) -> Row[*tuple[Any, ...]]:
+    """Read the signer's newest certified cell that has a phone. Commits, which ends the read.
+
+    Raises:
+        NotFound: there is none.
+        SignerFrozen: the signer's access is locked.
+    """
+    found = session.execute(
+        select(
+            Cell.id.label("cell"),
+            Signer.id.label("signer"),
+            Signer.login,
+            Signer.number,
+            Signer.subject,
+            Signer.lang,
+            Signer.zone,
+            Signer.password_salt,
+            Signer.password_tries,
+            Signer.password_tried_at,
+            Record.record,
+            Lock.lock,
+            not_frozen(Cell.signer_id).label("may_go_on"),
+        )
+        .join(Signer, Signer.id == Cell.signer_id)
+        .join(Record, and_(Record.cell_id == Cell.id, Record.epoch == Cell.epoch))
+        .outerjoin(Lock, and_(Lock.cell_id == Cell.id, Lock.kind == "password"))
+        .where(
+            Cell.signer_id == signer,
+            Cell.certificate.is_not(None),
+            exists().where(Device.cell_id == Cell.id, is_in_use()),
+        )
+        .order_by(Cell.created_at.desc())
+        .limit(1)
+    ).first()
+    session.commit()
+    if found is None:
+        raise NotFound("there is no certificate and phone to allow it by")
+    if not found.may_go_on:
+        raise SignerFrozen("the signer's access is locked")
+    return found
+
+
+def named_seed(record: str) -> bytes | None:
+    """Which seed a record names; the SAM verifies what matters."""
+    try:
+        return unverified_payload(record, CellRecord, expected_typ=TYP).totp
+    except MalformedMessage:
+        return None
+
+
+def pending_seed(session: Session, held: Row[*tuple[Any, ...]]) -> Row[*tuple[Any, ...]]:
+    """Read the seed that was shown last and that the record does not name yet. Commits.
+
+    Raises:
+        NotFound: there is none.
+    """
+    found = session.execute(
+        select(TotpSeed.seed_hash, TotpSeed.sealed, TotpSeed.tries)
+        .where(
+            TotpSeed.cell_id == held.cell, TotpSeed.seed_hash != (named_seed(held.record) or b"")
+        )
+        .order_by(TotpSeed.created_at.desc())
+        .limit(1)
+    ).first()
+    session.commit()
+    if found is None:
+        raise NotFound("no authenticator was shown a seed")
+    return found
+
+
+def typed_first_code(unverified_code: str, tries: int) -> str:
+    """Read a first code; what has not eight digits costs no try.
+
+    Raises:
+        WrongCode: it has not.
+    """
+    try:
+        return typed_code(unverified_code)
+    except MalformedMessage as error:
+        raise WrongCode(max(0, MOST_FIRST_CODES - tries)) from error
+
+
+def count_first_code(session: Session, seed_hash: bytes) -> None:
+    """Count a first code before it is checked. Commits.
+
+    Raises:
+        TooManyTries: three were wrong.
+    """
+    counted = session.scalar(
+        update(TotpSeed)
+        .where(TotpSeed.seed_hash == seed_hash, TotpSeed.tries < MOST_FIRST_CODES)
+        .values(tries=TotpSeed.tries + 1)
+        .returning(TotpSeed.tries)
+        .execution_options(**_NO_SYNC)
+    )
+    session.commit()
+    if counted is None:
+        raise TooManyTries("three first codes were wrong: begin again with another seed")
