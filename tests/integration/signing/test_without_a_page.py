@@ -1,4 +1,4 @@
-"""What a relying party asks by CSC has no page of ours: a phone alone can approve it."""
+"""Codes are typed on our page alone: what a relying party asks by CSC has none."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from backend.access.tokens import CallingParty
 from backend.credentials.view import credential_for
 from backend.csc.calls import is_explicit
-from backend.errors import RequestRefused
+from backend.errors import RequestRefused, TooManyTries, WrongCode
 from backend.model.tables import TransactionState
 from backend.settings import Settings
 from tests.world.code_world import CodeWorld, open_code_world
@@ -73,3 +73,19 @@ def test_csc_68_a_signer_without_a_phone_is_authorised_by_oauth_alone(
 
     assert found.key_enabled
     assert is_explicit(found, party) is phone
+
+
+def test_csc_53_a_code_is_of_one_transaction_and_tried_three_times(world: SigningWorld) -> None:
+    """No call takes it but that of our page: ``authData`` has no values (CSC-79)."""
+    boris = beside(world, phone=False)
+    one, other = boris.world.request(*ONE), boris.world.request(*hashes(1, seed="other"))
+    others_code = boris.code(other.id)
+
+    for _ in range(3):
+        with pytest.raises(WrongCode):
+            boris.approve(one.id, others_code)
+    with pytest.raises(TooManyTries):
+        boris.approve(one.id)
+
+    assert boris.world.state(one.id) != TransactionState.APPROVED
+    assert boris.approve(other.id, others_code) is TransactionState.APPROVED
