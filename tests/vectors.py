@@ -79,7 +79,14 @@ def messages() -> list[Vector]:
     return [
         *plain,
         message("cell-ask+jwt", cast.ENROL_ASK_CLAIMS, "asks to pair the phone of this file"),
+        message("cell-ask+jwt", cast.FURTHER_ASK_CLAIMS, "asks to add it as a further phone"),
+        message("cell-ask+jwt", cast.NEW_PASSWORD_ASK_CLAIMS, "asks for a new password"),
         message("cell-enrolment+jwt", cast.NATIVE_ENROLMENT_CLAIMS, "native, with an attestation"),
+        message(
+            "cell-enrolment+jwt",
+            cast.FURTHER_ENROLMENT_CLAIMS,
+            "of a further phone: another one brings the secret",
+        ),
         message("cell-approval+jwt", cast.APPROVAL_CLAIMS | {"webauthn": None}, "of a native app"),
         message("dpop+jwt", without_body, "without a body"),
         message(

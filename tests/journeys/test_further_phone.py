@@ -1,16 +1,30 @@
 """A paired phone adds another one, through HTTP, with the real SAM and the reference client."""
 
 from collections.abc import Callable
+from uuid import UUID
 
+import msgspec
 import pytest
-from sqlalchemy import select
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.hashes import SHA256
+from sqlalchemy import select, update
 
 from backend.model.tables import Approval, Cell, Device, FurtherPhone, Record, Transaction
+from backend.protocol.ask import sign_ask, verify_ask
+from backend.protocol.encoding import Octets32, b64u, unb64u
+from backend.protocol.jose import PublicJwk, raw_signature
+from backend.protocol.locks import lock_to_device
 from backend.protocol.record import CellRecord, verify_record
 from backend.virtual_phone.answers import PhoneKind
+from backend.virtual_phone.calls import FurtherAnswer, PhoneCalls
 from backend.virtual_phone.errors import CannotAnswer, MessageRefused, NotPaired, ServerRefused
+from backend.virtual_phone.further import checked_ask, paired
 from backend.virtual_phone.invitation import Addresses
+from backend.virtual_phone.jose import Jwk, jwk_of, key_from
+from backend.virtual_phone.keystore import Further
+from backend.virtual_phone.locks import open_device_lock, pin
 from backend.virtual_phone.phone import VirtualPhone
+from backend.virtual_phone.phone_keys import approval_key, request_key
 from backend.virtual_phone.transactions import Consent
 from tests.world.clock import SettableClock
 from tests.world.service import Service
@@ -209,6 +223,99 @@ def test_a_key_for_which_nobody_with_the_secret_vouches_is_not_pinned(
         new.wait_to_be_added(rounds=1)
     with pytest.raises(NotPaired):
         new.device()
+
+
+def signed_by_another(service: Service, ask: str) -> tuple[str, Jwk]:
+    """The same ask as a KS of somebody else's signs it."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    claims = verify_ask(ask, expected_ks=service.public_keys.ks).claims
+    ks = PublicJwk.of(key.public_key())
+
+    def sign(message: bytes) -> bytes:
+        return raw_signature(key.sign(message, ec.ECDSA(SHA256())))
+
+    return sign_ask(claims, key=ks, sign=sign), Jwk(x=b64u(ks.x), y=b64u(ks.y))
+
+
+def added(service: Service) -> tuple[Further, FurtherAnswer]:
+    """A phone that was added and has not looked yet, and what it would see."""
+    new = service.phone("new")
+    add(service, new)
+    phone = new.keystore.load().further
+    assert phone is not None
+    key = request_key(phone.keys)
+    answer = PhoneCalls(new._caller, mobile_api=phone.mobile_api, request_key=key).further()
+    assert answer is not None
+    return phone, answer
+
+
+def test_who_has_a_ks_of_his_own_cannot_make_the_pin(signing_service: Service) -> None:
+    """The true lock beside it: asks by the false KS would get the cell's secret."""
+    phone, true = added(signing_service)
+    ask, ks = signed_by_another(signing_service, true.ask)
+    false = msgspec.structs.replace(true, ask=ask, ks=ks)
+
+    with pytest.raises(MessageRefused, match="vouches"):
+        paired(false, signed=checked_ask(false, keys=phone.keys), further=phone)
+    assert paired(true, signed=checked_ask(true, keys=phone.keys), further=phone).ks == true.ks
+
+
+def test_limit_who_has_a_lock_of_his_own_shows_asks_that_open_nothing(
+    signing_service: Service,
+) -> None:
+    """The new phone believes him, and has a secret that is not the cell's."""
+    phone, true = added(signing_service)
+    ask, ks = signed_by_another(signing_service, true.ask)
+    signed = checked_ask(msgspec.structs.replace(true, ask=ask, ks=ks), keys=phone.keys)
+    kid = jwk_of(approval_key(phone.keys)).thumbprint()
+    unlock_jwk = jwk_of(key_from(unb64u(phone.keys.unlock)))
+    lock = lock_to_device(
+        bytes(32),
+        unlock=PublicJwk(x=Octets32(unb64u(unlock_jwk.x)), y=Octets32(unb64u(unlock_jwk.y))),
+        cell=UUID(signed.ask.cell),
+        kid=kid,
+    )
+    own_pin = b64u(pin(bytes(32), ks=ks.thumbprint(), cell=signed.cell, kid=kid))
+    false = msgspec.structs.replace(true, ask=ask, ks=ks, lock=lock, pin=own_pin)
+
+    assert paired(false, signed=signed, further=phone).ks == ks
+    assert true.lock is not None
+    unlock = key_from(unb64u(phone.keys.unlock))
+    assert open_device_lock(true.lock, cell=signed.cell, kid=kid, unlock=unlock) != bytes(32)
+
+
+@pytest.mark.parametrize("missing", ["lock", "pin"])
+def test_a_phone_is_not_paired_without_lock_and_pin(signing_service: Service, missing: str) -> None:
+    phone, true = added(signing_service)
+    less = msgspec.structs.replace(true, **{missing: None})
+    with pytest.raises(MessageRefused, match="a lock and a pin"):
+        paired(less, signed=checked_ask(true, keys=phone.keys), further=phone)
+
+
+def test_a_new_phone_answers_no_ask_that_names_other_keys(signing_service: Service) -> None:
+    """A row that leads it to the ask of another phone; and one to a pairing's ask."""
+    new, other = signing_service.phone("new"), signing_service.phone("other")
+    new.show_code(addresses(signing_service))
+    code = other.show_code(addresses(signing_service))
+    signing_service.phone().ask_to_add(code)
+    state = new.keystore.load().further
+    assert state is not None
+    mine = jwk_of(request_key(state.keys)).thumbprint()
+    with signing_service.sessions() as session:
+        session.execute(update(FurtherPhone).values(request_kid=mine))
+        session.commit()
+    with pytest.raises(MessageRefused, match="another phone"):
+        new.look_whether_added()
+
+    with signing_service.sessions() as session:
+        pairing = session.scalars(select(Transaction.ask).where(Transaction.kind == "enrol")).one()
+        session.execute(
+            update(Transaction).where(Transaction.kind == "further").values(ask=pairing)
+        )
+        session.commit()
+    with pytest.raises(MessageRefused, match="does not add"):
+        new.look_whether_added()
+    assert new.keystore.load().further == state
 
 
 def test_a_removed_phone_gets_no_lock_any_more(signing_service: Service) -> None:

@@ -175,6 +175,35 @@ NATIVE_ENROLMENT_CLAIMS = ENROLMENT_CLAIMS | {
     "attestation": {"format": "android-key", "statement": [by_hand.b64(b"certificate")]},
 }
 ENROLMENT = by_hand.jws(ENROLMENT_CLAIMS, APPROVAL, typ="cell-enrolment+jwt")
+FURTHER_ASK_CLAIMS = ENROL_ASK_CLAIMS | {
+    "epoch": 2,
+    "key_thumbprints": {
+        "approval": b64_tp(APPROVAL),
+        "request": b64_tp(REQUEST),
+        "unlock": b64_tp(UNLOCK),
+    },
+}
+"""Somebody's paired phone adds the phone of this cast."""
+FURTHER_ASK = by_hand.jws(FURTHER_ASK_CLAIMS, KS, typ="cell-ask+jwt")
+FURTHER_ENROLMENT_CLAIMS = ENROLMENT_CLAIMS | {
+    "tx_hash": by_hand.b64(by_hand.sha(FURTHER_ASK.encode())),
+    "kind": "virtual",
+    "sealed": None,
+    "epk": None,
+    "webauthn": None,
+}
+NEW_PASSWORD_ASK_CLAIMS = ENROL_ASK_CLAIMS | {
+    "kind": "set_password",
+    "epoch": 2,
+    "text": {"lang": "en", "title": "A new password", "lines": ["Whose password: Anna Example"]},
+    "fields": {
+        "type": "set_password",
+        "name": "Anna Example",
+        "begun_at": "2026-01-01T12:00:00Z",
+        "session": by_hand.b64(by_hand.octets("hash of a browser's secret")),
+    },
+    "number_asked": True,
+}
 SPKI = by_hand.octets("not read here: a public key", 91)
 RECORD_CLAIMS: dict[str, Any] = {
     "cell": str(CELL),

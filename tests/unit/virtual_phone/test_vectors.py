@@ -102,20 +102,24 @@ def test_approvals_and_enrolments_have_the_published_claims() -> None:
     for message in [*messages("cell-approval+jwt"), *messages("cell-enrolment+jwt")]:
         claims = dict(message["claims"])
         seal = next((seal for seal in seals if seal["sha256"] == claims["sealed"]), None)
-        if seal is None:
-            continue  # CS comes by another phone or the password: not this phone's case
-        sealed = answers.Sealed(compact=seal["compact"], epk=unb64u(claims["epk"]))
+        sealed = None  # another phone, or the password, brings CS
+        if claims["sealed"] is not None:
+            assert seal is not None
+            sealed = answers.Sealed(compact=seal["compact"], epk=unb64u(claims["epk"]))
         made = by_the_phone(message["typ"], claims, sealed)
         payload = jose.verify(made, typ=message["typ"], key=public("approval"))
         if "attestation" in claims:
             claims["attestation"] = None  # This phone is neither native nor does it attest.
         assert json.loads(payload) == claims
-        compared.add((message["typ"], claims["webauthn"] is None))
+        compared.add((message["typ"], claims["webauthn"] is None, sealed is None))
     kinds = {"cell-approval+jwt", "cell-enrolment+jwt"}
-    assert compared == {(typ, native) for typ in kinds for native in (True, False)}
+    assert compared == {
+        *((typ, native, False) for typ in kinds for native in (True, False)),
+        ("cell-enrolment+jwt", True, True),
+    }
 
 
-def by_the_phone(typ: str, claims: dict[str, Any], sealed: answers.Sealed) -> str:
+def by_the_phone(typ: str, claims: dict[str, Any], sealed: answers.Sealed | None) -> str:
     if typ == "cell-enrolment+jwt":
         return answers.enrolment(
             key=private("approval"),
@@ -125,6 +129,7 @@ def by_the_phone(typ: str, claims: dict[str, Any], sealed: answers.Sealed) -> st
             sealed=sealed,
             webauthn=claims["webauthn"],
         )
+    assert sealed is not None
     return answers.approval(
         key=private("approval"),
         tx=claims["tx"],
