@@ -73,14 +73,19 @@ def state_of(person: Person, asked: RequestedTransaction) -> str:
 # --- pairing --------------------------------------------------------------------------
 
 
-def test_a_phone_is_paired_and_approves_its_certificate_request(certified: Person) -> None:
-    assert not certified.failures
+def test_a_phone_is_paired_and_approves_its_certificate_request(
+    service: Service, context: BrowserContext, envelope: Envelope
+) -> None:
+    person = a_person(service, context)
+    person.pair(envelope)
+    person.certify()
+    assert not person.failures
     homes = {
-        certified.service.settings.app_url,
-        certified.service.settings.authorization_server_url,
-        certified.service.settings.mobile_api_url,
+        service.settings.app_url,
+        service.settings.authorization_server_url,
+        service.settings.mobile_api_url,
     }
-    assert {"/".join(url.split("/")[:3]) for url in certified.asked_for} == homes
+    assert {"/".join(url.split("/")[:3]) for url in person.asked_for} == homes
 
 
 def test_a_passkey_without_prf_pairs_nothing_where_the_authority_demands_it(

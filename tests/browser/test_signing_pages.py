@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from itertools import product
 
+import msgspec
 import pytest
 from playwright.sync_api import Browser, Page, Route, expect
 from sqlalchemy import select, update
@@ -17,10 +18,11 @@ from tests.world.chromium import (
     TAKES_PICTURES,
     OpenPage,
     assert_accessible,
+    beside,
     picture,
 )
 from tests.world.oauth_client import CALLBACK, OauthClient, an_oauth_client
-from tests.world.service import NEW_PASSWORD, hashes
+from tests.world.service import ANNA, NEW_PASSWORD, hashes
 from tests.world.serving import serving
 
 LOOKS = [("ru", PHONE, True), ("en", DESKTOP, False)]
@@ -221,11 +223,12 @@ def type_wrong(page: Page) -> None:
 def test_a_lost_phone_locks_access_by_login_and_password(
     shop: OauthClient, open_page: OpenPage
 ) -> None:
-    """The last test of this room: nobody signs here afterwards."""
+    other = msgspec.structs.replace(ANNA, login="b.petrova")
+    beside(lambda: shop.service.paired_phone(shop.service.register(other), name="other"))
     page = open_page()
     to_sign_in(shop, page)
     page.get_by_role("link", name="I lost my phone").click()
-    page.locator("#login").fill("a.ivanova")
+    page.locator("#login").fill(other.login)
     page.locator("#password").fill(NEW_PASSWORD)
     page.get_by_role("button", name="Lock my access").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("Your access is locked")
