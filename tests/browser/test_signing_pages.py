@@ -228,7 +228,7 @@ def test_a_lost_phone_locks_access_by_login_and_password(
     page = open_page()
     to_sign_in(shop, page)
     page.get_by_role("link", name="I lost my phone").click()
-    page.locator("#login").fill(other.login)
+    page.locator("#login").fill("b.petrova")
     page.locator("#password").fill(NEW_PASSWORD)
     page.get_by_role("button", name="Lock my access").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("Your access is locked")
