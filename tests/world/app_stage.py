@@ -60,22 +60,20 @@ class AppStage:
             self._shops[name] = made
         return self._shops[name]
 
-    def ask(
-        self,
-        count: int = 1,
-        *,
-        shop: CscClient | None = None,
-        **members: object,
-    ) -> Asked:
-        """Let a relying party ask for so many signatures."""
-        shop = shop or self.shop()
-        wanted = hashes(count, seed=f"document {next(_SEEDS)}")
-        handle = shop.asked(*wanted, **members)
-        with self.installation.service.sessions() as session:
-            query = select(Transaction.id).where(Transaction.cell_id == self.signer.cell)
-            newest = session.scalars(query.order_by(Transaction.created_at.desc())).first()
-        assert newest is not None
-        return Asked(shop=shop, id=newest, handle=handle, hashes=wanted)
+    def ask(self, count: int = 1, **members: object) -> Asked:
+        """Let the shop ask for so many signatures."""
+        return ask(self.shop(), count, **members)
+
+
+def ask(shop: CscClient, count: int = 1, **members: object) -> Asked:
+    """Let a relying party ask for so many signatures over hashes that nobody else has."""
+    wanted = hashes(count, seed=f"document {next(_SEEDS)}")
+    handle = shop.asked(*wanted, **members)
+    with shop.service.sessions() as session:
+        query = select(Transaction.id).where(Transaction.cell_id == UUID(shop.credential))
+        newest = session.scalars(query.order_by(Transaction.created_at.desc())).first()
+    assert newest is not None
+    return Asked(shop=shop, id=newest, handle=handle, hashes=wanted)
 
 
 def a_stage(installation: Installation, handset: Handset) -> AppStage:

@@ -10,14 +10,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, cast
 
 from tests.world.worker import eventually
 
 with warnings.catch_warnings():
     # What it is made of imports what Python 3.13 has no more.
     warnings.simplefilter("ignore", DeprecationWarning)
-    from marionette_driver.marionette import Marionette
+    from marionette_driver.marionette import Marionette, WebElement
     from marionette_driver.webauthn import WebAuthn
 
 T = TypeVar("T")
@@ -27,11 +27,14 @@ SETTINGS: Final = {
     # What drives browsers switches push off.
     "dom.push.connection.enabled": True,
     "dom.push.testing.allowInsecureServerURL": True,
+    "dom.push.retryBaseInterval": 100,
     "permissions.default.desktop-notification": 1,
     # Notifications are windows of its own, which can be read and clicked.
     "alerts.useSystemBackend": False,
     "ui.prefersReducedMotion": 1,
+    # The software authenticator, and no search for one that is plugged in.
     "security.webauth.webauthn_enable_softtoken": True,
+    "security.webauth.webauthn_enable_usbtoken": False,
     "security.webauthn.always_allow_direct_attestation": True,
 }
 ALERTS: Final = """
@@ -112,6 +115,26 @@ class Firefox:
 
         eventually(switched)
 
+    def find(self, what: str) -> WebElement:
+        """Wait for what has this test id."""
+        return until(lambda: self._found(f"[data-testid='{what}']"))
+
+    def at(self, screen: str) -> WebElement:
+        """Wait for a screen of the app."""
+        return until(lambda: self._found(f"section[data-screen='{screen}']"))
+
+    def tap(self, what: str) -> None:
+        """Tap on what has this test id."""
+        self.find(what).click()
+
+    def type(self, what: str, text: str) -> None:
+        """Type into what has this test id."""
+        self.find(what).send_keys(text)
+
+    def _found(self, selector: str) -> WebElement | None:
+        found = self.marionette.find_elements("css selector", selector)
+        return found[0] if found else None
+
     # --- notifications --------------------------------------------------------
 
     @property
@@ -161,16 +184,17 @@ class Firefox:
             return self.marionette.execute_script(script, script_args=arguments)
 
 
-def until(look: Callable[[], T]) -> T:
+def until(look: Callable[[], T | None]) -> T:
     """Look until there is something, and give it; the test's time limit is the only clock."""
-    found: list[T] = []
+    found: list[Any] = []
 
     def there() -> bool:
         found[:] = [look()]
         return bool(found[0])
 
     eventually(there)
-    return found[0]
+    (seen,) = found
+    return cast("T", seen)
 
 
 @contextmanager

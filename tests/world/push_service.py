@@ -84,6 +84,11 @@ class PushService:
         """Let a subscription be gone: 410 from now on."""
         self._by_token[endpoint.rpartition("/")[2]].gone = True
 
+    def lose_browsers(self) -> None:
+        """Lose all that is known of browsers, and hang up on them."""
+        assert self.loop is not None
+        asyncio.run_coroutine_threadsafe(self.browsers.lose(), self.loop).result()
+
     def is_awaited(self, endpoint: str) -> bool:
         """Say whether a phone waits at its inbox now."""
         return self._by_token[endpoint.rpartition("/")[2]].waiting > 0

@@ -99,16 +99,19 @@ class PushSocket:
 
     async def hang_up(self) -> None:
         """End all connections."""
-        for browser in self._browsers.values():
+        for browser in tuple(self._browsers.values()):
             if browser.socket is not None:
                 await browser.socket.close(code=AWAY)
 
-    def forget_browsers(self) -> None:
+    async def lose(self) -> None:
         """Know no browser any more, as after a loss of the service's data; all is gone."""
-        for browser in self._browsers.values():
+        lost = tuple(self._browsers.values())
+        self._browsers.clear()
+        for browser in lost:
             for subscription in browser.channels.values():
                 subscription.gone = True
-        self._browsers.clear()
+            if browser.socket is not None:
+                await browser.socket.close(code=AWAY)
 
     # --- what a browser says --------------------------------------------------
 

@@ -50,9 +50,10 @@ class Browser:
     async def register(self, channel: str, key: object = KEY) -> dict[str, Any]:
         return await self.say(messageType="register", channelID=channel, key=key)
 
-    async def closed(self) -> int | None:
-        assert (await self.socket.receive(timeout=SECONDS)).type is WSMsgType.CLOSE
-        return self.socket.close_code
+    async def closed(self) -> int:
+        message = await self.socket.receive(timeout=SECONDS)
+        assert message.type is WSMsgType.CLOSE
+        return int(message.data)
 
 
 @asynccontextmanager
@@ -131,7 +132,8 @@ def test_an_unknown_browser_gets_another_name_and_no_channels(service: PushServi
         async with a_browser(service) as browser:
             uaid = await browser.hello()
             endpoint = (await browser.register(str(uuid4())))["pushEndpoint"]
-        service.browsers.forget_browsers()
+            await asyncio.to_thread(service.lose_browsers)
+            assert await browser.closed() == WSCloseCode.GOING_AWAY
         async with a_browser(service) as browser:
             assert await browser.hello(uaid) != uaid
         assert service.is_gone(endpoint)
