@@ -123,5 +123,6 @@ export async function finishFurther(profile, begun, answer, unlock) {
   }
   await store.keepCell({ id: cell, name, ks: answer.ks, keys, recovery: null, pairedAt: now() });
   await store.forgetFurther();
-  await navigator.storage?.persist?.();
+  // Not awaited: some browsers ask the user, who may never answer.
+  navigator.storage?.persist?.().catch(() => undefined);
 }

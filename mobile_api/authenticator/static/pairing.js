@@ -243,7 +243,8 @@ async function takeOver(profile, { cell, name, ks, keys, enrolment }) {
   const { recovery } = enrolment;
   await store.keepCell({ id: cell, name, ks, keys, recovery, pairedAt: now() });
   await store.forgetPairing();
-  await navigator.storage?.persist?.();
+  // Not awaited: some browsers ask the user, who may never answer.
+  navigator.storage?.persist?.().catch(() => undefined);
   await uploadRecoveryLock(profile, cell).catch(() => undefined);
 }
 
