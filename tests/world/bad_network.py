@@ -2,11 +2,11 @@
 
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from enum import Enum
 from urllib.parse import urlsplit
 
-from playwright.sync_api import BrowserContext, Route
+from playwright.sync_api import BrowserContext, Error, Route
 
 
 class Lost(Enum):
@@ -31,9 +31,11 @@ def bad_network(
             route.continue_()
             return
         lost[call] += 1
-        if loses is Lost.ANSWER:
-            route.fetch()
-        route.abort("connectionreset")
+        # Who asked may be gone meanwhile.
+        with suppress(Error):
+            if loses is Lost.ANSWER:
+                route.fetch()
+            route.abort("connectionreset")
 
     context.route("**/*", pass_on)
     try:

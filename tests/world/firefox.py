@@ -37,6 +37,7 @@ SETTINGS: Final = {
     "security.webauth.webauthn_enable_usbtoken": False,
     "security.webauthn.always_allow_direct_attestation": True,
 }
+LONGEST_SECONDS: Final = 120
 ALERTS: Final = """
   return Array.from(Services.wm.getEnumerator("alert:alert"))
     .filter(alert => alert.gIsActive && !alert.closed)
@@ -117,11 +118,11 @@ class Firefox:
 
     def find(self, what: str) -> WebElement:
         """Wait for what has this test id."""
-        return until(lambda: self._found(f"[data-testid='{what}']"))
+        return self.marionette.find_element("css selector", f"[data-testid='{what}']")
 
     def at(self, screen: str) -> WebElement:
         """Wait for a screen of the app."""
-        return until(lambda: self._found(f"section[data-screen='{screen}']"))
+        return self.marionette.find_element("css selector", f"section[data-screen='{screen}']")
 
     def tap(self, what: str) -> None:
         """Tap on what has this test id."""
@@ -130,10 +131,6 @@ class Firefox:
     def type(self, what: str, text: str) -> None:
         """Type into what has this test id."""
         self.find(what).send_keys(text)
-
-    def _found(self, selector: str) -> WebElement | None:
-        found = self.marionette.find_elements("css selector", selector)
-        return found[0] if found else None
 
     # --- notifications --------------------------------------------------------
 
@@ -221,6 +218,8 @@ def running_firefox(folder: Path, *, push_url: str, **settings: object) -> Itera
         )
     try:
         marionette.start_session()
+        # The browser itself waits for what a test looks for.
+        marionette.timeout.implicit = LONGEST_SECONDS
         yield Firefox(marionette)
     finally:
         with warnings.catch_warnings():

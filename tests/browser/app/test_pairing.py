@@ -3,9 +3,8 @@
 import pytest
 from sqlalchemy import select
 
-from backend.model.tables import Device, Pairing
+from backend.model.tables import Device
 from tests.world.bad_network import Lost, bad_network
-from tests.world.fake_camera import FakeCamera
 from tests.world.handset import Handset, NewHandset
 from tests.world.installation import Installation, Signer
 
@@ -25,18 +24,6 @@ def phones(signer: Signer) -> int:
         return len(session.scalars(select(Device.kid).where(Device.cell_id == signer.cell)).all())
 
 
-def test_it_is_paired_by_the_camera_and_gives_the_first_approval(
-    handset: Handset, signer: Signer, camera: FakeCamera
-) -> None:
-    handset.pair(signer, camera=camera)
-    request = handset.open_request()
-    assert "Иванова" in request.inner_text()
-    assert not signer.is_certified
-    handset.approve()
-    handset.wait_until(lambda: signer.is_certified)
-    assert phones(signer) == 1
-
-
 def test_who_has_no_camera_types_the_code_as_people_write(handset: Handset, signer: Signer) -> None:
     code = signer.envelope.qr2.partition("s=")[2].lower().replace("1", "l").replace("0", "o")
     handset.open()
@@ -48,17 +35,6 @@ def test_who_has_no_camera_types_the_code_as_people_write(handset: Handset, sign
     handset.make_passkey()
     handset.confirm(signer)
     assert phones(signer) == 1
-
-
-def test_another_code_before_the_camera_is_named_and_not_taken(
-    handset: Handset, signer: Signer, camera: FakeCamera
-) -> None:
-    handset.open()
-    handset.tap("pair")
-    camera.hold_before_it("https://evil.example/?s=" + "7" * 26)
-    handset.tap("scan")
-    handset.page.get_by_test_id("error").filter(has_text="code").wait_for()
-    handset.begin_pairing(signer, camera=camera)
 
 
 @pytest.mark.parametrize("loses", list(Lost), ids=lambda lost: lost.name.lower())
@@ -81,28 +57,6 @@ def test_a_bad_network_never_burns_the_envelope(
         "POST /pairing/confirmation",
     } <= lost.keys()
     assert phones(signer) == 1
-    handset.certify(signer)
-
-
-def test_who_is_cut_off_in_the_middle_goes_on_after_a_new_start(
-    handset: Handset, signer: Signer, installation: Installation
-) -> None:
-    """The enrolment arrived, its answer never did, and the phone was switched off."""
-    settings = installation.service.settings
-    handset.begin_pairing(signer)
-    handset.sign_in(signer)
-    with bad_network(
-        handset.context, settings.mobile_api_url, loses=Lost.ANSWER, times=1000
-    ) as lost:
-        handset.tap("make-passkey")
-        handset.wait_until(lambda: lost["PUT /pairing/enrolment"] > 0)
-        handset.restart()
-    handset.tap("pair")
-    handset.tap("resume")
-    handset.confirm(signer)
-    with installation.service.sessions() as session:
-        states = session.scalars(select(Pairing.state).where(Pairing.cell_id == signer.cell)).all()
-    assert [str(state) for state in states] == ["confirmed"]
     handset.certify(signer)
 
 
