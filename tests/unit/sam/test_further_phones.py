@@ -155,6 +155,14 @@ def test_rule_6_refuses_without_an_approval(world: SamWorld, paired: PairedCell)
     refused(world, change(paired.further_request(PaperPhone()), approval=None), rule=6)
 
 
+def test_rule_6_refuses_a_passkey_phone_without_its_assertion(world: SamWorld) -> None:
+    """Who has the approval key alone, as from a copied profile, has not asked for the finger."""
+    cell = make_cell(world)
+    cell.pair(app=ORIGIN)
+    cell.phone.passkey = None
+    assert "assertion" in refused(world, cell.further_request(PaperPhone()), rule=6)
+
+
 def test_rule_6_refuses_the_approval_of_another_ask(world: SamWorld, paired: PairedCell) -> None:
     first, second = (paired.further_request(PaperPhone()) for _ in range(2))
     refused(world, change(first, approval=second.approval, sealed=second.sealed), rule=6)

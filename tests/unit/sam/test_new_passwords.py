@@ -14,7 +14,7 @@ from backend.sam.cells import CheckPassword, RemoveDevice, ResetPassword, SetPas
 from tests.world.clock import SettableClock
 from tests.world.paired_cell import NAME, PairedCell, make_cell
 from tests.world.paper_phone import PaperPhone, read
-from tests.world.sam import SamWorld
+from tests.world.sam import ORIGIN, SamWorld
 
 SESSION = bytes(range(32))
 NEW = bytes(reversed(range(32)))
@@ -92,6 +92,13 @@ def test_rule_3_refuses_an_approval_without_the_number(world: SamWorld, paired: 
     ask = read(request.ask, world.public_keys.ks)
     approval, sealed = paired.phone.approve(ask, paired.secret)
     refused(world, change(request, approval=approval, sealed=sealed), rule=3)
+
+
+def test_rule_3_refuses_a_passkey_phone_without_its_assertion(world: SamWorld) -> None:
+    cell = make_cell(world)
+    cell.pair(app=ORIGIN)
+    cell.phone.passkey = None
+    assert "assertion" in refused(world, cell.new_password_request(SESSION, NEW), rule=3)
 
 
 def test_rule_4_refuses_another_browser_than_the_one_that_began(
