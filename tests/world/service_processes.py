@@ -24,6 +24,7 @@ from backend.settings import Environment, Settings
 from backend.wiring import Clock
 from tests.world.sam import DOMAIN, root_certificate, software_hsm
 from tests.world.sms_inbox import Inbox
+from tests.world.worker import UNBOUNDED
 
 
 def open_sam(settings: Settings, clock: Clock) -> Sam:
@@ -63,6 +64,7 @@ def make_worker(
         app_url=settings.app_url,
         sms_key=read_sms_key(settings),
         sms_gateway=inbox,
+        sms_rules=UNBOUNDED,
         webhook_pins=parse_webhook_pins(settings.webhook_pins),
     )
     return Worker(sessions=sessions, channels=channels, jobs=JOBS, clock=clock)
