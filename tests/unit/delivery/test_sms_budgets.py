@@ -67,6 +67,7 @@ def spent(texts: Texts) -> dict[str, int]:
     return {row.payer.partition(":")[0]: row.parts for row in rows}
 
 
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
 def test_t_14_ten_thousand_requests_over_neighbouring_numbers_cost_the_budget_and_no_more(
     session_factory: Sessions, clock: SettableClock
 ) -> None:
