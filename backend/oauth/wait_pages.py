@@ -16,16 +16,15 @@ from flask import Blueprint, Response, jsonify, redirect, request, url_for
 from flask.typing import ResponseReturnValue
 
 from backend.access.sessions import OpenSession, check_form
-from backend.errors import MalformedMessage, TransactionOver
+from backend.errors import TransactionOver
 from backend.oauth import ends
 from backend.oauth.answers import origin
 from backend.oauth.authorizations import Held
 from backend.oauth.under_way import send_to, under_way
 from backend.oauth.uses import OauthUses
-from backend.oauth.waiting import REACHED, Answer, look, phones
+from backend.oauth.waiting import REACHED, Answer, look, phones, text_of
 from backend.pages.look import page
 from backend.pages.words import WORDS, Language, language_of
-from backend.protocol.ask import AskText, verify_ask
 from backend.signing.again import send_again
 from backend.signing.cancellation import cancel as cancel_transaction
 from backend.signing.mistrust import stop_from_page
@@ -117,7 +116,7 @@ def _shown(uses: OauthUses, held: Held, found: Answer, *, lang: Language) -> dic
     able = () if held.transaction is None else phones(uses.session(), held.transaction)
     zone = reader(lang=lang, zone=found.zone)
     return {
-        "text": _text(uses, found),
+        "text": text_of(found, ks=uses.public_keys.ks),
         "number": found.number,
         "expires_at": found.expires_at,
         "until": clock_text(found.expires_at, zone),
@@ -143,15 +142,6 @@ def _codes(uses: OauthUses, held: Held, *, now: datetime) -> dict[str, Any]:
     opens_at = ways.sms.opens_at
     left = 0 if opens_at is None else max(0, ceil((opens_at - now).total_seconds()))
     return {"ways": ways, "sms_seconds": left, "sms_left": f"{left // 60}:{left % 60:02}"}
-
-
-def _text(uses: OauthUses, found: Answer) -> AskText | None:
-    """What the phone is shown; nothing, if KS did not sign it."""
-    try:
-        return verify_ask(found.ask, expected_ks=uses.public_keys.ks).claims.text
-    except MalformedMessage:
-        log.exception("an ask is none of ours")
-        return None
 
 
 def _state(uses: OauthUses, held: Held) -> Response:

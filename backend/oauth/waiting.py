@@ -1,5 +1,6 @@
 """How far the signer's answer is, for the waiting page: one statement a look."""
 
+import logging
 from datetime import datetime
 from typing import Final, Literal, final
 from uuid import UUID
@@ -9,10 +10,14 @@ from sqlalchemy import exists, select
 from sqlalchemy.orm import Session
 
 from backend.delivery.subscriptions import is_in_use
-from backend.errors import AuthorizationInvalid
-from backend.model.tables import Approval, Device, Signer, Transaction, TransactionState
+from backend.errors import AuthorizationInvalid, MalformedMessage
+from backend.model.tables import Approval, Cell, Device, Signer, Transaction, TransactionState
+from backend.protocol.ask import AskText, verify_ask
+from backend.protocol.jose import PublicJwk
 from backend.signers.freeze import not_frozen
 from backend.signing.moves import state_at
+
+log = logging.getLogger(__name__)
 
 _APPROVED: Final = (TransactionState.APPROVED, TransactionState.REDEEMED)
 Reached = Literal["", "sent", "delivered", "opened"]
@@ -101,6 +106,33 @@ def phones(session: Session, transaction: UUID) -> tuple[Phone, ...]:
     ).all()
     session.commit()
     return tuple(Phone(**row._asdict()) for row in rows)
+
+
+def text_of(found: Answer, *, ks: PublicJwk) -> AskText | None:
+    """What the phone is shown; nothing, if KS did not sign it."""
+    try:
+        return verify_ask(found.ask, expected_ks=ks).claims.text
+    except MalformedMessage:
+        log.exception("an ask is none of ours")
+        return None
+
+
+def first_approval(session: Session, signer: UUID, *, now: datetime) -> UUID | None:
+    """Find the certificate request that waits for a signer. Commits, which ends the read."""
+    found = session.scalar(
+        select(Transaction.id)
+        .join(Cell, Cell.id == Transaction.cell_id)
+        .where(
+            Cell.signer_id == signer,
+            Transaction.state == TransactionState.PENDING,
+            Transaction.kind == "certificate_request",
+            Transaction.expires_at >= now,
+        )
+        .order_by(Transaction.created_at.desc())
+        .limit(1)
+    )
+    session.commit()
+    return found
 
 
 def _verdict(

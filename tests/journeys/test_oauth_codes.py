@@ -3,19 +3,28 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 from sqlalchemy import select, update
 
-from backend.devices import envelope as envelopes
-from backend.model.tables import Cell, Device, Transaction
+from backend.model.tables import Device, Transaction
 from backend.signers.freeze import freeze
 from tests.world.browser import Browser, Shown
 from tests.world.clock import SettableClock
-from tests.world.code_cell import CODE_POLICY, code_in
+from tests.world.code_cell import code_in
 from tests.world.oauth_client import OauthClient, an_oauth_client, sign_in
-from tests.world.service import NEW_PASSWORD, Service, copy_service, hashes, open_service
+from tests.world.service import (
+    ANNA,
+    NEW_PASSWORD,
+    Service,
+    copy_service,
+    hashes,
+    open_service,
+)
 
 ONE = hashes(1)
+BY_SMS = msgspec.structs.replace(ANNA, by_sms=True)
+DELAY = 60
 WRONG = "00000000"
 
 
@@ -24,12 +33,7 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A signer with a phone, a certificate, and a record that lets an SMS stand for the phone."""
     folder = tmp_path_factory.mktemp("by-code")
     opened = open_service(folder)
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(envelopes, "standard_policy", lambda *_, **__: CODE_POLICY)
-        envelope = opened.register()
-    with opened.sessions.begin() as session:
-        session.execute(update(Cell).values(methods="app password+sms"))
-    opened.signing_phone(envelope)
+    opened.signing_phone(opened.register(BY_SMS))
     opened.close()
     return folder
 
@@ -51,7 +55,7 @@ def waiting(shop: OauthClient, **wish: str) -> Browser:
 def at_the_form(shop: OauthClient, clock: SettableClock, by: str = "sms") -> Browser:
     """The phone had its time; the signer chose the code."""
     browser = waiting(shop)
-    clock.advance(seconds=CODE_POLICY.caps.sms_delay)
+    clock.advance(seconds=DELAY)
     assert browser.shown is not None
     browser.open(f"{browser.shown.address}/code/{by}")
     return browser
@@ -142,13 +146,10 @@ def test_t_15_three_tries_and_which_of_them_was_wrong_is_not_said(
         )
 
 
-@pytest.mark.parametrize("typed", ["", "x", "1234567", "1" * 5000, "\uff11" * 8])
-def test_what_is_no_code_costs_no_try(
-    by_code: OauthClient, clock: SettableClock, typed: str
-) -> None:
-    shown = type_in(at_the_form(by_code, clock), typed)
-
-    assert "Tries left: 3." in shown.page.text
+def test_what_is_no_code_costs_no_try(by_code: OauthClient, clock: SettableClock) -> None:
+    browser = at_the_form(by_code, clock)
+    for typed in ("", "x", "1234567", "1" * 5000, "\uff11" * 8):
+        assert "Tries left: 3." in type_in(browser, typed).page.text
 
 
 def test_an_sms_is_sent_again_and_not_at_once_once_more(
@@ -272,3 +273,111 @@ def test_a_code_that_is_too_old_is_replaced_by_a_new_sms(
     assert [form.fields.keys() for form in late.page.forms] == [{"csrf_token"}]
 
     assert browser.send("sms").page.forms[0].fields.keys() >= {"code", "password"}
+
+
+# --- a signer without a phone --------------------------------------------------------
+
+
+CERTIFICATE = "/account/certificate"
+
+
+@pytest.fixture
+def alone(tmp_path: Path, clock: SettableClock) -> Iterator[tuple[Service, str]]:
+    """A signer who may approve by SMS and has the envelope; and the first password."""
+    opened = open_service(tmp_path / "alone", clock=clock)
+    envelope = opened.register(BY_SMS)
+    yield opened, envelope.first_password
+    opened.close()
+
+
+def fill(service: Service, address: str, **typed: str) -> Browser:
+    browser = Browser(service)
+    browser.open(address)
+    browser.send(**({"login": "a.ivanova"} | typed))
+    return browser
+
+
+def own_password(service: Service, first: str) -> Shown:
+    done = fill(service, "/account/first-password", password=first, new_password=NEW_PASSWORD)
+    assert done.shown is not None
+    return done.shown
+
+
+def test_from_the_envelope_to_a_signature_without_any_phone(
+    alone: tuple[Service, str], clock: SettableClock
+) -> None:
+    """R-042, then the certificate, then a relying party: password and SMS all the way."""
+    service, first = alone
+    changed = own_password(service, first)
+    service.clerk.run_once()
+    certificate = fill(service, CERTIFICATE, password=NEW_PASSWORD)
+    assert certificate.shown is not None
+    asked = certificate.shown.page.text
+    done = certificate.send(code=code(service), password=NEW_PASSWORD)
+    service.clerk.run_once()
+    browser = waiting(an_oauth_client(service))
+    page = browser.again()
+    browser.open(f"{page.address}/code/sms")
+    end = type_in(browser, code(service))
+
+    assert "The password was changed" in changed.page.text
+    assert "Иванова Анна Петровна" in asked
+    assert "will soon be there" in done.page.text
+    assert "Approve the request" in page.page.text
+    assert "code" in end.told
+
+
+def test_r_042_before_its_change_the_first_password_approves_and_signs_in_nowhere(
+    alone: tuple[Service, str],
+) -> None:
+    service, first = alone
+    early = fill(service, CERTIFICATE, password=first)
+    wrong = fill(service, "/account/first-password", password="wrong", new_password=NEW_PASSWORD)
+    own_password(service, first)
+    again = fill(service, "/account/first-password", password=first, new_password="ещё один 77")
+
+    for browser in (early, wrong, again):
+        assert browser.shown is not None
+        assert browser.shown.answer.status_code == 403
+
+
+def test_the_certificate_request_is_shown_to_who_knows_the_password_alone(
+    alone: tuple[Service, str],
+) -> None:
+    service, first = alone
+    own_password(service, first)
+    service.clerk.run_once()
+    wrong = fill(service, CERTIFICATE, password="wrong")
+    unknown = fill(service, CERTIFICATE, login="nobody", password=NEW_PASSWORD)
+    right = fill(service, CERTIFICATE, password=NEW_PASSWORD)
+    assert right.shown is not None
+    guess = right.send(code=WRONG, password=NEW_PASSWORD)
+
+    for browser in (wrong, unknown):
+        assert browser.shown is not None
+        assert "Иванова" not in browser.shown.page.text
+    assert "Code or password is wrong. Tries left: 2." in guess.page.text
+    assert "Иванова" in right.send(password=NEW_PASSWORD).page.text
+
+
+def test_the_sms_for_the_certificate_is_sent_again(alone: tuple[Service, str]) -> None:
+    service, first = alone
+    own_password(service, first)
+    service.clerk.run_once()
+    before = len(service.work())
+    browser = fill(service, CERTIFICATE, password=NEW_PASSWORD)
+    sent = browser.fetch(CERTIFICATE, login="a.ivanova", password=NEW_PASSWORD, do="again")
+    refused = browser.fetch(CERTIFICATE, login="a.ivanova", password=NEW_PASSWORD, do="again")
+
+    assert "The message was sent." in sent.get_data(as_text=True)
+    assert len(service.work()) == before + 1
+    assert "a moment ago" in refused.get_data(as_text=True)
+
+
+def test_where_no_certificate_is_asked_for_there_is_nothing_to_approve(
+    by_code: OauthClient,
+) -> None:
+    shown = fill(by_code.service, CERTIFICATE, password=NEW_PASSWORD).shown
+
+    assert shown is not None
+    assert "nothing to approve" in shown.page.text

@@ -24,7 +24,7 @@ from backend.errors import (
     TooManyTries,
     Unauthenticated,
 )
-from backend.oauth.account import forgotten
+from backend.oauth.account import certificate, forgotten
 from backend.oauth.account.typed import (
     Typed,
     form_page,
@@ -73,6 +73,7 @@ def create_blueprint(uses: OauthUses) -> Blueprint:
         return _form("account/lost.html", partial(_lock, uses))
 
     forgotten.add_pages(blueprint, uses)
+    certificate.add_pages(blueprint, uses)
     return blueprint
 
 
