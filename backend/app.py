@@ -8,16 +8,14 @@ Production: ``gunicorn "backend.app:create_app_from_environment()"``, with threa
 
 import os
 import sys
-from datetime import datetime
 from threading import Event
 from typing import final
-from uuid import UUID
 
 import msgspec
 from flask import Flask
 from sqlalchemy.orm import Session, sessionmaker
 
-from backend import sms_reports
+from backend import page_uses, sms_reports
 from backend.access.allotments import Allotments, Counted
 from backend.access.browsers import harden_answers
 from backend.access.buckets import Buckets
@@ -27,20 +25,18 @@ from backend.access.phones import ProvenCall
 from backend.access.problems import answer_with_problems
 from backend.csc import blueprint as csc
 from backend.csc.uses import CscUses
-from backend.devices import forgotten, own_password
 from backend.devices.enrolment.confirmation import confirm_by_code
 from backend.devices.enrolment.further import AskedFurther, ask_further
 from backend.devices.enrolment.sms_code import CodeSent, send_code
 from backend.devices.enrolment.ticket import SignIn, Ticket, open_ticket
-from backend.devices.forgotten import AskedPassword
 from backend.errors import HsmNotReady
 from backend.model.changes import watch_changes
-from backend.model.tables import PairingState, TransactionState
+from backend.model.tables import PairingState
 from backend.oauth import blueprint as oauth
 from backend.oauth import further, metadata, pages, pairing
 from backend.oauth.account import blueprint as account
 from backend.oauth.server import Server
-from backend.oauth.uses import CodeUses, ForgottenUses, OauthUses, TypedCode
+from backend.oauth.uses import OauthUses
 from backend.pages import look
 from backend.protocol.ask import KeyThumbprints
 from backend.protocol.public_keys import PublicKeys
@@ -48,7 +44,6 @@ from backend.sam.connect import Capabilities, connect
 from backend.settings import Settings, read_settings
 from backend.signers.sign_in import SignedIn, sign_in
 from backend.signers.sign_in import SignIn as PasswordSignIn
-from backend.signing.approval_by_code import WaysOut, approve_by_code, send_sms, ways_out
 from backend.signing.release import Collection, release
 from backend.signing.request import RequestedTransaction, SignatureOrder, request_signatures
 from backend.wiring import (
@@ -195,49 +190,6 @@ def _csc_uses(services: Services, gate: _Gate, sessions: sessionmaker[Session]) 
     )
 
 
-def _code_uses(services: Services) -> CodeUses:
-    sam, clock = services.sam, services.clock
-
-    def ways(session: Session, transaction: UUID, signer: UUID) -> WaysOut:
-        return ways_out(
-            session,
-            transaction=transaction,
-            signer=signer,
-            now=clock(),
-            public_keys=services.public_keys,
-        )
-
-    def send(session: Session, transaction: UUID, signer: UUID) -> datetime:
-        return send_sms(session, sam, transaction=transaction, signer=signer, now=clock())
-
-    def approve(session: Session, typed: TypedCode) -> TransactionState:
-        return approve_by_code(session, sam, **msgspec.structs.asdict(typed), now=clock())
-
-    return CodeUses(ways_out=ways, send_sms=send, approve=approve)
-
-
-def _forgotten_uses(services: Services) -> ForgottenUses:
-    clock = services.clock
-
-    def ask(session: Session, login: str) -> AskedPassword:
-        return forgotten.ask_new_password(session, login=login, now=clock())
-
-    def look_at(session: Session, asked: UUID, secret: str) -> forgotten.Verdict:
-        return forgotten.look(session, asked=asked, secret=secret, now=clock())
-
-    def set_new(session: Session, asked: UUID, secret: str, new: str) -> None:
-        forgotten.set_new_password(
-            session,
-            services.sam,
-            asked=asked,
-            secret=secret,
-            unverified_new_password=new,
-            now=clock(),
-        )
-
-    return ForgottenUses(ask=ask, look=look_at, set=set_new)
-
-
 def _oauth_uses(services: Services, gate: _Gate) -> OauthUses:
     sam, settings, clock = services.sam, services.settings, services.clock
 
@@ -258,29 +210,23 @@ def _oauth_uses(services: Services, gate: _Gate) -> OauthUses:
     def sign(session: Session, typed: PasswordSignIn) -> SignedIn:
         return sign_in(session, sam, typed, now=clock())
 
-    def change(session: Session, typed: PasswordSignIn, new: str) -> SignedIn:
-        return own_password.change_own_password(session, sam, typed, new_password=new, now=clock())
-
-    def change_first(session: Session, typed: PasswordSignIn, new: str) -> None:
-        ks = services.public_keys.ks
-        own_password.change_first_password(
-            session, sam, typed, new_password=new, ks=ks, now=clock()
-        )
-
     def ask(session: Session, order: SignatureOrder) -> RequestedTransaction:
         return request_signatures(session, sam, order, settings=settings, now=clock())
 
+    bound = page_uses.Bound(
+        sam=sam, settings=settings, clock=clock, public_keys=services.public_keys
+    )
     return OauthUses(
         settings=settings,
         clock=clock,
         session=_session,
         public_keys=services.public_keys,
         sign_in=sign,
-        change_password=change,
-        change_first_password=change_first,
+        passwords=page_uses.password_uses(bound),
         request=ask,
-        codes=_code_uses(services),
-        forgotten=_forgotten_uses(services),
+        codes=page_uses.code_uses(bound),
+        forgotten=page_uses.forgotten_uses(bound),
+        amending=page_uses.amending_uses(bound),
         open_ticket=ticket,
         send_code=code,
         confirm_by_code=confirm,

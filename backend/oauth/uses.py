@@ -26,6 +26,7 @@ from backend.protocol.public_keys import PublicKeys
 from backend.settings import Settings
 from backend.signers.sign_in import SignedIn
 from backend.signers.sign_in import SignIn as PasswordSignIn
+from backend.signing.amendment import AskedAmendment, NewAuthenticator
 from backend.signing.approval_by_code import WaysOut
 from backend.signing.request import RequestedTransaction, SignatureOrder
 
@@ -49,6 +50,34 @@ class CodeUses(msgspec.Struct, frozen=True, kw_only=True):
     """Of a transaction and its signer."""
     send_sms: Callable[[Session, UUID, UUID], datetime]
     approve: Callable[[Session, TypedCode], TransactionState]
+
+
+@final
+class PasswordUses(msgspec.Struct, frozen=True, kw_only=True):
+    """By what was typed, and the new password: :mod:`backend.devices.own_password`."""
+
+    change: Callable[[Session, PasswordSignIn, str], SignedIn]
+    change_first: Callable[[Session, PasswordSignIn, str], None]
+
+
+@final
+class TypedAmendment(msgspec.Struct, frozen=True, kw_only=True):
+    """Which code a signer wants to stand for the phone."""
+
+    signer: UUID
+    method: CodeMethod
+    unverified_password: str
+    unverified_code: str | None
+
+
+@final
+class AmendingUses(msgspec.Struct, frozen=True, kw_only=True):
+    """Codes instead of the phone: :mod:`backend.signing.amendment`."""
+
+    begin_totp: Callable[[Session, UUID], NewAuthenticator]
+    ask: Callable[[Session, TypedAmendment], AskedAmendment]
+    amended: Callable[[Session, UUID, UUID], bool]
+    """By transaction and signer."""
 
 
 @final
@@ -82,14 +111,12 @@ class OauthUses(msgspec.Struct, frozen=True, kw_only=True):
     public_keys: PublicKeys
     sign_in: Callable[[Session, PasswordSignIn], SignedIn]
     """Login and password; see :func:`backend.signers.sign_in.sign_in`."""
-    change_password: Callable[[Session, PasswordSignIn, str], SignedIn]
-    """See :func:`backend.devices.own_password.change_own_password`."""
-    change_first_password: Callable[[Session, PasswordSignIn, str], None]
-    """See :func:`backend.devices.own_password.change_first_password`."""
+    passwords: PasswordUses
     request: Callable[[Session, SignatureOrder], RequestedTransaction]
     """See :func:`backend.signing.request.request_signatures`."""
     codes: CodeUses
     forgotten: ForgottenUses
+    amending: AmendingUses
     doorman: Doorman
     """Looks less often at who fails to sign in."""
     calls: Allotments

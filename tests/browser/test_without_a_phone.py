@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import msgspec
 import pytest
 from playwright.sync_api import Page, Route, expect
+from pyotp import TOTP
 
 from backend.virtual_phone.transactions import Consent
 from backend.wiring import utc_now
@@ -131,6 +132,33 @@ def test_the_form_for_a_code_looks_finished(
     show(page, "sms-wrong", name)
     page.get_by_role("link").first.click()
     page.locator("form[action^='/cancel'] button").click(no_wait_after=True)
+
+
+@looks
+def test_an_authenticator_is_set_up(
+    shop: OauthClient, open_page: OpenPage, lang: str, size: tuple[int, int], *, dark: bool
+) -> None:
+    """The phone allows it; the browser needs no script to draw the QR code."""
+    page = open_page(lang=lang, size=size, dark=dark)
+    name = f"{lang}-{size[0]}-{'dark' if dark else 'light'}"
+    page.goto(f"{shop.here}/account/codes")
+    show(page, "codes", name)
+    page.locator("#login").fill("a.ivanova")
+    page.locator("#password").fill(NEW_PASSWORD)
+    page.locator("button[value=totp]").click()
+    seed = page.locator(".seed").inner_text().replace(" ", "")
+    show(page, "authenticator", name)
+    page.locator("#code").fill(TOTP(seed, digits=8).now())
+    page.locator("#password").fill(NEW_PASSWORD)
+    page.locator("button[value=confirm]").click()
+    number = page.locator("#number").inner_text()
+    show(page, "authenticator-wait", name)
+    phone = shop.service.phone()
+    (asked,) = phone.pending().transactions
+    phone.approve(phone.show(asked.id), consent=Consent(number=number))
+    shop.service.clerk.run_once()
+    page.wait_for_selector(".sign.good")
+    show(page, "allowed", name)
 
 
 @looks

@@ -124,6 +124,13 @@ class Browser:
             base_url=self._origin,
         )
 
+    def send_also(self, **typed: str) -> Shown:
+        """Send the first form, and what a button of it or a script adds to its fields."""
+        assert self.shown is not None
+        form = self.shown.page.form(0)
+        address = form.action or self.shown.address
+        return self._go(address, method="POST", data=form.fields | typed, targets=["'self'"])
+
     def send(self, which: int | str = 0, **typed: str) -> Shown:
         """Send a form of the page that is shown: by its number, or by what it is for."""
         assert self.shown is not None

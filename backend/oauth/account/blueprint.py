@@ -24,7 +24,7 @@ from backend.errors import (
     TooManyTries,
     Unauthenticated,
 )
-from backend.oauth.account import certificate, forgotten
+from backend.oauth.account import certificate, codes, forgotten
 from backend.oauth.account.typed import (
     Typed,
     form_page,
@@ -74,6 +74,7 @@ def create_blueprint(uses: OauthUses) -> Blueprint:
 
     forgotten.add_pages(blueprint, uses)
     certificate.add_pages(blueprint, uses)
+    codes.add_pages(blueprint, uses)
     return blueprint
 
 
@@ -94,7 +95,7 @@ def _form(template: str, do: Callable[[Typed], Response]) -> Response:
 
 def _change(uses: OauthUses, typed: Typed) -> Response:
     with watched(uses, typed.sign_in()) as sign_in:
-        signed_in = uses.change_password(uses.session(), sign_in, typed.new_password)
+        signed_in = uses.passwords.change(uses.session(), sign_in, typed.new_password)
     response = said_page("changed")
     remember_browser(response, signed_in)
     return response
@@ -102,7 +103,7 @@ def _change(uses: OauthUses, typed: Typed) -> Response:
 
 def _change_first(uses: OauthUses, typed: Typed) -> Response:
     with watched(uses, typed.sign_in()) as sign_in:
-        uses.change_first_password(uses.session(), sign_in, typed.new_password)
+        uses.passwords.change_first(uses.session(), sign_in, typed.new_password)
     return said_page("changed")
 
 

@@ -15,7 +15,12 @@ from backend.signers.sign_in import SignIn
 log = logging.getLogger(__name__)
 
 LONGEST_TYPED: Final = 1024
-_KINDS: Final = {"locked": "bad", "changed": "good", "certificate_done": "good"}
+_KINDS: Final = {
+    "locked": "bad",
+    "changed": "good",
+    "certificate_done": "good",
+    "codes_done": "good",
+}
 
 
 @final
