@@ -12,17 +12,19 @@ import hmac
 import secrets
 from datetime import datetime, timedelta
 from hashlib import sha256 as plain_sha256
-from typing import Final, final
+from typing import TYPE_CHECKING, Final, final
 from uuid import UUID
 
 import msgspec
-from flask import Request, Response
 from sqlalchemy import delete, insert, select, update
 from sqlalchemy.orm import Session
 
 from backend.errors import SessionOver
 from backend.model.tables import Authorization, BrowserSession, KnownBrowser
 from backend.protocol.encoding import b64u, sha256
+
+if TYPE_CHECKING:  # the worker comes by here, and has no web framework to load
+    from flask import Request, Response
 
 LIFE: Final = timedelta(minutes=15)
 IDLE: Final = timedelta(minutes=5)
@@ -53,7 +55,7 @@ def cookie_name(authorization: UUID) -> str:
     return f"__Host-cellkey-{authorization.hex[:12]}"
 
 
-def give_cookie(response: Response, opened: OpenSession) -> None:
+def give_cookie(response: "Response", opened: OpenSession) -> None:
     """Hand a session to the browser."""
     response.set_cookie(
         cookie_name(opened.authorization),
@@ -66,7 +68,7 @@ def give_cookie(response: Response, opened: OpenSession) -> None:
     )
 
 
-def take_cookie(response: Response, authorization: UUID) -> None:
+def take_cookie(response: "Response", authorization: UUID) -> None:
     """Have the browser forget a session."""
     response.delete_cookie(
         cookie_name(authorization), secure=True, httponly=True, samesite="Lax", path="/"
@@ -112,7 +114,7 @@ def end_sessions_of(session: Session, signer: UUID) -> None:
 
 
 def find_session(
-    session: Session, request: Request, authorization: UUID, *, now: datetime
+    session: Session, request: "Request", authorization: UUID, *, now: datetime
 ) -> OpenSession:
     """Find the session in which a browser asks for a page of an authorisation. Commits.
 
@@ -155,7 +157,7 @@ def forget_browsers(session: Session, now: datetime) -> int:
     return len(forgotten)
 
 
-def check_form(request: Request, opened: OpenSession) -> None:
+def check_form(request: "Request", opened: OpenSession) -> None:
     """Check that a form came from a page of this session.
 
     Raises:

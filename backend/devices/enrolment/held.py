@@ -13,7 +13,14 @@ from sqlalchemy import ColumnElement, Select, and_, func, select
 from sqlalchemy.orm import Session
 
 from backend.devices.pairing import ticket_hash
-from backend.errors import NotConfirmed, NotFound, PairingOver, SignerFrozen, Unauthenticated
+from backend.errors import (
+    NotConfirmed,
+    NotFound,
+    PairingOver,
+    SignerFrozen,
+    TooManyTries,
+    Unauthenticated,
+)
 from backend.model.tables import (
     Cell,
     Enrolment,
@@ -158,6 +165,18 @@ def password_locks(session: Session, signer: UUID) -> dict[UUID, PasswordLock]:
         .order_by(Cell.id)
     )
     return {cell: PasswordLock(record=record, lock=lock) for cell, record, lock in rows}
+
+
+def refuse_changed(session: Session, envelope: PrintedEnvelope) -> None:
+    """Go no further where another request changed the password meanwhile, and so the locks.
+
+    Raises:
+        TooManyTries: it did; the same call may be repeated.
+    """
+    verifier = session.scalar(select(Signer.password_verifier).where(Signer.id == envelope.signer))
+    session.rollback()
+    if verifier != envelope.verifier:
+        raise TooManyTries("another try is running", retry_after_seconds=1)
 
 
 def refuse_over(held: HeldPairing) -> None:

@@ -26,12 +26,14 @@ from backend.devices.enrolment.held import (
     PrintedEnvelope,
     find_envelope,
     password_locks,
+    refuse_changed,
 )
 from backend.devices.pairing import ticket_hash
 from backend.errors import (
     HsmUnavailable,
     PairingOver,
     PasswordUnfit,
+    RequestRefused,
     SamUnavailable,
     SignerFrozen,
     TooManyTries,
@@ -187,19 +189,20 @@ def _prove(session: Session, cells: Cells, envelope: PrintedEnvelope, hashes: _H
         return _Proven(password_hash=hashes.current, verifier=envelope.verifier, locks={})
     held = password_locks(session, envelope.signer)
     session.rollback()
-    changed = password.change(
-        cells,
-        signer=envelope.signer,
-        old_hash=hashes.current,
-        new_hash=hashes.new,
-        verifier=envelope.verifier,
-        locks=tuple(held.values()),
-    )
-    return _Proven(
-        password_hash=hashes.new,
-        verifier=changed.verifier,
-        locks=dict(zip(held, changed.locks, strict=True)),
-    )
+    try:
+        changed = password.change(
+            cells,
+            signer=envelope.signer,
+            old_hash=hashes.current,
+            new_hash=hashes.new,
+            verifier=envelope.verifier,
+            locks=tuple(held.values()),
+        )
+    except RequestRefused:
+        refuse_changed(session, envelope)
+        raise
+    locks = dict(zip(held, changed.locks, strict=True))
+    return _Proven(password_hash=hashes.new, verifier=changed.verifier, locks=locks)
 
 
 def _begin(

@@ -14,7 +14,8 @@ from backend.errors import (
 from backend.model.tables import Pairing, Signer, Transaction
 from backend.sam.cells import CheckPassword, PasswordChecked
 from backend.sam.transactions import OpenedTransaction, OpenTransaction
-from tests.world.counter import Counter
+from backend.signers import password
+from tests.world.counter import NEW_PASSWORD, Counter
 
 WRONG = "dfhj-dfhj-dfhj-dfhj"
 
@@ -114,6 +115,26 @@ def test_an_envelope_that_is_worthless_before_the_commit_begins_nothing(
     assert isinstance(printed.refused_sign_in(), PairingOver)
     assert printed.row(select(Signer.password_change_due)) is True
     assert printed.rows(select(Transaction)) == []
+
+
+@on_one_engine
+def test_who_repeats_the_call_while_the_first_one_still_runs_is_told_to_wait(
+    printed: Counter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A phone whose answer is late; the first call seals the locks under the new password."""
+    hashed = password.argon2_hash
+    first: list[str] = []
+
+    def interposed(typed: str, salt: bytes) -> bytes:
+        if not first:
+            first.append(typed)
+            first.append(printed.sign_in().ticket)
+        return hashed(typed, salt)
+
+    monkeypatch.setattr(password, "argon2_hash", interposed)
+
+    assert isinstance(printed.refused_sign_in(), TooManyTries)
+    assert printed.sign_in(password=NEW_PASSWORD).ticket
 
 
 def test_a_password_that_changed_before_the_commit_is_not_overwritten(
