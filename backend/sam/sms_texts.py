@@ -155,10 +155,8 @@ def _due_at(claims: AskClaims, record: CellRecord) -> int:
 
 def _labels(claims: AskClaims, unverified_items: Sequence[str]) -> tuple[str, ...]:
     """The labels of an ask's list; those of a certificate request are not told."""
-    if claims.kind != "sign":
+    if claims.kind != "sign" or claims.documents is None:
         return ()
-    if claims.documents is None:
-        raise RequestRefused("an ask without documents")
     try:
         listed = verify_list(unverified_items, expected=claims.documents)
     except MalformedMessage as error:

@@ -24,6 +24,7 @@ from backend.errors import (
     HsmUnavailable,
     MalformedMessage,
     SamUnavailable,
+    SignerFrozen,
     TooManyTries,
     TransactionOver,
     WrongCode,
@@ -247,5 +248,6 @@ def _keep(
         log.warning("approved by code", extra={"transaction_id": asked.id, "method": method})
         return TransactionState.APPROVED
     after = read_asked(session, transaction=asked.id, signer=asked.signer)
-    check_open(after, now)
+    if not after.may_go_on:
+        raise SignerFrozen("the signer's access is locked")
     raise TransactionOver(after.state_at(now))

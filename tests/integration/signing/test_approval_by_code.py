@@ -32,6 +32,7 @@ from backend.model.tables import (
     Device,
     Lock,
     OutboxMessage,
+    Record,
     Signer,
     Transaction,
     TransactionState,
@@ -574,6 +575,18 @@ def test_a_row_that_says_methods_of_which_the_record_knows_nothing_gives_no_way(
     world_on_sqlite.overwrite(pretend)
     with pytest.raises(CredentialDisabled):
         world_on_sqlite.request(*hashes(1))
+
+
+def test_a_row_that_holds_no_record_gives_no_way(alone: CodeWorld) -> None:
+    requested = alone.world.request(*hashes(1))
+    code = alone.code(requested.id)
+    alone.world.overwrite(lambda session: session.execute(update(Record).values(record="x")))
+    for method in ("password+sms", "password+totp"):
+        with pytest.raises(CodeRefused) as caught:
+            alone.approve(requested.id, code, method=method)
+        assert caught.value.rule == 2
+    with pytest.raises(CellkeyError):
+        alone.ways(requested.id)
 
 
 def test_a_number_that_was_written_over_gets_no_sms(owner: CodeWorld) -> None:
