@@ -74,7 +74,9 @@ lint: $(DONE)/development $(DONE)/app ## Check form, types and the direction of 
 	@$(BIN)/ruff format --check --quiet .
 	@echo "mypy"
 	@$(BIN)/mypy --no-error-summary
-	@echo "types of the phone app"
+	@echo "phone app"
+	@node .venv/node/node_modules/prettier/bin/prettier.cjs --log-level warn --check \
+	  --config $(APP)/package.json '$(APP)/static/{,protocol/,screens/}*.js' 'tests/authenticator/*.mjs'
 	@node .venv/node/node_modules/typescript/bin/tsc -p $(APP)
 	@echo "import-linter"
 	@$(BIN)/lint-imports --no-cache >$(DONE)/imports.log || { cat $(DONE)/imports.log; exit 1; }

@@ -12,76 +12,93 @@ const WANTED = { rpId: "app.example", id: "AQID", challenge: bytes(1), salt: byt
 const OUTPUT = bytes(...Array(32).keys());
 
 function authenticatorData(flags, extra = 0) {
-  const data = new Uint8Array(37 + extra);
-  data[32] = flags;
-  return data.buffer;
+    const data = new Uint8Array(37 + extra);
+    data[32] = flags;
+    return data.buffer;
 }
 
 /** A browser that answers in turn; `asked` is what it was asked for. */
 function browser(...answers) {
-  const asked = [];
-  const answer = async ({ publicKey }) => {
-    asked.push(publicKey);
-    const next = answers.shift();
-    if (next instanceof Error) throw next;
-    return next;
-  };
-  const value = { credentials: { get: answer, create: answer } };
-  Object.defineProperty(globalThis, "navigator", { value, configurable: true });
-  return asked;
+    const asked = [];
+    const answer = async ({ publicKey }) => {
+        asked.push(publicKey);
+        const next = answers.shift();
+        if (next instanceof Error) throw next;
+        return next;
+    };
+    const value = { credentials: { get: answer, create: answer } };
+    Object.defineProperty(globalThis, "navigator", { value, configurable: true });
+    return asked;
 }
 
 const assertion = (data, results = {}) => ({
-  rawId: bytes(1, 2, 3).buffer,
-  response: {
-    authenticatorData: data,
-    clientDataJSON: bytes(4).buffer,
-    signature: bytes(5).buffer,
-    userHandle: bytes(6).buffer,
-  },
-  getClientExtensionResults: () => results,
+    rawId: bytes(1, 2, 3).buffer,
+    response: {
+        authenticatorData: data,
+        clientDataJSON: bytes(4).buffer,
+        signature: bytes(5).buffer,
+        userHandle: bytes(6).buffer,
+    },
+    getClientExtensionResults: () => results,
 });
 
 test("of an assertion four members go out, and the PRF's output stays beside them", async () => {
-  const asked = browser(assertion(authenticatorData(0x85, 60), { prf: { results: { first: OUTPUT.buffer } } }));
-  const { assertion: said, output } = await usePasskey(WANTED);
-  assert.deepEqual(Object.keys(said).sort(), ["authenticatorData", "clientDataJSON", "id", "signature"]);
-  assert.deepEqual(output, OUTPUT);
-  assert.ok(!JSON.stringify(said).includes(b64u(OUTPUT)));
-  assert.equal(asked[0].userVerification, "required");
-  assert.deepEqual(asked[0].extensions.prf.eval.first, WANTED.salt);
+    const asked = browser(
+        assertion(authenticatorData(0x85, 60), { prf: { results: { first: OUTPUT.buffer } } }),
+    );
+    const { assertion: said, output } = await usePasskey(WANTED);
+    assert.deepEqual(Object.keys(said).sort(), [
+        "authenticatorData",
+        "clientDataJSON",
+        "id",
+        "signature",
+    ]);
+    assert.deepEqual(output, OUTPUT);
+    assert.ok(!JSON.stringify(said).includes(b64u(OUTPUT)));
+    assert.equal(asked[0].userVerification, "required");
+    assert.deepEqual(asked[0].extensions.prf.eval.first, WANTED.salt);
 });
 
 test("an answer that no verifier takes is asked for again without the PRF", async () => {
-  const asked = browser(assertion(authenticatorData(0x05, 60)), assertion(authenticatorData(0x05)));
-  const { output } = await usePasskey(WANTED);
-  assert.equal(output, null);
-  assert.equal(asked.length, 2);
-  assert.equal(asked[1].extensions, undefined);
+    const asked = browser(
+        assertion(authenticatorData(0x05, 60)),
+        assertion(authenticatorData(0x05)),
+    );
+    const { output } = await usePasskey(WANTED);
+    assert.equal(output, null);
+    assert.equal(asked.length, 2);
+    assert.equal(asked[1].extensions, undefined);
 });
 
 test("a passkey without PRF gives none", async () => {
-  browser(assertion(authenticatorData(0x05)));
-  assert.equal((await usePasskey(WANTED)).output, null);
+    browser(assertion(authenticatorData(0x05)));
+    assert.equal((await usePasskey(WANTED)).output, null);
 });
 
 test("a registration is ES256 with a verified user, and carries no attestation to be looked at", async () => {
-  const asked = browser({
-    rawId: bytes(1, 2, 3).buffer,
-    response: { attestationObject: bytes(7).buffer, clientDataJSON: bytes(8).buffer },
-    getClientExtensionResults: () => ({ prf: { enabled: true, results: { first: OUTPUT } } }),
-  });
-  const wanted = { ca: "CA", name: "Anna", userId: bytes(9), ...WANTED };
-  assert.deepEqual(await createPasskey(wanted), { id: "AQID", attestationObject: "Bw", clientDataJSON: "CA" });
-  assert.deepEqual(asked[0].pubKeyCredParams, [{ type: "public-key", alg: -7 }]);
-  assert.deepEqual([asked[0].attestation, asked[0].authenticatorSelection.userVerification], ["none", "required"]);
+    const asked = browser({
+        rawId: bytes(1, 2, 3).buffer,
+        response: { attestationObject: bytes(7).buffer, clientDataJSON: bytes(8).buffer },
+        getClientExtensionResults: () => ({ prf: { enabled: true, results: { first: OUTPUT } } }),
+    });
+    const wanted = { ca: "CA", name: "Anna", userId: bytes(9), ...WANTED };
+    assert.deepEqual(await createPasskey(wanted), {
+        id: "AQID",
+        attestationObject: "Bw",
+        clientDataJSON: "CA",
+    });
+    assert.deepEqual(asked[0].pubKeyCredParams, [{ type: "public-key", alg: -7 }]);
+    assert.deepEqual(
+        [asked[0].attestation, asked[0].authenticatorSelection.userVerification],
+        ["none", "required"],
+    );
 });
 
 test("a person who turns away, and a phone that cannot, are told apart", async () => {
-  browser(new DOMException("no", "NotAllowedError"));
-  await assert.rejects(usePasskey(WANTED), { word: "error.not-verified" });
-  browser(new DOMException("no", "SecurityError"));
-  await assert.rejects(usePasskey(WANTED), { word: "error.passkey" });
-  browser(null);
-  await assert.rejects(usePasskey(WANTED), { word: "error.passkey" });
+    browser(new DOMException("no", "NotAllowedError"));
+    await assert.rejects(usePasskey(WANTED), { word: "error.not-verified" });
+    browser(new DOMException("no", "SecurityError"));
+    await assert.rejects(usePasskey(WANTED), { word: "error.passkey" });
+    browser(null);
+    await assert.rejects(usePasskey(WANTED), { word: "error.passkey" });
 });

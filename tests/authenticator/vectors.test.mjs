@@ -12,5 +12,5 @@ const app = new URL("../../mobile_api/authenticator/static/", import.meta.url);
 const load = (name) => import(new URL(`protocol/${name}.js`, app));
 
 for (const [sentence, check] of Object.entries(claims)) {
-  test(sentence, () => check(vectors, load, assert));
+    test(sentence, () => check(vectors, load, assert));
 }

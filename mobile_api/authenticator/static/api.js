@@ -1,162 +1,42 @@
-// The calls of section 8: the same bytes again until an answer comes. Connection loss and 503 are
-// repeated with growing pauses; the body stays the same to the byte, a proof is made new for each
-// attempt because it counts once. The clock is set from each answer's `Date`.
+// The calls of section 8, and what an answer must have.
 // @ts-check
 
-import { MessageRefused, ServerRefused, Unreachable } from "./errors.js";
+import { ANSWER_SECONDS, exchange, maybe, now, read } from "./http.js";
+import { ServerRefused } from "./errors.js";
 import { requestProof } from "./protocol/answers.js";
 import { JWK } from "./protocol/jose.js";
 import { boolean, isObject, list, orNull, string, whole } from "./protocol/json.js";
 
+/** @typedef {import("./http.js").Call} Call */
+/** @typedef {import("./http.js").Prove} Prove */
 /** @typedef {import("./protocol/jose.js").Jwk} Jwk */
 /** @typedef {import("./protocol/jose.js").Key} Key */
-/** @typedef {import("./protocol/json.js").Check} Check */
-/** @typedef {{ ca: string, color: string, authorization_server: string, mobile_api: string, rp_id: string, wait: string | null, software_unlock: boolean }} Profile */
-/** @typedef {{ state: string, ask: string | null, ks: Jwk | null, keys: string[], confirmation: string[], envelope_lock?: string | null, recovery_lock?: string | null, password_recovery?: boolean | null }} PairingAnswer */
+/**
+ * @typedef {{ ca: string, color: string, authorization_server: string, mobile_api: string, rp_id:
+ *   string, wait: string | null, software_unlock: boolean }} Profile
+ */
+/**
+ * @typedef {{ state: string, ask: string | null, ks: Jwk | null, keys: string[], confirmation:
+ *   string[], envelope_lock?: string | null, recovery_lock?: string | null, password_recovery?:
+ *   boolean | null }} PairingAnswer
+ */
 /** @typedef {{ id: string, kind: string, expires_at: string }} Pending */
 /** @typedef {{ version: string, transactions: Pending[], wait: string | null }} PendingList */
-/** @typedef {{ state: string, ask: string, ks: Jwk, keys: string[], list: string[], lock: string | null }} TransactionAnswer */
-/** @typedef {{ kid: string, kind: string, paired_at: string, this: boolean, removal_asked: boolean }} Device */
+/**
+ * @typedef {{ state: string, ask: string, ks: Jwk, keys: string[], list: string[], lock: string |
+ *   null }} TransactionAnswer
+ */
+/**
+ * @typedef {{ kid: string, kind: string, paired_at: string, this: boolean, removal_asked: boolean
+ *   }} Device
+ */
 /** @typedef {{ id: string, name: string, stopped_at: string }} StoppedParty */
-/** @typedef {(method: string, url: string, body: string | null) => Promise<string>} Prove makes `Authorization` */
-/** @typedef {{ body?: object, prove?: Prove, attempts?: number, timeoutSeconds?: number, signal?: AbortSignal }} Call */
 
-const ATTEMPTS = 5;
-const ANSWER_SECONDS = 15;
-const FIRST_PAUSE_SECONDS = 0.5;
-const LONGEST_PAUSE_SECONDS = 20;
-const ANSWER_LIMIT = 1 << 23;
-const UNAVAILABLE = 503;
-const PROBLEM = "urn:cellkey:problem:";
+export { now };
 export const LONGEST_WAIT_SECONDS = 25;
 
 const TEXT = string(65536);
 const TEXTS = list(TEXT, 10_000);
-
-let aheadSeconds = 0;
-
-/** The service's time, in seconds since 1970. */
-export const now = () => Math.floor(Date.now() / 1000 + aheadSeconds);
-
-/** @param {Response} response */
-function setClock(response) {
-  const date = Date.parse(response.headers.get("Date") ?? "");
-  if (!Number.isNaN(date)) aheadSeconds = (date - Date.now()) / 1000;
-}
-
-/** @param {number} seconds @param {AbortSignal} [signal] */
-export const pause = (seconds, signal) =>
-  new Promise((resolve) => {
-    const timer = setTimeout(resolve, 1000 * seconds);
-    signal?.addEventListener("abort", () => (clearTimeout(timer), resolve(undefined)), { once: true });
-  });
-
-/**
- * The answer to a request, repeated until there is one other than 503.
- * @param {string} method @param {string} url @param {Call} [call]
- * @returns {Promise<unknown>} parsed JSON, or null where there was no body
- */
-async function exchange(method, url, call = {}) {
-  const { body, attempts = ATTEMPTS, signal } = call;
-  const sent = body === undefined ? null : JSON.stringify(body);
-  for (let attempt = 1; ; attempt += 1) {
-    let wait = FIRST_PAUSE_SECONDS * 2 ** (attempt - 1);
-    try {
-      return await once(method, url, sent, call);
-    } catch (error) {
-      const again = error instanceof ServerRefused ? error.status === UNAVAILABLE : error instanceof Unreachable;
-      if (!again || attempt >= attempts || signal?.aborted) throw error;
-      if (error instanceof ServerRefused) wait = Math.max(wait, error.retryAfterSeconds ?? 0);
-    }
-    await pause(Math.min(wait, LONGEST_PAUSE_SECONDS), signal);
-  }
-}
-
-/**
- * @param {string} method @param {string} url @param {string | null} body @param {Call} call
- * @returns {Promise<unknown>}
- */
-async function once(method, url, body, { prove, timeoutSeconds = ANSWER_SECONDS, signal }) {
-  /** @type {Record<string, string>} */
-  const headers = {};
-  if (body !== null) headers["Content-Type"] = "application/json";
-  if (prove) headers.Authorization = await prove(method, url, body);
-  const late = AbortSignal.timeout(1000 * timeoutSeconds);
-  /** @type {Response} */
-  let response;
-  let answered;
-  try {
-    response = await fetch(url, {
-      method,
-      headers,
-      body,
-      cache: "no-store",
-      credentials: "omit",
-      redirect: "error",
-      referrerPolicy: "no-referrer",
-      signal: signal ? anyOf(signal, late) : late,
-    });
-    answered = await response.text();
-  } catch (error) {
-    throw new Unreachable(`${method} ${url}: ${error}`);
-  }
-  setClock(response);
-  if (answered.length > ANSWER_LIMIT) throw new MessageRefused("an answer is too long");
-  if (!response.ok) throw refused(response, answered);
-  return answered === "" ? null : parsed(answered);
-}
-
-/** `AbortSignal.any`, which older phones do not have. @param {AbortSignal} one @param {AbortSignal} other */
-function anyOf(one, other) {
-  const either = new AbortController();
-  for (const signal of [one, other]) {
-    if (signal.aborted) either.abort(signal.reason);
-    signal.addEventListener("abort", () => either.abort(signal.reason), { once: true });
-  }
-  return either.signal;
-}
-
-/** @param {string} answered @returns {unknown} */
-function parsed(answered) {
-  try {
-    return JSON.parse(answered);
-  } catch {
-    throw new MessageRefused("an answer is not JSON");
-  }
-}
-
-/** @param {Response} response @param {string} answered */
-function refused(response, answered) {
-  let members;
-  try {
-    members = JSON.parse(answered);
-  } catch {
-    members = null;
-  }
-  const document = isObject(members) ? members : {};
-  const type = typeof document.type === "string" ? document.type : "";
-  const after = Number(response.headers.get("Retry-After"));
-  return new ServerRefused({
-    name: type.startsWith(PROBLEM) ? type.slice(PROBLEM.length) : "unknown",
-    status: response.status,
-    detail: typeof document.detail === "string" ? document.detail : "",
-    members: document,
-    retryAfterSeconds: after > 0 ? after : null,
-  });
-}
-
-/**
- * An answer that has at least these members; what a later service adds is not looked at.
- * @param {unknown} answer @param {Record<string, Check>} members @returns {any}
- */
-function read(answer, members) {
-  const fits = isObject(answer) && Object.entries(members).every(([name, form]) => form(answer[name]));
-  if (!fits) throw new MessageRefused("an answer has not its form");
-  return answer;
-}
-
-/** @param {Check} form @returns {Check} */
-const maybe = (form) => (value) => value === undefined || value === null || form(value);
 
 // --- the app's own origin -------------------------------------------------------
 
@@ -193,7 +73,11 @@ export class PairingCalls {
     return read(answer, { ticket: TEXT }).ticket;
   }
 
-  /** Step 2: the enrol ask with what belongs to it. @param {string} ticket @returns {Promise<PairingAnswer>} */
+  /**
+   * Step 2: the enrol ask with what belongs to it.
+   * @param {string} ticket
+   * @returns {Promise<PairingAnswer>}
+   */
   async pairing(ticket) {
     const answer = await exchange("GET", `${this.m}/pairing`, { prove: bearer(ticket) });
     return read(answer, {
@@ -208,22 +92,45 @@ export class PairingCalls {
     });
   }
 
-  /** Step 2: hand in the enrolment. @param {string} ticket @param {{ enrolment: string, sealed: string | null }} said @returns {Promise<{ state: string, twelve: string }>} */
+  /**
+   * Step 2: hand in the enrolment.
+   * @param {string} ticket
+   * @param {{ enrolment: string, sealed: string | null }} said
+   * @returns {Promise<{ state: string, twelve: string }>}
+   */
   async enrol(ticket, { enrolment, sealed }) {
     const body = { enrolment, sealed };
-    const answer = await exchange("PUT", `${this.m}/pairing/enrolment`, { body, prove: bearer(ticket) });
+    const answer = await exchange("PUT", `${this.m}/pairing/enrolment`, {
+      body,
+      prove: bearer(ticket),
+    });
     return read(answer, { state: TEXT, twelve: TEXT });
   }
 
-  /** Step 3: have the code sent. @param {string} ticket @returns {Promise<number>} how often it may be asked for again */
+  /**
+   * Step 3: have the code sent.
+   * @param {string} ticket
+   * @returns {Promise<number>} how often it may be asked for again
+   */
   async sendCode(ticket) {
-    const answer = await exchange("POST", `${this.a}/pairing/code`, { body: {}, prove: bearer(ticket) });
+    const answer = await exchange("POST", `${this.a}/pairing/code`, {
+      body: {},
+      prove: bearer(ticket),
+    });
     return read(answer, { tries_left: whole(0) }).tries_left;
   }
 
-  /** Step 3: hand in the code. @param {string} ticket @param {object} body @returns {Promise<string>} the state */
+  /**
+   * Step 3: hand in the code.
+   * @param {string} ticket
+   * @param {object} body
+   * @returns {Promise<string>} the state
+   */
   async confirm(ticket, body) {
-    const answer = await exchange("POST", `${this.a}/pairing/confirmation`, { body, prove: bearer(ticket) });
+    const answer = await exchange("POST", `${this.a}/pairing/confirmation`, {
+      body,
+      prove: bearer(ticket),
+    });
     return read(answer, { state: TEXT }).state;
   }
 }
@@ -236,7 +143,10 @@ const bearer = (ticket) => async () => `Bearer ${ticket}`;
 const PENDING = (/** @type {unknown} */ value) =>
   isObject(value) && TEXT(value.id) && TEXT(value.kind) && TEXT(value.expires_at);
 
-/** @typedef {{ state: string, ask: string, ks: Jwk, keys: string[], lock: string | null, pin: string | null }} FurtherAnswer */
+/**
+ * @typedef {{ state: string, ask: string, ks: Jwk, keys: string[], lock: string | null, pin: string
+ *   | null }} FurtherAnswer
+ */
 
 export class PhoneCalls {
   /** @param {Profile} profile @param {Key} requestKey */
@@ -248,7 +158,8 @@ export class PhoneCalls {
 
   /** The service's key for push messages. @returns {Promise<string>} */
   async pushKey() {
-    return read(await exchange("GET", `${this.m}/info`, { attempts: 2 }), { push_key: TEXT }).push_key;
+    return read(await exchange("GET", `${this.m}/info`, { attempts: 2 }), { push_key: TEXT })
+      .push_key;
   }
 
   /**
@@ -256,22 +167,42 @@ export class PhoneCalls {
    * @param {{ version?: string, signal?: AbortSignal }} [since] @returns {Promise<PendingList>}
    */
   async pending({ version, signal } = {}) {
-    const query = version === undefined ? "" : `?wait=${LONGEST_WAIT_SECONDS}&version=${encodeURIComponent(version)}`;
+    const query =
+      version === undefined
+        ? ""
+        : `?wait=${LONGEST_WAIT_SECONDS}&version=${encodeURIComponent(version)}`;
     const timeoutSeconds = ANSWER_SECONDS + (version === undefined ? 0 : LONGEST_WAIT_SECONDS);
-    const answer = await this.call("GET", `transactions${query}`, { attempts: 1, timeoutSeconds, signal });
+    const answer = await this.call("GET", `transactions${query}`, {
+      attempts: 1,
+      timeoutSeconds,
+      signal,
+    });
     return read(answer, { version: TEXT, transactions: list(PENDING, 100), wait: maybe(TEXT) });
   }
 
   /** @param {string} id @returns {Promise<TransactionAnswer>} */
   async transaction(id) {
     const answer = await this.call("GET", `transactions/${id}`, { attempts: 3 });
-    const members = { state: TEXT, ask: TEXT, ks: JWK, keys: TEXTS, list: TEXTS, lock: maybe(TEXT) };
+    const members = {
+      state: TEXT,
+      ask: TEXT,
+      ks: JWK,
+      keys: TEXTS,
+      list: TEXTS,
+      lock: maybe(TEXT),
+    };
     return read(answer, members);
   }
 
-  /** @param {string} id @param {{ approval: string, sealed: string }} body @returns {Promise<string>} */
+  /**
+   * @param {string} id
+   * @param {{ approval: string, sealed: string }} body
+   * @returns {Promise<string>}
+   */
   async approve(id, { approval, sealed }) {
-    const answer = await this.call("PUT", `transactions/${id}/approval`, { body: { approval, sealed } });
+    const answer = await this.call("PUT", `transactions/${id}/approval`, {
+      body: { approval, sealed },
+    });
     return read(answer, { state: TEXT }).state;
   }
 
@@ -292,7 +223,11 @@ export class PhoneCalls {
   /** @param {string} id */
   allow = (id) => this.call("DELETE", `relying-parties/stopped/${encodeURIComponent(id)}`);
 
-  /** Ask for a further phone, whose keys were scanned from its screen. @param {{ approval: string, request: string, unlock: string }} keys @returns {Promise<string>} id of the transaction to approve */
+  /**
+   * Ask for a further phone, whose keys were scanned from its screen.
+   * @param {{ approval: string, request: string, unlock: string }} keys
+   * @returns {Promise<string>} id of the transaction to approve
+   */
   async askForFurther(keys) {
     const answer = await this.call("POST", `${this.a}/further-phones`, { body: { keys } });
     return read(answer, { transaction: TEXT }).transaction;
@@ -302,7 +237,14 @@ export class PhoneCalls {
   async further() {
     const body = { request: this.requestKey.jwk };
     const answer = await this.call("POST", "further-phone", { body, attempts: 1 });
-    return read(answer, { state: TEXT, ask: TEXT, ks: JWK, keys: TEXTS, lock: maybe(TEXT), pin: maybe(TEXT) });
+    return read(answer, {
+      state: TEXT,
+      ask: TEXT,
+      ks: JWK,
+      keys: TEXTS,
+      lock: maybe(TEXT),
+      pin: maybe(TEXT),
+    });
   }
 
   /** As the further phone itself: hand in its keys. @param {string} enrolment */
@@ -316,13 +258,15 @@ export class PhoneCalls {
 
   /** @returns {Promise<Device[]>} */
   async devices() {
-    const known = (/** @type {unknown} */ value) => isObject(value) && TEXT(value.kid) && TEXT(value.kind);
+    const known = (/** @type {unknown} */ value) =>
+      isObject(value) && TEXT(value.kid) && TEXT(value.kind);
     return read(await this.call("GET", "devices"), { devices: list(known, 100) }).devices;
   }
 
   /** @returns {Promise<StoppedParty[]>} */
   async stopped() {
-    const known = (/** @type {unknown} */ value) => isObject(value) && TEXT(value.id) && TEXT(value.name);
+    const known = (/** @type {unknown} */ value) =>
+      isObject(value) && TEXT(value.id) && TEXT(value.name);
     const answer = await this.call("GET", "relying-parties/stopped");
     return read(answer, { relying_parties: list(known, 100) }).relying_parties;
   }
@@ -341,33 +285,10 @@ export class PhoneCalls {
     try {
       return await attempt();
     } catch (error) {
-      const again = error instanceof ServerRefused && ["replayed", "unauthenticated"].includes(error.problem);
+      const again =
+        error instanceof ServerRefused && ["replayed", "unauthenticated"].includes(error.problem);
       if (!again) throw error;
     }
     return attempt();
-  }
-}
-
-// --- 8.4: waiting where it holds nobody's thread -----------------------------------
-
-/**
- * Wait for a change after `cursor`; its clock is not taken over, what cannot be read is no answer.
- * @param {string} address @param {string | null} cursor @param {AbortSignal} signal
- * @returns {Promise<{ changed: boolean, cursor: string } | null>}
- */
-export async function waitAt(address, cursor, signal) {
-  const query = cursor === null ? "" : `?cursor=${encodeURIComponent(cursor)}`;
-  const late = AbortSignal.timeout(1000 * (ANSWER_SECONDS + LONGEST_WAIT_SECONDS));
-  try {
-    const response = await fetch(address + query, {
-      cache: "no-store",
-      credentials: "omit",
-      redirect: "error",
-      signal: anyOf(signal, late),
-    });
-    if (!response.ok) return null;
-    return read(await response.json(), { changed: boolean, cursor: string(200) });
-  } catch {
-    return null;
   }
 }

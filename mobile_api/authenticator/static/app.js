@@ -1,13 +1,13 @@
-// The app: what is known, which screen is shown, and what goes on beside it (the list of requests, the
-// worker, push messages). A screen is a function that gives its element; each has one heading, which
-// gets the focus. Nothing is ever approved here.
+// The app: what is known, which screen is shown, and what goes on beside it (the list of requests,
+// the worker, push messages). A screen is a function that gives its element; each has one heading,
+// which gets the focus. Nothing is ever approved here.
 // @ts-check
 
 import { profile as readProfile } from "./api.js";
 import { h } from "./dom.js";
 import { ServerRefused, Unreachable } from "./errors.js";
 import { follow } from "./follow.js";
-import { uploadRecoveryLock } from "./pairing.js";
+import { uploadRecoveryLock } from "./recovering.js";
 import { keepSubscribed } from "./push.js";
 import { drawNotices, drawTabs } from "./frame.js";
 import { SCREENS } from "./screens.js";
@@ -20,7 +20,10 @@ import { mustInstallFirst, registerWorker } from "./worker.js";
 /** @typedef {import("./api.js").PendingList} PendingList */
 /** @typedef {import("./store.js").Cell} Cell */
 /** @typedef {import("./words.js").Words} Words */
-/** @typedef {{ offline: boolean, update: ServiceWorker | null, refused: Map<string, string> }} Status `refused`: what the service says to a cell's phone, by cell */
+/**
+ * @typedef {{ offline: boolean, update: ServiceWorker | null, refused: Map<string, string> }}
+ *   Status `refused`: what the service says to a cell's phone, by cell
+ */
 /**
  * @typedef {object} App what every screen is given
  * @property {Profile} profile
@@ -28,7 +31,8 @@ import { mustInstallFirst, registerWorker } from "./worker.js";
  * @property {Cell[]} cells
  * @property {Map<string, PendingList>} pending by cell
  * @property {Status} status
- * @property {(() => void) | null} install opens the browser's own prompt to install, once it is offered
+ * @property {(() => void) | null} install opens the browser's own prompt to install, once it is
+ *   offered
  * @property {(path: string) => void} go
  * @property {() => Promise<void>} reload read the store anew and draw
  * @property {(lang: string) => Promise<void>} speak
@@ -47,7 +51,11 @@ let leaving = new AbortController();
 let following = new AbortController();
 
 async function start() {
-  const [profile, choices, cells] = await Promise.all([readProfile(), store.choices(), store.cells()]);
+  const [profile, choices, cells] = await Promise.all([
+    readProfile(),
+    store.choices(),
+    store.cells(),
+  ]);
   app = {
     profile,
     cells,
@@ -75,7 +83,10 @@ async function start() {
   enter();
   await draw();
   followCells();
-  await Promise.all([sendStored(profile, cells), ...cells.map((cell) => uploadRecoveryLock(profile, cell.id))]).catch(() => undefined);
+  await Promise.all([
+    sendStored(profile, cells),
+    ...cells.map((cell) => uploadRecoveryLock(profile, cell.id)),
+  ]).catch(() => undefined);
   await wake();
 }
 
@@ -88,10 +99,17 @@ function dress() {
   if (name) name.textContent = app.profile.ca;
 }
 
-/** Where the app was opened: by a notification (`?tx=`), by QR 1 (its fragment says nothing new), or plainly. */
+/**
+ * Where the app was opened: by a notification (`?tx=`), by QR 1 (its fragment says nothing new), or
+ *   plainly.
+ */
 function enter() {
   const transaction = new URLSearchParams(location.search).get("tx");
-  const path = transaction ? `/tx/${transaction}` : location.hash.startsWith("#/") ? location.hash.slice(1) : "/";
+  const path = transaction
+    ? `/tx/${transaction}`
+    : location.hash.startsWith("#/")
+      ? location.hash.slice(1)
+      : "/";
   history.replaceState(null, "", `/#${path}`);
 }
 
@@ -154,13 +172,16 @@ async function draw({ quietly = false } = {}) {
   }
   if (turn !== drawing) return;
   main.removeAttribute("aria-busy");
-  const focused = main.contains(document.activeElement) && document.activeElement?.getAttribute("href");
+  const focused =
+    main.contains(document.activeElement) && document.activeElement?.getAttribute("href");
   main.replaceChildren(drawn.element);
   main.dataset.live = String(drawn.live ?? false);
   drawTabs(app, drawn.tab ?? null);
   drawNotices(app);
   if (quietly) {
-    const same = [...main.querySelectorAll("a")].find((link) => focused && link.getAttribute("href") === focused);
+    const same = [...main.querySelectorAll("a")].find(
+      (link) => focused && link.getAttribute("href") === focused,
+    );
     same?.focus({ preventScroll: true });
     return;
   }
@@ -178,7 +199,11 @@ const failed = (error) =>
     { class: "screen" },
     h("h1", null, app.words.t("error.title")),
     h("p", { role: "alert", "data-testid": "error" }, explain(error)),
-    h("button", { class: "button", "data-testid": "again", on: { click: () => draw() } }, app.words.t("again")),
+    h(
+      "button",
+      { class: "button", "data-testid": "again", on: { click: () => draw() } },
+      app.words.t("again"),
+    ),
     h("a", { class: "button quiet", href: "#/" }, app.words.t("back")),
   );
 
@@ -230,7 +255,10 @@ function heard(cell, { list, error }) {
 }
 
 function badge() {
-  const count = [...app.pending.values()].reduce((sum, { transactions }) => sum + transactions.length, 0);
+  const count = [...app.pending.values()].reduce(
+    (sum, { transactions }) => sum + transactions.length,
+    0,
+  );
   const set = count ? navigator.setAppBadge?.(count) : navigator.clearAppBadge?.();
   set?.catch(() => undefined);
 }

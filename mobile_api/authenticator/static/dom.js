@@ -18,14 +18,23 @@ export function h(tag, props, ...children) {
   return element;
 }
 
-/** The same in SVG. @param {string} tag @param {Props | null} [props] @param {...(Child | Child[])} children */
+/**
+ * The same in SVG.
+ * @param {string} tag
+ * @param {Props | null} [props]
+ * @param {...(Child | Child[])} children
+ */
 export function svg(tag, props, ...children) {
   const element = document.createElementNS(SVG, tag);
   fill(element, props, children);
   return element;
 }
 
-/** @param {Element} element @param {Props | null | undefined} props @param {(Child | Child[])[]} children */
+/**
+ * @param {Element} element
+ * @param {Props | null | undefined} props
+ * @param {(Child | Child[])[]} children
+ */
 function fill(element, props, children) {
   const { on = {}, ...attributes } = props ?? {};
   for (const [name, value] of Object.entries(attributes)) {
@@ -46,7 +55,11 @@ const INVISIBLE = /[\p{C}\p{Zl}\p{Zp}]/gu;
 /** Text with every character that could deceive made visible. @param {string} text */
 export const visible = (text) => text.replace(INVISIBLE, "\ufffd");
 
-/** Text from outside: it keeps to itself whatever direction it has. @param {string} text @param {Props} [props] */
+/**
+ * Text from outside: it keeps to itself whatever direction it has.
+ * @param {string} text
+ * @param {Props} [props]
+ */
 export const outside = (text, props = {}) => h("bdi", props, visible(text));
 
 /** @type {Record<string, string>} */

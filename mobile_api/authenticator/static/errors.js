@@ -1,5 +1,5 @@
-// What can go wrong in the phone. Messages are for a log; what people read is in words/*.json, under
-// the name that `word` gives.
+// What can go wrong in the phone. Messages are for a log; what people read is in words/*.json,
+// under the name that `word` gives.
 
 /** Something that came from outside is not what docs/phone-protocol.md says it must be. */
 export class MessageRefused extends Error {

@@ -1,8 +1,10 @@
-// What waits for an answer, now and after each change (8.3, 8.4). A push message only wakes: the list
-// is the truth. Followed while the app can be seen.
+// What waits for an answer, now and after each change (8.3, 8.4). A push message only wakes: the
+// list is the truth. Followed while the app can be seen.
 // @ts-check
 
-import { PhoneCalls, pause, waitAt } from "./api.js";
+import { LONGEST_WAIT_SECONDS, PhoneCalls } from "./api.js";
+import { ANSWER_SECONDS, anyOf, pause, read } from "./http.js";
+import { boolean, string } from "./protocol/json.js";
 import { ServerRefused } from "./errors.js";
 
 /** @typedef {import("./api.js").Profile} Profile */
@@ -66,4 +68,26 @@ async function next(calls, at, signal) {
   if (!answer.changed && at.rounds < READ_AFTER_ROUNDS) return at.list;
   at.rounds = 0;
   return calls.pending({ signal });
+}
+
+/**
+ * Wait for a change after `cursor`; its clock is not taken over, what cannot be read is no answer.
+ * @param {string} address @param {string | null} cursor @param {AbortSignal} signal
+ * @returns {Promise<{ changed: boolean, cursor: string } | null>}
+ */
+async function waitAt(address, cursor, signal) {
+  const query = cursor === null ? "" : `?cursor=${encodeURIComponent(cursor)}`;
+  const late = AbortSignal.timeout(1000 * (ANSWER_SECONDS + LONGEST_WAIT_SECONDS));
+  try {
+    const response = await fetch(address + query, {
+      cache: "no-store",
+      credentials: "omit",
+      redirect: "error",
+      signal: anyOf(signal, late),
+    });
+    if (!response.ok) return null;
+    return read(await response.json(), { changed: boolean, cursor: string(200) });
+  } catch {
+    return null;
+  }
 }

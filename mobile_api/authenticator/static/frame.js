@@ -14,7 +14,8 @@ const TABS = [
 let current = /** @type {string | null} */ (null);
 
 /** How many requests wait. @param {App} app */
-const waiting = (app) => [...app.pending.values()].reduce((sum, { transactions }) => sum + transactions.length, 0);
+const waiting = (app) =>
+  [...app.pending.values()].reduce((sum, { transactions }) => sum + transactions.length, 0);
 
 /** @param {App} app @param {string | null} [tab] the tab that the screen belongs to */
 export function drawTabs(app, tab = current) {
@@ -31,7 +32,14 @@ export function drawTabs(app, tab = current) {
         { href, "data-testid": `tab-${name}`, "aria-current": name === tab ? "page" : false },
         icon(picture),
         h("span", null, t(`tab.${name}`)),
-        name === "requests" && count > 0 && h("span", { class: "count" }, count, h("span", { class: "unseen" }, ` ${t("waiting", { n: count })}`)),
+        name === "requests" &&
+          count > 0 &&
+          h(
+            "span",
+            { class: "count" },
+            count,
+            h("span", { class: "unseen" }, ` ${t("waiting", { n: count })}`),
+          ),
       ),
     ),
   );
@@ -48,7 +56,10 @@ export function drawNotices(app) {
     ...gone.map((cell) =>
       h(
         "p",
-        { class: "notice bad", "data-testid": refused.get(cell.id) === "frozen" ? "frozen" : "removed" },
+        {
+          class: "notice bad",
+          "data-testid": refused.get(cell.id) === "frozen" ? "frozen" : "removed",
+        },
         t(refused.get(cell.id) === "frozen" ? "problem.frozen" : "removed", { cell: cell.name }),
       ),
     ),
@@ -58,7 +69,15 @@ export function drawNotices(app) {
         { class: "notice" },
         t("update.ready"),
         " ",
-        h("button", { class: "link", "data-testid": "update", on: { click: () => update.postMessage("take over") } }, t("update.now")),
+        h(
+          "button",
+          {
+            class: "link",
+            "data-testid": "update",
+            on: { click: () => update.postMessage("take over") },
+          },
+          t("update.now"),
+        ),
       ),
   ].filter((notice) => notice instanceof Node);
   notices.replaceChildren(...wanted);

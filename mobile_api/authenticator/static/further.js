@@ -1,9 +1,11 @@
-// A further phone (docs/phone-protocol.md, 8.2): this phone makes its keys and shows their thumbprints;
-// a paired phone scans them from this screen, approves, and so gives this phone the cell's secret. KS is
-// pinned only once that secret vouches for it: until then nothing of the ask is shown.
+// A further phone (docs/phone-protocol.md, 8.2): this phone makes its keys and shows their
+// thumbprints; a paired phone scans them from this screen, approves, and so gives this phone the
+// cell's secret. KS is pinned only once that secret vouches for it: until then nothing of the ask
+// is shown.
 // @ts-check
 
-import { PhoneCalls, now } from "./api.js";
+import { PhoneCalls } from "./api.js";
+import { now } from "./http.js";
 import { CannotAnswer, MessageRefused, ServerRefused } from "./errors.js";
 import { cellName } from "./pairing.js";
 import { createPasskey, usePasskey } from "./passkey.js";
@@ -51,7 +53,12 @@ export async function look(profile, requestKey) {
   }
 }
 
-/** The ask to let in exactly these keys. @param {FurtherAnswer} answer @param {OpenKeys} keys @returns {Promise<SignedAsk>} */
+/**
+ * The ask to let in exactly these keys.
+ * @param {FurtherAnswer} answer
+ * @param {OpenKeys} keys
+ * @returns {Promise<SignedAsk>}
+ */
 export async function askFor(answer, keys) {
   const signed = await readAsk(answer.ask, answer.ks);
   const { kind, key_thumbprints: named } = signed.ask;
@@ -59,7 +66,8 @@ export async function askFor(answer, keys) {
   const [approval, request, unlock] = await Promise.all(
     [own.approval, own.request, own.unlock].map(async (jwk) => b64u(await thumbprint(jwk))),
   );
-  const isMine = named?.approval === approval && named.request === request && named.unlock === unlock;
+  const isMine =
+    named?.approval === approval && named.request === request && named.unlock === unlock;
   if (kind !== "enrol" || !isMine) throw new MessageRefused("this is an ask for another phone");
   return signed;
 }
@@ -74,11 +82,20 @@ export async function enrolFurther(profile, signed, keys) {
   const salt = await prfSalt(signed.cell);
   const name = cellName(signed) || profile.ca;
   const registration = await createPasskey({
-    rpId: profile.rp_id, ca: profile.ca, name, userId: random(16), challenge, salt,
+    rpId: profile.rp_id,
+    ca: profile.ca,
+    name,
+    userId: random(16),
+    challenge,
+    salt,
   });
   const used = await usePasskey({ rpId: profile.rp_id, id: registration.id, challenge, salt });
   if (used.output === null && !profile.software_unlock) throw new CannotAnswer("error.no-prf");
-  const { code: _code, ...kept } = await keepUnlock(keys.unlock.privateKey, signed.cell, used.output);
+  const { code: _code, ...kept } = await keepUnlock(
+    keys.unlock.privateKey,
+    signed.cell,
+    used.output,
+  );
   used.output?.fill(0);
   const enrolment = await answers.makeEnrolment(keys.approval, {
     txHash: signed.txHash,
@@ -92,7 +109,11 @@ export async function enrolFurther(profile, signed, keys) {
     name,
     ks: signed.ks,
     keys: {
-      approval: keys.approval, request: keys.request, unlock: own.unlock, passkey: registration.id, ...kept,
+      approval: keys.approval,
+      request: keys.request,
+      unlock: own.unlock,
+      passkey: registration.id,
+      ...kept,
     },
     enrolment,
   });

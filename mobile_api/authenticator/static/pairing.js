@@ -1,19 +1,21 @@
-// The dialogue of pairing (section 8.2), each step of which may be lost and repeated. The enrolment is
-// stored before it is sent, and the same bytes answer the same ask; a new ask of the same envelope
-// gets a new enrolment of the same keys. The phone counts as paired once the service says so.
+// The dialogue of pairing (section 8.2), each step of which may be lost and repeated. The enrolment
+// is stored before it is sent, and the same bytes answer the same ask; a new ask of the same
+// envelope gets a new enrolment of the same keys. The phone counts as paired once the service says
+// so.
 // @ts-check
 
-import { PairingCalls, PhoneCalls, now } from "./api.js";
+import { PairingCalls, PhoneCalls } from "./api.js";
+import { now } from "./http.js";
 import { CannotAnswer, MessageRefused, ServerRefused } from "./errors.js";
 import { createPasskey, usePasskey } from "./passkey.js";
 import * as answers from "./protocol/answers.js";
 import { checkDocuments, readAsk, trust } from "./protocol/asks.js";
-import { b64u, random, rawUuid, unb64u } from "./protocol/bytes.js";
-import { secretText } from "./protocol/codes.js";
+import { b64u, random, unb64u } from "./protocol/bytes.js";
 import { newAgreementKey, newSigningKey } from "./protocol/jose.js";
 import * as locks from "./protocol/locks.js";
+import { newRecovery, uploadRecoveryLock } from "./recovering.js";
 import * as store from "./store.js";
-import { keepCode, keepUnlock, openLock, unlockKey } from "./unlocking.js";
+import { keepUnlock, unlockKey } from "./unlocking.js";
 
 /** @typedef {import("./api.js").Profile} Profile */
 /** @typedef {import("./api.js").PairingAnswer} PairingAnswer */
@@ -24,13 +26,17 @@ import { keepCode, keepUnlock, openLock, unlockKey } from "./unlocking.js";
 /** @typedef {import("./store.js").Keys} Keys */
 /** @typedef {import("./store.js").Pairing} Pairing */
 /** @typedef {import("./store.js").Recovery} Recovery */
-/** @typedef {{ envelope: Envelope, login: string, password: string, newPassword: string, recoveryCode?: Bytes }} Applicant */
+/**
+ * @typedef {{ envelope: Envelope, login: string, password: string, newPassword: string,
+ *   recoveryCode?: Bytes }} Applicant
+ */
 /**
  * @typedef {object} Opened a checked enrol ask, and how the cell's secret is brought
  * @property {string} pairing
  * @property {string} ticket
  * @property {CheckedAsk} checked
- * @property {Bytes | null} cellSecret null where the password brings it, at the authorisation server
+ * @property {Bytes | null} cellSecret null where the password brings it, at the authorisation
+ *   server
  * @property {string[]} confirmation
  * @property {Pairing | null} earlier
  */
@@ -40,7 +46,10 @@ import { keepCode, keepUnlock, openLock, unlockKey } from "./unlocking.js";
  * `null` where everything was done before and nothing but the confirmation is left.
  * @param {Profile} profile @param {Applicant} applicant @returns {Promise<Opened | null>}
  */
-export async function beginPairing(profile, { envelope, login, password, newPassword, recoveryCode }) {
+export async function beginPairing(
+  profile,
+  { envelope, login, password, newPassword, recoveryCode },
+) {
   const pairing = await locks.pairingId(envelope.secret);
   const begun = await store.pairing();
   const earlier = begun?.pairing === pairing ? begun : null;
@@ -70,7 +79,10 @@ export async function beginPairing(profile, { envelope, login, password, newPass
  */
 async function open(answer, envelope, recoveryCode) {
   if (answer.ask === null || answer.ks === null) {
-    throw new MessageRefused(`the pairing is ${answer.state} and has no ask`, "error.pairing-frozen");
+    throw new MessageRefused(
+      `the pairing is ${answer.state} and has no ask`,
+      "error.pairing-frozen",
+    );
   }
   const signed = await readAsk(answer.ask, answer.ks);
   if (signed.ask.kind !== "enrol" || signed.ask.key_thumbprints !== null) {
@@ -94,7 +106,10 @@ async function secretAndPin(answer, cell, envelope, recoveryCode) {
   const { pin } = envelope;
   if (recoveryCode !== undefined) {
     if (!answer.recovery_lock) throw new CannotAnswer("error.no-recovery-lock");
-    return { cellSecret: await locks.openRecoveryLock(answer.recovery_lock, recoveryCode, cell), pin };
+    return {
+      cellSecret: await locks.openRecoveryLock(answer.recovery_lock, recoveryCode, cell),
+      pin,
+    };
   }
   if (answer.password_recovery) return { cellSecret: null, pin };
   throw new CannotAnswer("error.recovery-needed");
@@ -107,7 +122,11 @@ async function secretAndPin(answer, cell, envelope, recoveryCode) {
 export async function enrol(profile, opened, { login }) {
   const { checked, cellSecret, earlier } = opened;
   const made = await newKeys(profile, earlier);
-  const publicKeys = { approval: made.approval.jwk, request: made.request.jwk, unlock: made.unlock };
+  const publicKeys = {
+    approval: made.approval.jwk,
+    request: made.request.jwk,
+    unlock: made.unlock,
+  };
   const ephemeral = cellSecret && (await newAgreementKey(false));
   const epk = ephemeral && ephemeral.jwk;
   const challenge = await answers.enrolmentChallenge(checked.txHash, publicKeys, epk);
@@ -115,16 +134,25 @@ export async function enrol(profile, opened, { login }) {
   const userId = earlier ? unb64u(earlier.userId) : random(16);
   const name = `${String(checked.ask.fields.name ?? login)} (${login})`;
   const registration = await createPasskey({
-    rpId: profile.rp_id, ca: profile.ca, name, userId, challenge, salt,
+    rpId: profile.rp_id,
+    ca: profile.ca,
+    name,
+    userId,
+    challenge,
+    salt,
   });
   const used = await usePasskey({ rpId: profile.rp_id, id: registration.id, challenge, salt });
   if (used.output === null && !profile.software_unlock) throw new CannotAnswer("error.no-prf");
   const { code, ...kept } = await keepUnlock(made.unlockPrivate, checked.cell, used.output);
   used.output?.fill(0);
   const sealed =
-    cellSecret && ephemeral &&
+    cellSecret &&
+    ephemeral &&
     (await answers.sealSecret(cellSecret, {
-      sam: checked.ask.sam, ephemeral, approval: made.approval.jwk, txHash: checked.txHash,
+      sam: checked.ask.sam,
+      ephemeral,
+      approval: made.approval.jwk,
+      txHash: checked.txHash,
     }));
   const enrolment = await answers.makeEnrolment(made.approval, {
     txHash: checked.txHash,
@@ -143,7 +171,11 @@ export async function enrol(profile, opened, { login }) {
     ticket: opened.ticket,
     userId: b64u(userId),
     keys: {
-      approval: made.approval, request: made.request, unlock: made.unlock, passkey: registration.id, ...kept,
+      approval: made.approval,
+      request: made.request,
+      unlock: made.unlock,
+      passkey: registration.id,
+      ...kept,
     },
     enrolment: { txHash: b64u(checked.txHash), enrolment, sealed, recovery },
     confirmation: opened.confirmation,
@@ -155,7 +187,8 @@ export async function enrol(profile, opened, { login }) {
 /**
  * New keys, or those of an earlier enrolment: other keys would freeze the pairing.
  * @param {Profile} profile @param {Pairing | null} earlier
- * @returns {Promise<{ approval: Key, request: Key, unlock: import("./protocol/jose.js").Jwk, unlockPrivate: CryptoKey }>}
+ * @returns {Promise<{ approval: Key, request: Key, unlock: import("./protocol/jose.js").Jwk,
+ *   unlockPrivate: CryptoKey }>}
  */
 async function newKeys(profile, earlier) {
   if (earlier === null) {
@@ -173,16 +206,10 @@ async function newKeys(profile, earlier) {
   return { approval: keys.approval, request: keys.request, unlock: keys.unlock, unlockPrivate };
 }
 
-/** @param {Bytes} cellSecret @param {Bytes} cell @param {CryptoKey} keeping @returns {Promise<Recovery>} */
-export async function newRecovery(cellSecret, cell, keeping) {
-  const secret = random(16);
-  const lock = await locks.makeRecoveryLock(cellSecret, secret, cell);
-  const code = await keepCode(secretText(secret), keeping, cell);
-  secret.fill(0);
-  return { lock, code, uploaded: false };
-}
-
-/** Whose signature, and what the signer calls the cell where there are several. @param {{ ask: import("./protocol/asks.js").Ask }} signed */
+/**
+ * Whose signature, and what the signer calls the cell where there are several.
+ * @param {{ ask: import("./protocol/asks.js").Ask }} signed
+ */
 export function cellName({ ask }) {
   const { name, cell } = ask.fields;
   return [name, cell].filter((part) => typeof part === "string").join(" · ");
@@ -204,7 +231,8 @@ export async function handInAgain(profile) {
 }
 
 /**
- * The pairing is over for tickets; it may be so because this phone is confirmed. A request proof tells:
+ * The pairing is over for tickets; it may be so because this phone is confirmed. A request proof
+ *   tells:
  * it counts from the confirmation on, and the first one is the recovery lock's.
  * @param {Profile} profile @param {Pairing} earlier @param {unknown} error
  */
@@ -223,9 +251,11 @@ async function isConfirmedAlready(profile, earlier, error) {
 export const sendCode = (profile, { ticket }) => new PairingCalls(profile).sendCode(ticket);
 
 /**
- * Step 3: hand in the code (and the password, where it brings the secret), or look whether an operator
+ * Step 3: hand in the code (and the password, where it brings the secret), or look whether an
+ *   operator
  * has confirmed; whether the phone is paired now.
- * @param {Profile} profile @param {Pairing} pairing @param {{ code?: string, password?: string }} [given]
+ * @param {Profile} profile @param {Pairing} pairing @param {{ code?: string, password?: string }}
+ *   [given]
  */
 export async function confirm(profile, pairing, given = {}) {
   const calls = new PairingCalls(profile);
@@ -248,30 +278,5 @@ async function takeOver(profile, { cell, name, ks, keys, enrolment }) {
   await uploadRecoveryLock(profile, cell).catch(() => undefined);
 }
 
-/** With the first request proof; repeated at each start until it has arrived. @param {Profile} profile @param {string} id */
-export async function uploadRecoveryLock(profile, id) {
-  const cell = (await store.cells()).find((known) => known.id === id);
-  if (!cell?.recovery || cell.recovery.uploaded) return;
-  await new PhoneCalls(profile, cell.keys.request).keepRecoveryLock(cell.recovery.lock);
-  await store.changeCell(id, { recovery: { ...cell.recovery, uploaded: true } });
-}
-
-/**
- * A new recovery code in place of the old one; gives the key that keeps it until it is shown.
- * @param {Profile} profile @param {import("./store.js").Cell} cell @returns {Promise<CryptoKey>}
- */
-export async function makeNewRecovery(profile, cell) {
-  const lock = await new PhoneCalls(profile, cell.keys.request).lock();
-  const wanted = { rpId: profile.rp_id, cell: cell.id, challenge: random(32) };
-  const { unlock, code } = await unlockKey(cell.keys, wanted);
-  const cellSecret = await openLock(cell.keys, lock, cell.id, unlock);
-  const recovery = await newRecovery(cellSecret, rawUuid(cell.id), code);
-  cellSecret.fill(0);
-  await store.changeCell(cell.id, { recovery });
-  await uploadRecoveryLock(profile, cell.id);
-  return code;
-}
-
 /** The 12 characters of a pairing. @param {Pairing} pairing */
 export const twelveOf = ({ enrolment }) => answers.twelveCharacters(enrolment.enrolment);
-

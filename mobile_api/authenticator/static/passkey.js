@@ -1,5 +1,6 @@
 // The passkey: it proves that the phone verified its user, and its PRF output opens the unlock key.
-// Of the browser's answer only the members of section 2 are taken; the PRF output stays in the page.
+// Of the browser's answer only the members of section 2 are taken; the PRF output stays in the
+// page.
 // @ts-check
 
 import { CannotAnswer } from "./errors.js";
@@ -20,7 +21,8 @@ const written = (buffer) => b64u(new Uint8Array(buffer));
 
 /**
  * Make a passkey.
- * @param {{ rpId: string, ca: string, name: string, userId: Bytes, challenge: Bytes, salt: Bytes }} wanted
+ * @param {{ rpId: string, ca: string, name: string, userId: Bytes, challenge: Bytes, salt: Bytes }}
+ *   wanted
  * @returns {Promise<Registration>}
  */
 export async function createPasskey({ rpId, ca, name, userId, challenge, salt }) {
@@ -85,7 +87,9 @@ function prfOutput(credential) {
   const first = credential.getClientExtensionResults().prf?.results?.first;
   if (!first) return null;
   return new Uint8Array(
-    ArrayBuffer.isView(first) ? first.buffer.slice(first.byteOffset, first.byteOffset + first.byteLength) : first,
+    ArrayBuffer.isView(first)
+      ? first.buffer.slice(first.byteOffset, first.byteOffset + first.byteLength)
+      : first,
   );
 }
 

@@ -1,6 +1,6 @@
-// Push messages: a subscription for this phone, told to the service for each cell. It can die without
-// a word, so it is looked at at each start. A browser may never answer `subscribe`: it gets its own
-// time, and the app goes on by looking for itself.
+// Push messages: a subscription for this phone, told to the service for each cell. It can die
+// without a word, so it is looked at at each start. A browser may never answer `subscribe`: it gets
+// its own time, and the app goes on by looking for itself.
 // @ts-check
 
 import { PhoneCalls } from "./api.js";
@@ -55,5 +55,7 @@ async function subscribed(key) {
 const inTime = (promise, seconds) =>
   Promise.race([
     promise,
-    new Promise((_, reject) => setTimeout(() => reject(new Error("no answer in time")), 1000 * seconds)),
+    new Promise((_, reject) =>
+      setTimeout(() => reject(new Error("no answer in time")), 1000 * seconds),
+    ),
   ]);

@@ -1,7 +1,7 @@
 // Reads QR codes from the camera: by the browser's own detector where there is one, else by `qr`.
 // @ts-check
 
-import { pause } from "./api.js";
+import { pause } from "./http.js";
 import { h } from "./dom.js";
 import { CannotAnswer } from "./errors.js";
 
@@ -12,12 +12,18 @@ const LONGEST_SIDE = 900;
 
 /**
  * Show the camera in `place` and give each text that is seen, until `accept` takes one.
- * @param {HTMLElement} place @param {{ label: string, accept: (text: string) => boolean, signal: AbortSignal }} how
+ * @param {HTMLElement} place @param {{ label: string, accept: (text: string) => boolean, signal:
+ *   AbortSignal }} how
  * @returns {Promise<string | null>} null where it was stopped
  */
 export async function scan(place, { label, accept, signal }) {
   const stream = await camera();
-  const video = h("video", { autoplay: true, playsinline: true, "aria-label": label, "data-testid": "camera" });
+  const video = h("video", {
+    autoplay: true,
+    playsinline: true,
+    "aria-label": label,
+    "data-testid": "camera",
+  });
   video.muted = true;
   const stop = () => stream.getTracks().forEach((track) => track.stop());
   signal.addEventListener("abort", stop, { once: true });

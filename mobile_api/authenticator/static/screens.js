@@ -8,7 +8,8 @@ import { install, welcome } from "./screens/welcome.js";
 /** @typedef {import("./app.js").Screen} Screen */
 
 /** @param {() => Promise<Record<string, Screen>>} module @param {string} name @returns {Screen} */
-const later = (module, name) => async (app, parts, signal) => (await module())[name](app, parts, signal);
+const later = (module, name) => async (app, parts, signal) =>
+  (await module())[name](app, parts, signal);
 
 const pairing = () => import("./screens/pairing.js");
 const history = () => import("./screens/history.js");

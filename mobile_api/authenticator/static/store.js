@@ -1,6 +1,6 @@
-// What the phone remembers, in IndexedDB by `idb-keyval`: keys that cannot be exported, ciphertexts,
-// and what was answered. What is sent once is stored before it is sent. Never here: the cell's secret,
-// the passkey's PRF output, a password, a recovery code in clear.
+// What the phone remembers, in IndexedDB by `idb-keyval`: keys that cannot be exported,
+// ciphertexts, and what was answered. What is sent once is stored before it is sent. Never here:
+// the cell's secret, the passkey's PRF output, a password, a recovery code in clear.
 // @ts-check
 
 import { del, get, set, update } from "./vendor/idb-keyval.js";
@@ -13,8 +13,10 @@ import { del, get, set, update } from "./vendor/idb-keyval.js";
  * @property {Key} request
  * @property {Jwk} unlock public half
  * @property {string | null} wrapped the unlock key under the passkey's PRF output
- * @property {CryptoKey | null} software the unlock key itself, not extractable, where there is no PRF
- * @property {CryptoKey | null} keep where there is no PRF: keeps the recovery code until it is shown
+ * @property {CryptoKey | null} software the unlock key itself, not extractable, where there is no
+ *   PRF
+ * @property {CryptoKey | null} keep where there is no PRF: keeps the recovery code until it is
+ *   shown
  * @property {string} passkey id of the credential, base64url
  */
 /**
@@ -23,7 +25,10 @@ import { del, get, set, update } from "./vendor/idb-keyval.js";
  * @property {string | null} code the code as ciphertext; null once its owner has proved to have it
  * @property {boolean} uploaded
  */
-/** @typedef {{ txHash: string, enrolment: string, sealed: string | null, recovery: Recovery | null }} Enrolment */
+/**
+ * @typedef {{ txHash: string, enrolment: string, sealed: string | null, recovery: Recovery | null
+ *   }} Enrolment
+ */
 /**
  * @typedef {object} Pairing one that has begun; its keys stay the same until it is over
  * @property {string} pairing
@@ -98,7 +103,9 @@ export const changeCell = (id, changed) =>
 /** Forget a cell, its keys and what waits to be sent; the history stays. @param {string} id */
 export async function forgetCell(id) {
   await update("cells", (/** @type {Cell[]} */ old = []) => old.filter((cell) => cell.id !== id));
-  await update("answers", (/** @type {Answer[]} */ old = []) => old.filter((made) => made.cell !== id));
+  await update("answers", (/** @type {Answer[]} */ old = []) =>
+    old.filter((made) => made.cell !== id),
+  );
 }
 
 /** @returns {Promise<Pairing | undefined>} */
@@ -123,7 +130,9 @@ export const keepAnswer = (answer) =>
   ]);
 /** @param {string} txHash */
 export const forgetAnswer = (txHash) =>
-  update("answers", (/** @type {Answer[]} */ old = []) => old.filter((made) => made.txHash !== txHash));
+  update("answers", (/** @type {Answer[]} */ old = []) =>
+    old.filter((made) => made.txHash !== txHash),
+  );
 
 /** Newest first. @returns {Promise<Entry[]>} */
 export const history = async () => (await get("history")) ?? [];

@@ -1,9 +1,11 @@
-// The app's worker: keeps the files of one version, so that the app opens without a network, and shows
-// a notification for each push message. It never answers anything: an approval needs the page.
-// A classic script, one file, without imports: phones that are years behind run it too.
+// The app's worker: keeps the files of one version, so that the app opens without a network, and
+// shows a notification for each push message. It never answers anything: an approval needs the
+// page. A classic script, one file, without imports: phones that are years behind run it too.
 
 const VERSION = "@version@";
 const CACHE = `app-${VERSION}`;
+/** What only pairing needs, with a network; and this file, which the browser keeps. */
+const NOT_KEPT = ["sw.js", "vendor/qr.js", "vendor/qr-decode.js"];
 
 self.addEventListener("install", (event) => event.waitUntil(keepFiles()));
 self.addEventListener("activate", (event) => event.waitUntil(takeOver()));
@@ -11,20 +13,30 @@ self.addEventListener("message", (event) => {
   if (event.data === "take over") self.skipWaiting();
 });
 
-/** Keep every file that /hashes.txt names, and only with that hash; the worker itself is the browser's. */
+/**
+ * Keep every file that /hashes.txt names, and only with that hash; the worker itself is the
+ *   browser's.
+ */
 async function keepFiles() {
   const response = await fetch("/hashes.txt", { cache: "no-store" });
-  const hashes = (await response.clone().text()).trim().split("\n").map((line) => line.split("  "));
+  const hashes = (await response.clone().text())
+    .trim()
+    .split("\n")
+    .map((line) => line.split("  "));
   const cache = await caches.open(CACHE);
   await cache.put("/hashes.txt", response);
-  const others = hashes.filter(([, name]) => name !== "sw.js");
-  await Promise.all(others.map(([hash, name]) => keepFile(cache, hash, name === "index.html" ? "/" : `/${name}`)));
+  const others = hashes.filter(([, name]) => !NOT_KEPT.includes(name));
+  await Promise.all(
+    others.map(([hash, name]) => keepFile(cache, hash, name === "index.html" ? "/" : `/${name}`)),
+  );
 }
 
 async function keepFile(cache, hash, path) {
   const response = await fetch(path, { cache: "no-cache" });
   const digest = await crypto.subtle.digest("SHA-256", await response.clone().arrayBuffer());
-  const found = Array.from(new Uint8Array(digest), (byte) => byte.toString(16).padStart(2, "0")).join("");
+  const found = Array.from(new Uint8Array(digest), (byte) =>
+    byte.toString(16).padStart(2, "0"),
+  ).join("");
   if (!response.ok || found !== hash) throw new Error(`${path} is not what /hashes.txt names`);
   await cache.put(path, response);
 }
@@ -56,20 +68,37 @@ self.addEventListener("push", (event) => event.waitUntil(show(event.data)));
 
 async function show(data) {
   const { title, body, navigate, tag } = read(data);
-  const options = { body, tag, data: { navigate }, icon: "/icons/icon-192.png", renotify: Boolean(tag) };
+  const options = {
+    body,
+    tag,
+    data: { navigate },
+    icon: "/icons/icon-192.png",
+    renotify: Boolean(tag),
+  };
   await self.registration.showNotification(title, options);
   const shown = await self.registration.getNotifications();
   await self.navigator.setAppBadge?.(shown.length).catch(() => undefined);
-  for (const client of await self.clients.matchAll({ type: "window" })) client.postMessage({ woken: true });
+  for (const client of await self.clients.matchAll({ type: "window" }))
+    client.postMessage({ woken: true });
 }
 
 /** The form of Declarative Web Push (docs/phone-protocol.md, 8.3). */
 function read(data) {
   const ru = self.navigator.language?.startsWith("ru");
-  const neutral = { title: ru ? "Запрос ждёт Вас" : "A request waits for you", body: "", navigate: "/" };
+  const neutral = {
+    title: ru ? "Запрос ждёт Вас" : "A request waits for you",
+    body: "",
+    navigate: "/",
+  };
   try {
     const { title, body, navigate, tag } = data.json().notification;
-    return { ...neutral, title: String(title), body: String(body), navigate: String(navigate), tag: String(tag) };
+    return {
+      ...neutral,
+      title: String(title),
+      body: String(body),
+      navigate: String(navigate),
+      tag: String(tag),
+    };
   } catch {
     return neutral;
   }

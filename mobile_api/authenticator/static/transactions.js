@@ -2,7 +2,8 @@
 // after all checks. An approval is stored before it is sent; sending again repeats those bytes.
 // @ts-check
 
-import { PhoneCalls, now } from "./api.js";
+import { PhoneCalls } from "./api.js";
+import { now } from "./http.js";
 import { CannotAnswer, MessageRefused, ServerRefused } from "./errors.js";
 import * as answers from "./protocol/answers.js";
 import { checkDocuments, readAsk, trust } from "./protocol/asks.js";
@@ -27,7 +28,10 @@ import { openLock, unlockKey } from "./unlocking.js";
  * @property {string[]} list as received
  * @property {Key} ephemeral made before the finger is asked for, so that nothing delays that
  */
-/** @typedef {{ number: string | null, furtherPhone: string | null }} Consent what the signer adds to "yes" */
+/**
+ * @typedef {{ number: string | null, furtherPhone: string | null }} Consent what the signer adds to
+ *   "yes"
+ */
 
 /**
  * Fetch a transaction and check everything about it.
@@ -42,7 +46,12 @@ export async function fetchTransaction(profile, cell, id) {
   return { id, state, checked, lock, ask, list, ephemeral: await newAgreementKey(false) };
 }
 
-/** @param {TransactionAnswer} answer @param {Cell} cell @param {string} expected @returns {Promise<CheckedAsk>} */
+/**
+ * @param {TransactionAnswer} answer
+ * @param {Cell} cell
+ * @param {string} expected
+ * @returns {Promise<CheckedAsk>}
+ */
 async function check(answer, cell, expected) {
   const signed = await readAsk(answer.ask, answer.ks);
   const pin = await thumbprint(cell.ks);
@@ -82,13 +91,23 @@ export async function approve(profile, cell, shown, consent) {
     webauthn: assertion,
     now: now(),
   });
-  await store.keepAnswer({ cell: cell.id, tx: shown.id, txHash, approval: made, sealed, exp: checked.ask.exp });
+  await store.keepAnswer({
+    cell: cell.id,
+    tx: shown.id,
+    txHash,
+    approval: made,
+    sealed,
+    exp: checked.ask.exp,
+  });
   await remember(cell, shown, "approved", made);
   if (checked.ask.kind === "enrol") await store.changeCell(cell.id, { hasSecond: true });
   return sendApproval(profile, cell, shown.id, txHash);
 }
 
-/** Whether this ask was answered before, in bytes that may not have arrived. @param {string} txHash */
+/**
+ * Whether this ask was answered before, in bytes that may not have arrived.
+ * @param {string} txHash
+ */
 export const isStored = async (txHash) =>
   (await store.answers()).some((made) => made.txHash === txHash);
 
@@ -119,19 +138,27 @@ export async function sendStored(profile, cells) {
     const cell = cells.find((known) => known.id === id);
     if (!cell || now() > exp) {
       await store.forgetAnswer(txHash);
-      await store.changeEntry(id, tx, { decision: "failed", reason: "it could not be sent in time" });
+      await store.changeEntry(id, tx, {
+        decision: "failed",
+        reason: "it could not be sent in time",
+      });
     } else await sendApproval(profile, cell, tx, txHash).catch(() => undefined);
   }
 }
 
-/** What the signer adds, where the ask wants it and nowhere else. @param {CheckedAsk} checked @param {Consent} consent */
+/**
+ * What the signer adds, where the ask wants it and nowhere else.
+ * @param {CheckedAsk} checked
+ * @param {Consent} consent
+ */
 function checkConsent({ ask }, { number, furtherPhone }) {
   if (ask.number_asked ? !/^[0-9]{2}$/.test(number ?? "") : number !== null) {
     throw new CannotAnswer("error.number");
   }
   if (ask.kind !== "enrol") return;
   // A key that came only from the service is never sealed to (section 5).
-  if (ask.key_thumbprints === null || furtherPhone === null) throw new CannotAnswer("error.scan-the-phone");
+  if (ask.key_thumbprints === null || furtherPhone === null)
+    throw new CannotAnswer("error.scan-the-phone");
   const { approval, request, unlock } = ask.key_thumbprints;
   const asked = concat(unb64u(approval, 32), unb64u(request, 32), unb64u(unlock, 32));
   const scanned = answers.readFurtherPhone(furtherPhone);
@@ -140,7 +167,8 @@ function checkConsent({ ask }, { number, furtherPhone }) {
 
 /**
  * Refuse; needs neither passkey nor lock, and no time limit holds.
- * @param {Profile} profile @param {Cell} cell @param {Shown} shown @param {"reject" | "not_me"} decision
+ * @param {Profile} profile @param {Cell} cell @param {Shown} shown @param {"reject" | "not_me"}
+ *   decision
  */
 export async function refuse(profile, cell, shown, decision) {
   const said = { tx: shown.id, txHash: shown.checked.txHash, decision, now: now() };
@@ -150,7 +178,12 @@ export async function refuse(profile, cell, shown, decision) {
   return state;
 }
 
-/** @param {Cell} cell @param {Shown} shown @param {Entry["decision"]} decision @param {string} answer */
+/**
+ * @param {Cell} cell
+ * @param {Shown} shown
+ * @param {Entry["decision"]} decision
+ * @param {string} answer
+ */
 const remember = (cell, { id, checked, ask, list }, decision, answer) =>
   store.keepEntry({
     cell: cell.id,
@@ -164,7 +197,12 @@ const remember = (cell, { id, checked, ask, list }, decision, answer) =>
     answer,
   });
 
-/** Note what was not shown, and why; nothing of its text is kept. @param {Cell} cell @param {string} id @param {MessageRefused} error */
+/**
+ * Note what was not shown, and why; nothing of its text is kept.
+ * @param {Cell} cell
+ * @param {string} id
+ * @param {MessageRefused} error
+ */
 export const noteRefused = (cell, id, error) =>
   store.keepEntry({
     cell: cell.id,

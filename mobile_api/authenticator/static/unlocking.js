@@ -1,18 +1,27 @@
-// How this phone keeps its unlock key: under the passkey's PRF output, or, where there is none and the
-// authority allows it, in the browser alone. Each opening is one verification of the user.
+// How this phone keeps its unlock key: under the passkey's PRF output, or, where there is none and
+// the authority allows it, in the browser alone. Each opening is one verification of the user.
 // @ts-check
 
 import { CannotAnswer } from "./errors.js";
 import { usePasskey } from "./passkey.js";
 import { aesKey, decrypt, encrypt, hkdf, rawUuid, text, utf8 } from "./protocol/bytes.js";
-import { openDeviceLock, prfSalt, unwrapUnlock, wrapUnlock, wrappingKey } from "./protocol/locks.js";
+import {
+  openDeviceLock,
+  prfSalt,
+  unwrapUnlock,
+  wrapUnlock,
+  wrappingKey,
+} from "./protocol/locks.js";
 import { thumbprint } from "./protocol/jose.js";
 
 /** @typedef {import("./protocol/bytes.js").Bytes} Bytes */
 /** @typedef {import("./protocol/answers.js").Assertion} Assertion */
 /** @typedef {import("./store.js").Keys} Keys */
 
-/** Keeps the recovery code until it is shown; a matter of this app alone. @param {Bytes} prfOutput */
+/**
+ * Keeps the recovery code until it is shown; a matter of this app alone.
+ * @param {Bytes} prfOutput
+ */
 const keepingKey = async (prfOutput) => aesKey(await hkdf(prfOutput, "cell-app-recovery-v1"));
 
 /**
@@ -20,7 +29,8 @@ const keepingKey = async (prfOutput) => aesKey(await hkdf(prfOutput, "cell-app-r
  * @param {CryptoKey} privateKey extractable, and dropped here; or kept already without a PRF
  * @param {Bytes} cell
  * @param {Bytes | null} prfOutput
- * @returns {Promise<{ wrapped: string | null, software: CryptoKey | null, keep: CryptoKey | null, code: CryptoKey }>}
+ * @returns {Promise<{ wrapped: string | null, software: CryptoKey | null, keep: CryptoKey | null,
+ *   code: CryptoKey }>}
  *   `code` keeps the recovery code
  */
 export async function keepUnlock(privateKey, cell, prfOutput) {
@@ -81,7 +91,12 @@ export async function unlockKey(keys, { rpId, cell, challenge, extractable = fal
 export const openLock = async (keys, lock, cell, unlock) =>
   openDeviceLock(lock, { cell: rawUuid(cell), kid: await thumbprint(keys.approval.jwk), unlock });
 
-/** A recovery code as it is kept. @param {string} code @param {CryptoKey} key @param {Bytes} cell */
+/**
+ * A recovery code as it is kept.
+ * @param {string} code
+ * @param {CryptoKey} key
+ * @param {Bytes} cell
+ */
 export const keepCode = (code, key, cell) => encrypt(utf8(code), key, cell);
 
 /** @param {string} kept @param {CryptoKey} key @param {Bytes} cell @returns {Promise<string>} */

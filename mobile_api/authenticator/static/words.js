@@ -1,9 +1,12 @@
-// What people read, in their language: words/<lang>.json. A sentence has {places}; one that counts has
-// a form for each plural category.
+// What people read, in their language: words/<lang>.json. A sentence has {places}; one that counts
+// has a form for each plural category.
 // @ts-check
 
 /** @typedef {(name: string, places?: Record<string, string | number>) => string} Translate */
-/** @typedef {{ lang: string, t: Translate, moment: (seconds: number) => string, has: (name: string) => boolean }} Words */
+/**
+ * @typedef {{ lang: string, t: Translate, moment: (seconds: number) => string, has: (name: string)
+ *   => boolean }} Words
+ */
 
 export const LANGUAGES = ["ru", "en"];
 
@@ -16,7 +19,9 @@ export function languageOf(chosen) {
 /** @param {string} lang @returns {Promise<Words>} */
 export async function loadWords(lang) {
   const response = await fetch(`/words/${lang}.json`);
-  const words = /** @type {Record<string, string | Record<string, string>>} */ (await response.json());
+  const words = /** @type {Record<string, string | Record<string, string>>} */ (
+    await response.json()
+  );
   const plural = new Intl.PluralRules(lang);
   const date = new Intl.DateTimeFormat(lang, { dateStyle: "medium", timeStyle: "short" });
   return {
@@ -26,7 +31,8 @@ export async function loadWords(lang) {
     t: (name, places = {}) => {
       const found = words[name];
       if (found === undefined) return name;
-      const form = typeof found === "string" ? found : (found[plural.select(Number(places.n))] ?? found.other);
+      const form =
+        typeof found === "string" ? found : (found[plural.select(Number(places.n))] ?? found.other);
       return form.replace(/\{(\w+)\}/g, (_, place) => String(places[place] ?? ""));
     },
   };

@@ -10,13 +10,16 @@ const isIos = () =>
 
 /** Whether the app runs from the home screen. */
 export const isInstalled = () =>
-  matchMedia("(display-mode: standalone), (display-mode: minimal-ui), (display-mode: fullscreen)").matches ||
-  /** @type {{ standalone?: boolean }} */ (navigator).standalone === true;
+  matchMedia("(display-mode: standalone), (display-mode: minimal-ui), (display-mode: fullscreen)")
+    .matches || /** @type {{ standalone?: boolean }} */ (navigator).standalone === true;
 
 /** On iOS a tab has another memory than the installed app, and no push: nothing is paired there. */
 export const mustInstallFirst = () => isIos() && !isInstalled();
 
-/** `register` takes a TrustedScriptURL where scripts are guarded (Trusted Types). @returns {string} */
+/**
+ * `register` takes a TrustedScriptURL where scripts are guarded (Trusted Types).
+ * @returns {string}
+ */
 function workerAddress() {
   const { trustedTypes } = /** @type {any} */ (globalThis);
   if (!trustedTypes) return WORKER;

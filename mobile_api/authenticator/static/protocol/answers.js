@@ -10,7 +10,10 @@ import { seal, sign, thumbprint } from "./jose.js";
 /** @typedef {import("./jose.js").Jwk} Jwk */
 /** @typedef {import("./jose.js").Key} Key */
 /** @typedef {{ approval: Jwk, request: Jwk, unlock: Jwk }} PhoneKeys */
-/** @typedef {{ id: string, authenticatorData: string, clientDataJSON: string, signature: string }} Assertion */
+/**
+ * @typedef {{ id: string, authenticatorData: string, clientDataJSON: string, signature: string }}
+ *   Assertion
+ */
 /** @typedef {{ id: string, attestationObject: string, clientDataJSON: string }} Registration */
 
 const BASE32 = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
@@ -28,13 +31,19 @@ const newId = () => crypto.randomUUID();
 export const sealSecret = async (cellSecret, { sam, ephemeral, approval, txHash }) =>
   seal(cellSecret, { recipient: sam, ephemeral, apu: await thumbprint(approval), apv: txHash });
 
-/** What a passkey signs for an approval. @param {Bytes} txHash @param {Jwk} epk @returns {Promise<Bytes>} */
+/**
+ * What a passkey signs for an approval.
+ * @param {Bytes} txHash
+ * @param {Jwk} epk
+ * @returns {Promise<Bytes>}
+ */
 export const approvalChallenge = async (txHash, epk) =>
   sha256(concat(utf8("cell-approve-v1\0"), txHash, await thumbprint(epk)));
 
 /**
  * What a passkey signs at registration, twice.
- * @param {Bytes} txHash @param {PhoneKeys} keys @param {Jwk | null} epk null where nothing is sealed
+ * @param {Bytes} txHash @param {PhoneKeys} keys @param {Jwk | null} epk null where nothing is
+ *   sealed
  * @returns {Promise<Bytes>}
  */
 export async function enrolmentChallenge(txHash, keys, epk) {
@@ -52,7 +61,9 @@ export async function twelveCharacters(enrolment) {
   const digest = await sha256(utf8("cell-pair-v1\0" + enrolment));
   let bits = "";
   for (const byte of digest.subarray(0, 8)) bits += byte.toString(2).padStart(8, "0");
-  const characters = (bits.slice(0, 60).match(/.{5}/g) ?? []).map((five) => BASE32[parseInt(five, 2)]);
+  const characters = (bits.slice(0, 60).match(/.{5}/g) ?? []).map(
+    (five) => BASE32[parseInt(five, 2)],
+  );
   return inGroups(characters.join(""), 4);
 }
 

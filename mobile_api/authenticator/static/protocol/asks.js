@@ -1,8 +1,8 @@
 // From what the service sent to what may be shown (section 6), one proof after the other.
 //
 // 1. readAsk: the ask is signed by the KS that came beside it → SignedAsk;
-// 2. trust: that KS is the pinned one, or follows from it → TrustedAsk; at pairing the pin is learnt
-//    by opening the envelope lock with the ask's cell;
+// 2. trust: that KS is the pinned one, or follows from it → TrustedAsk; at pairing the pin is
+//    learnt by opening the envelope lock with the ask's cell;
 // 3. checkDocuments: the list has the ask's root and count → CheckedAsk.
 //
 // Only a CheckedAsk is shown or answered. Nothing is canonicalised: `txHash` is over the text as
@@ -71,7 +71,12 @@ const ASK = object({
 });
 const KEY_CHANGE = object({ v: oneOf(1), iat: whole(0), old: HASH, new: JWK });
 
-/** Verify the ask under the key that came with it. @param {string} unverified @param {Jwk} ks @returns {Promise<SignedAsk>} */
+/**
+ * Verify the ask under the key that came with it.
+ * @param {string} unverified
+ * @param {Jwk} ks
+ * @returns {Promise<SignedAsk>}
+ */
 export async function readAsk(unverified, ks) {
   const ask = /** @type {Ask} */ (
     readJson(await verify(unverified, "cell-ask+jwt", ks), ASK, "an ask")
@@ -109,7 +114,12 @@ export async function trust(signed, { pin, pinned, keys }) {
   return { ...signed, trusted: true };
 }
 
-/** Check the list against root and count. @param {TrustedAsk} trusted @param {string[]} unverified @returns {Promise<CheckedAsk>} */
+/**
+ * Check the list against root and count.
+ * @param {TrustedAsk} trusted
+ * @param {string[]} unverified
+ * @returns {Promise<CheckedAsk>}
+ */
 export async function checkDocuments(trusted, unverified) {
   const { documents, hash_alg: hashAlg, kind } = trusted.ask;
   if (documents === null || hashAlg === null) {
@@ -147,7 +157,8 @@ function onlyWhereItBelongs(ask) {
  */
 async function known(pin, pinned, keys) {
   const brought = keys.map(
-    (change) => /** @type {Jwk} */ (readJson(unverifiedPayload(change), KEY_CHANGE, "a change of key").new),
+    (change) =>
+      /** @type {Jwk} */ (readJson(unverifiedPayload(change), KEY_CHANGE, "a change of key").new),
   );
   for (const key of pinned === null ? brought : [...brought, pinned]) {
     if (equal(await thumbprint(key), pin)) return key;
@@ -157,7 +168,11 @@ async function known(pin, pinned, keys) {
 
 /** @param {string} change @param {Jwk} old @returns {Promise<Jwk>} */
 async function followed(change, old) {
-  const claims = readJson(await verify(change, "cell-keys+jwt", old), KEY_CHANGE, "a change of key");
+  const claims = readJson(
+    await verify(change, "cell-keys+jwt", old),
+    KEY_CHANGE,
+    "a change of key",
+  );
   if (claims.old !== b64u(await thumbprint(old))) {
     throw new MessageRefused("a change of the service's key names another old key");
   }

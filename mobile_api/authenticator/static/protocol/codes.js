@@ -1,5 +1,5 @@
-// 16 bytes as people write them: 26 Crockford characters (section 5). Case and hyphens do not count,
-// look-alikes are read as what they look like.
+// 16 bytes as people write them: 26 Crockford characters (section 5). Case and hyphens do not
+// count, look-alikes are read as what they look like.
 // @ts-check
 
 import { CannotAnswer } from "../errors.js";
@@ -43,4 +43,5 @@ export function secretOf(typed) {
 }
 
 /** In groups joined by hyphens. @param {string} text @param {number} size @returns {string} */
-export const inGroups = (text, size) => (text.match(new RegExp(`.{1,${size}}`, "g")) ?? []).join("-");
+export const inGroups = (text, size) =>
+  (text.match(new RegExp(`.{1,${size}}`, "g")) ?? []).join("-");

@@ -6,7 +6,9 @@ import { concat, equal, sha256, unb64u, utf8 } from "./bytes.js";
 import { object, oneOf, readJson, string } from "./json.js";
 
 /** @typedef {import("./bytes.js").Bytes} Bytes */
-/** @typedef {{ label: string, type: "dtbsr" | "sdr" | "csr", hash: string, document?: string }} Item */
+/**
+ * @typedef {{ label: string, type: "dtbsr" | "sdr" | "csr", hash: string, document?: string }} Item
+ */
 
 const ITEM_LIMIT = 2048;
 export const LIST_LIMIT = 10_000;

@@ -1,7 +1,7 @@
-// Signed and encrypted messages (section 1): compact JWS by ES256 with `jose`, compact JWE by ECDH-ES
-// and A256GCM put together here, because an approval needs an ephemeral key that was made before and
-// is never extractable. A header has exactly the members of section 1; so `zip crit jwk jku x5u x5c`
-// fail, and another `alg` or `typ` than the place expects.
+// Signed and encrypted messages (section 1): compact JWS by ES256 with `jose`, compact JWE by
+// ECDH-ES and A256GCM put together here, because an approval needs an ephemeral key that was made
+// before and is never extractable. A header has exactly the members of section 1; so `zip crit jwk
+// jku x5u x5c` fail, and another `alg` or `typ` than the place expects.
 // @ts-check
 
 import { MessageRefused } from "../errors.js";
@@ -42,7 +42,12 @@ export const newSigningKey = async () =>
 export const newAgreementKey = async (extractable) =>
   keyOf(await crypto.subtle.generateKey(ECDH, extractable, ["deriveBits"]));
 
-/** A private ECDH key from PKCS#8. @param {Bytes} pkcs8 @param {boolean} extractable @returns {Promise<CryptoKey>} */
+/**
+ * A private ECDH key from PKCS#8.
+ * @param {Bytes} pkcs8
+ * @param {boolean} extractable
+ * @returns {Promise<CryptoKey>}
+ */
 export const agreementKey = (pkcs8, extractable) =>
   crypto.subtle.importKey("pkcs8", pkcs8, ECDH, extractable, ["deriveBits"]);
 
@@ -53,7 +58,13 @@ async function keyOf(pair) {
   return { privateKey: pair.privateKey, jwk };
 }
 
-/** A compact JWS. @param {object} claims @param {string} typ @param {Key} key @returns {Promise<string>} */
+/**
+ * A compact JWS.
+ * @param {object} claims
+ * @param {string} typ
+ * @param {Key} key
+ * @returns {Promise<string>}
+ */
 export async function sign(claims, typ, key) {
   const kid = b64u(await thumbprint(key.jwk));
   return new CompactSign(utf8(JSON.stringify(claims)))
@@ -61,7 +72,13 @@ export async function sign(claims, typ, key) {
     .sign(key.privateKey);
 }
 
-/** Payload of a JWS that `key` signed. @param {string} unverified @param {string} typ @param {Jwk} key @returns {Promise<string>} */
+/**
+ * Payload of a JWS that `key` signed.
+ * @param {string} unverified
+ * @param {string} typ
+ * @param {Jwk} key
+ * @returns {Promise<string>}
+ */
 export async function verify(unverified, typ, key) {
   const [header, payload, signature] = partsOf(unverified, 3).map((part) => unb64u(part));
   const { typ: found, kid } = readJson(text(header), SIGNATURE_HEADER, "a header");
@@ -78,11 +95,19 @@ export async function verify(unverified, typ, key) {
   return text(payload);
 }
 
-/** `kid` of a JWS, before anything of it is verified. @param {string} unverified @returns {string} */
+/**
+ * `kid` of a JWS, before anything of it is verified.
+ * @param {string} unverified
+ * @returns {string}
+ */
 export const signerOf = (unverified) =>
   readJson(text(unb64u(partsOf(unverified, 3)[0])), SIGNATURE_HEADER, "a header").kid;
 
-/** Payload of a JWS, before anything of it is verified. @param {string} unverified @returns {string} */
+/**
+ * Payload of a JWS, before anything of it is verified.
+ * @param {string} unverified
+ * @returns {string}
+ */
 export const unverifiedPayload = (unverified) => text(unb64u(partsOf(unverified, 3)[1]));
 
 /** Refuse what is no point of the curve. @param {Jwk} jwk @returns {Promise<CryptoKey>} */

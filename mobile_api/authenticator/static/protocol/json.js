@@ -45,12 +45,14 @@ function refuseTwoWays(json) {
   tokens.forEach((token, at) => {
     if (token === "{" || token === "[") {
       open.push(token === "{" ? new Set() : null);
-      if (open.length > DEEPEST) throw new MessageRefused(`a message has more than ${DEEPEST} levels`);
+      if (open.length > DEEPEST)
+        throw new MessageRefused(`a message has more than ${DEEPEST} levels`);
     } else if (token === "}" || token === "]") {
       open.pop();
     } else if (token.startsWith('"')) {
       const written = /** @type {string} */ (JSON.parse(token));
-      if (/\p{Surrogate}/u.test(written)) throw new MessageRefused("a text of a message is not Unicode");
+      if (/\p{Surrogate}/u.test(written))
+        throw new MessageRefused("a text of a message is not Unicode");
       if (tokens[at + 1] === ":") noteMember(open.at(-1), written);
     } else if (/^[-0-9]/.test(token) && !(WHOLE.test(token) && token.length <= LONGEST_NUMBER)) {
       throw new MessageRefused("a number of a message is not whole, or too long");
@@ -76,7 +78,10 @@ export const whole = (least) => (value) => Number.isSafeInteger(value) && Number
 export const boolean = (value) => typeof value === "boolean";
 
 /** @param {...unknown} values @returns {Check} */
-export const oneOf = (...values) => (value) => values.includes(value);
+export const oneOf =
+  (...values) =>
+  (value) =>
+    values.includes(value);
 
 /** @param {Check} form @returns {Check} */
 export const orNull = (form) => (value) => value === null || form(value);
@@ -94,13 +99,17 @@ export const isObject = (value) =>
  * @param {Record<string, Check>} members @param {Record<string, Check>} [optional]
  * @returns {Check}
  */
-export const object = (members, optional = {}) => (value) =>
-  isObject(value) &&
-  Object.keys(members).every((name) => Object.hasOwn(value, name)) &&
-  Object.entries(value).every(([name, member]) => {
-    const form = Object.hasOwn(members, name) ? members[name] : Object.hasOwn(optional, name) && optional[name];
-    return form ? form(member) : false;
-  });
+export const object =
+  (members, optional = {}) =>
+  (value) =>
+    isObject(value) &&
+    Object.keys(members).every((name) => Object.hasOwn(value, name)) &&
+    Object.entries(value).every(([name, member]) => {
+      const form = Object.hasOwn(members, name)
+        ? members[name]
+        : Object.hasOwn(optional, name) && optional[name];
+      return form ? form(member) : false;
+    });
 
 /** Any object with at most so many members. @param {number} most @returns {Check} */
 export const members = (most) => (value) => isObject(value) && Object.keys(value).length <= most;

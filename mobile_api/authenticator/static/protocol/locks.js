@@ -21,7 +21,11 @@ const ZERO = "\0";
 export const label = (cell, kind, purpose, id = new Uint8Array()) =>
   concat(utf8("cell-lock-v1" + ZERO), cell, utf8(kind + ZERO + purpose + ZERO), id);
 
-/** The pairing's UUID, from the envelope's secret. @param {Bytes} secret @returns {Promise<string>} */
+/**
+ * The pairing's UUID, from the envelope's secret.
+ * @param {Bytes} secret
+ * @returns {Promise<string>}
+ */
 export const pairingId = async (secret) => uuidText(await pairingBytes(secret));
 
 /** @param {Bytes} secret */
@@ -65,7 +69,12 @@ export const makeRecoveryLock = async (cellSecret, code, cell) =>
  * @param {string} unverified @param {Bytes} code @param {Bytes} cell @returns {Promise<Bytes>}
  */
 export const openRecoveryLock = async (unverified, code, cell) =>
-  decrypt(unverified, await recoveryKey(code, cell), label(cell, "recovery", "recover"), CELL_SECRET);
+  decrypt(
+    unverified,
+    await recoveryKey(code, cell),
+    label(cell, "recovery", "recover"),
+    CELL_SECRET,
+  );
 
 /**
  * Whether who knows the cell's secret vouches for this KS, to this phone.
@@ -93,7 +102,8 @@ export const wrapUnlock = (pkcs8, wrapping, cell) => encrypt(pkcs8, wrapping, ce
 
 /**
  * The unlock key again; extractable only where it is to be wrapped anew.
- * @param {string} wrapped @param {CryptoKey} wrapping @param {Bytes} cell @param {boolean} [extractable]
+ * @param {string} wrapped @param {CryptoKey} wrapping @param {Bytes} cell @param {boolean}
+ *   [extractable]
  * @returns {Promise<CryptoKey>}
  */
 export async function unwrapUnlock(wrapped, wrapping, cell, extractable = false) {

@@ -1,4 +1,5 @@
-// The documents of an ask: how many of which kind, then each by name and hash. Many can be searched.
+// The documents of an ask: how many of which kind, then each by name and hash. Many can be
+// searched.
 // @ts-check
 
 import { h, outside, visible } from "../dom.js";
@@ -11,8 +12,13 @@ const SHOWN_FIRST = 10;
 const SHOWN_AT_ONCE = 100;
 const EXTENSION = /\.([A-Za-z0-9]{1,5})$/;
 
-/** What a name says of a document's kind: its ending, else what is signed of it. @param {Item} item @param {App} app */
-const kindOf = ({ label, type }, app) => EXTENSION.exec(label)?.[1].toUpperCase() ?? app.words.t(`item.${type}`);
+/**
+ * What a name says of a document's kind: its ending, else what is signed of it.
+ * @param {Item} item
+ * @param {App} app
+ */
+const kindOf = ({ label, type }, app) =>
+  EXTENSION.exec(label)?.[1].toUpperCase() ?? app.words.t(`item.${type}`);
 
 /** @param {App} app @param {Item[]} items */
 export function documentList(app, items) {
@@ -35,7 +41,10 @@ export function documentList(app, items) {
   };
   const found = h("p", { class: "unseen", role: "status" });
   const search = (/** @type {string} */ wanted) => {
-    matching = items.filter(({ label, hash }) => label.toLowerCase().includes(wanted.toLowerCase()) || hash.includes(wanted));
+    matching = items.filter(
+      ({ label, hash }) =>
+        label.toLowerCase().includes(wanted.toLowerCase()) || hash.includes(wanted),
+    );
     shown = 0;
     list.replaceChildren();
     showMore();
@@ -46,8 +55,16 @@ export function documentList(app, items) {
   return h(
     "section",
     { class: "card", "aria-labelledby": "documents-title" },
-    h("h2", { id: "documents-title", "data-testid": "document-count" }, t("documents", { n: items.length })),
-    h("p", { class: "small kinds", "data-testid": "document-kinds" }, [...counts].map(([kind, n], at) => h("span", null, at > 0 && " · ", outside(kind), ` ${n}`))),
+    h(
+      "h2",
+      { id: "documents-title", "data-testid": "document-count" },
+      t("documents", { n: items.length }),
+    ),
+    h(
+      "p",
+      { class: "small kinds", "data-testid": "document-kinds" },
+      [...counts].map(([kind, n], at) => h("span", null, at > 0 && " · ", outside(kind), ` ${n}`)),
+    ),
     items.length >= SEARCH_FROM &&
       h("input", {
         type: "search",
@@ -72,6 +89,12 @@ const row = (app, { label, hash, document }) =>
       null,
       h("summary", null, outside(label), h("code", { class: "short" }, `${hash.slice(0, 8)}…`)),
       h("p", { class: "small" }, app.words.t("documents.hash"), h("code", null, visible(hash))),
-      document && h("p", { class: "small" }, app.words.t("documents.document"), h("code", null, visible(document))),
+      document &&
+        h(
+          "p",
+          { class: "small" },
+          app.words.t("documents.document"),
+          h("code", null, visible(document)),
+        ),
     ),
   );

@@ -19,13 +19,22 @@ export const scannedFor = (transaction) => scanned.get(transaction) ?? null;
 /** @param {string} text */
 const isFurther = (text) => readFurtherPhone(text) !== null;
 
-/** Add a phone: scan it, ask for it, go to that request. @param {App} app @param {import("../store.js").Cell} cell @param {AbortSignal} signal */
+/**
+ * Add a phone: scan it, ask for it, go to that request.
+ * @param {App} app
+ * @param {import("../store.js").Cell} cell
+ * @param {AbortSignal} signal
+ */
 export function addPhone(app, cell, signal) {
   const { t } = app.words;
   const found = async (/** @type {string} */ text) => {
     const all = /** @type {import("../protocol/bytes.js").Bytes} */ (readFurtherPhone(text));
     const [approval, request, unlock] = [0, 32, 64].map((at) => b64u(all.slice(at, at + 32)));
-    const id = await new PhoneCalls(app.profile, cell.keys.request).askForFurther({ approval, request, unlock });
+    const id = await new PhoneCalls(app.profile, cell.keys.request).askForFurther({
+      approval,
+      request,
+      unlock,
+    });
     scanned.set(id, text);
     app.go(`/tx/${id}/${cell.id}`);
   };
@@ -38,14 +47,28 @@ export function addPhone(app, cell, signal) {
   );
 }
 
-/** On the request's own page, where it was not scanned yet. @param {App} app @param {import("../transactions.js").Shown} shown @param {AbortSignal} signal */
+/**
+ * On the request's own page, where it was not scanned yet.
+ * @param {App} app
+ * @param {import("../transactions.js").Shown} shown
+ * @param {AbortSignal} signal
+ */
 export function scanFurther(app, shown, signal) {
   const { t } = app.words;
-  const status = h("p", { class: "notice", role: "status", "data-testid": "scanned" }, t(scannedFor(shown.id) ? "further.scanned" : "further.scan"));
+  const status = h(
+    "p",
+    { class: "notice", role: "status", "data-testid": "scanned" },
+    t(scannedFor(shown.id) ? "further.scanned" : "further.scan"),
+  );
   if (scannedFor(shown.id)) return status;
   const found = (/** @type {string} */ text) => {
     scanned.set(shown.id, text);
     status.textContent = t("further.scanned");
   };
-  return h("div", null, status, scanButton(app, { word: "scan", accept: isFurther, found, signal }));
+  return h(
+    "div",
+    null,
+    status,
+    scanButton(app, { word: "scan", accept: isFurther, found, signal }),
+  );
 }

@@ -9,7 +9,14 @@ import { cellLine, cellName, screen } from "./parts.js";
 /** @typedef {import("../store.js").Entry} Entry */
 
 /** @type {Record<Entry["decision"], string>} */
-const PICTURES = { approved: "yes", failed: "alert", rejected: "no", not_me: "alert", stranger: "alert", refused: "alert" };
+const PICTURES = {
+  approved: "yes",
+  failed: "alert",
+  rejected: "no",
+  not_me: "alert",
+  stranger: "alert",
+  refused: "alert",
+};
 
 /** @type {import("../app.js").Screen} */
 export async function history(app, [cell, tx]) {
@@ -24,7 +31,8 @@ function all(app, entries) {
   return screen(
     t("history.title"),
     { id: "history" },
-    entries.length === 0 && h("div", { class: "empty" }, icon("history"), h("p", null, t("history.none"))),
+    entries.length === 0 &&
+      h("div", { class: "empty" }, icon("history"), h("p", null, t("history.none"))),
     h(
       "ul",
       { class: "list", "data-testid": "history" },
@@ -34,14 +42,28 @@ function all(app, entries) {
           null,
           h(
             "a",
-            { href: `#/history/${entry.cell}/${entry.tx}`, "data-testid": "entry", "data-decision": entry.decision },
+            {
+              href: `#/history/${entry.cell}/${entry.tx}`,
+              "data-testid": "entry",
+              "data-decision": entry.decision,
+            },
             h("span", { class: `dot ${entry.decision}` }, icon(PICTURES[entry.decision])),
             h(
               "span",
               { class: "grow" },
               h("strong", null, outside(entry.title || t(`decision.${entry.decision}`))),
-              h("span", { class: "small" }, t(`decision.${entry.decision}`), entry.by && [" · ", outside(entry.by)]),
-              h("span", { class: "small" }, moment(entry.at), app.cells.length > 1 && ` · ${cellName(app, entry.cell)}`),
+              h(
+                "span",
+                { class: "small" },
+                t(`decision.${entry.decision}`),
+                entry.by && [" · ", outside(entry.by)],
+              ),
+              h(
+                "span",
+                { class: "small" },
+                moment(entry.at),
+                app.cells.length > 1 && ` · ${cellName(app, entry.cell)}`,
+              ),
             ),
           ),
         ),
@@ -50,7 +72,11 @@ function all(app, entries) {
   );
 }
 
-/** The text as it was signed, read again from the ask. @param {Entry} entry @returns {{ lines: string[], count: number }} */
+/**
+ * The text as it was signed, read again from the ask.
+ * @param {Entry} entry
+ * @returns {{ lines: string[], count: number }}
+ */
 function read({ ask, list }) {
   if (!ask) return { lines: [], count: 0 };
   const payload = ask.split(".")[1].replaceAll("-", "+").replaceAll("_", "/");
@@ -62,17 +88,34 @@ function read({ ask, list }) {
 function one(app, entry) {
   const { t, moment } = app.words;
   const { lines, count } = read(entry);
-  const save = h("button", { class: "button quiet", "data-testid": "save-receipt" }, t("receipt.save"));
+  const save = h(
+    "button",
+    { class: "button quiet", "data-testid": "save-receipt" },
+    t("receipt.save"),
+  );
   save.addEventListener("click", () => download(`cellkey-${entry.tx}.json`, entry));
   return screen(
     entry.title || t(`decision.${entry.decision}`),
     { id: "entry", back: "#/history", backWord: t("tab.history") },
     cellLine(app, entry.cell),
-    h("p", { class: `verdict ${entry.decision}` }, icon(PICTURES[entry.decision]), t(`decision.${entry.decision}`), " · ", moment(entry.at)),
+    h(
+      "p",
+      { class: `verdict ${entry.decision}` },
+      icon(PICTURES[entry.decision]),
+      t(`decision.${entry.decision}`),
+      " · ",
+      moment(entry.at),
+    ),
     h(
       "div",
       { class: "card ask" },
-      entry.by && h("p", { class: "asks" }, h("span", { class: "small" }, t("asks")), h("strong", null, outside(entry.by))),
+      entry.by &&
+        h(
+          "p",
+          { class: "asks" },
+          h("span", { class: "small" }, t("asks")),
+          h("strong", null, outside(entry.by)),
+        ),
       lines.map((line) => h("p", { class: "line" }, outside(line))),
       count > 0 && h("p", { class: "small" }, t("documents", { n: count })),
       entry.reason && h("p", { class: "small" }, t("refused.detail", { message: entry.reason })),

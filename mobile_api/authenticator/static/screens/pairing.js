@@ -1,27 +1,29 @@
-// Pairing, step by step (design, 8): the envelope's code, login and passwords, the passkey, the code
-// from the SMS or the operator's word. What was typed is kept in this page alone, and only until then.
+// Pairing, step by step (design, 8): the envelope's code, login and passwords, the passkey, the
+// code from the SMS or the operator's word. What was typed is kept in this page alone, and only
+// until then.
 // @ts-check
 
-import { pause } from "../api.js";
 import { h, outside } from "../dom.js";
-import { CannotAnswer, ServerRefused } from "../errors.js";
+import { CannotAnswer } from "../errors.js";
 import * as dialogue from "../pairing.js";
 import { hasPasskeys } from "../passkey.js";
 import { CHARACTERS, bare, secretOf } from "../protocol/codes.js";
 import { isEnvelope, readEnvelope } from "../protocol/invitation.js";
 import * as store from "../store.js";
-import { alertLine, field, passwordField, screen, working } from "./parts.js";
+import { confirmation } from "./confirmation.js";
+import { alertLine, field, passwordField, screen, stepTitle, working } from "./parts.js";
 import { scanButton } from "./scan.js";
 
 /** @typedef {import("../app.js").App} App */
 /** @typedef {import("../app.js").Drawn} Drawn */
 /** @typedef {import("../protocol/invitation.js").Envelope} Envelope */
-/** @typedef {{ envelope?: Envelope, login?: string, password?: string, opened?: import("../pairing.js").Opened }} Draft */
+/**
+ * @typedef {{ envelope?: Envelope, login?: string, password?: string, opened?:
+ *   import("../pairing.js").Opened }} Draft
+ */
 
 /** @type {Draft} */
 let draft = {};
-
-const OPERATOR_PAUSE_SECONDS = 3;
 
 /** @type {import("../app.js").Screen} */
 export async function pair(app, [step], signal) {
@@ -31,18 +33,26 @@ export async function pair(app, [step], signal) {
     return further(app, [], signal);
   }
   const begun = await store.pairing();
-  if (begun && step === "confirm") return { element: await confirmation(app, begun, signal) };
+  if (begun && step === "confirm")
+    return {
+      element: await confirmation(app, begun, {
+        signal,
+        password: draft.password,
+        paired: () => paired(app),
+      }),
+    };
   if (draft.opened && step === "passkey") return { element: passkey(app) };
   if (draft.envelope && step === "password") return { element: password(app) };
   return { element: code(app, begun, signal) };
 }
 
-/** @param {App} app @param {number} n @param {string} word */
-const stepTitle = (app, n, word) => h("p", { class: "step" }, app.words.t("step", { n, of: 4 }), h("span", { class: "unseen" }, `: ${app.words.t(word)}`));
-
 // --- 1: the envelope's code ---------------------------------------------------------
 
-/** @param {App} app @param {import("../store.js").Pairing | undefined} begun @param {AbortSignal} signal */
+/**
+ * @param {App} app
+ * @param {import("../store.js").Pairing | undefined} begun
+ * @param {AbortSignal} signal
+ */
 function code(app, begun, signal) {
   const { t } = app.words;
   const alert = alertLine();
@@ -50,7 +60,13 @@ function code(app, begun, signal) {
     name: "envelope-code",
     label: "pair.type",
     hint: "pair.type.hint",
-    attributes: { autocomplete: "off", autocapitalize: "characters", spellcheck: "false", maxlength: 60, class: "code" },
+    attributes: {
+      autocomplete: "off",
+      autocapitalize: "characters",
+      spellcheck: "false",
+      maxlength: 60,
+      class: "code",
+    },
   });
   typed.input.addEventListener("input", () => {
     const left = CHARACTERS - bare(typed.input.value).length;
@@ -60,13 +76,24 @@ function code(app, begun, signal) {
     draft = { envelope: readEnvelope(text) };
     app.go("/pair/password");
   };
-  const next = working(app, { word: "next", id: "next", alert, submit: true, quiet: true }, async () => take(typed.input.value));
+  const next = working(
+    app,
+    { word: "next", id: "next", alert, submit: true, quiet: true },
+    async () => take(typed.input.value),
+  );
   const submit = (/** @type {Event} */ event) => (event.preventDefault(), next.run());
   return screen(
     t("pair.code.title"),
     { id: "pair-code", back: "#/", backWord: t("back") },
     stepTitle(app, 1, "pair.code.title"),
-    begun && h("p", { class: "notice" }, t("pair.begun"), " ", h("a", { href: "#/pair/confirm", "data-testid": "resume" }, t("pair.resume"))),
+    begun &&
+      h(
+        "p",
+        { class: "notice" },
+        t("pair.begun"),
+        " ",
+        h("a", { href: "#/pair/confirm", "data-testid": "resume" }, t("pair.resume")),
+      ),
     h("p", null, t("pair.code.text")),
     scanButton(app, { word: "scan", accept: isEnvelope, found: take, signal }),
     h("form", { novalidate: true, on: { submit } }, typed.element, alert, next),
@@ -82,12 +109,37 @@ function password(app) {
   const existing = Boolean(envelope?.pin);
   const alert = alertLine();
   const plain = { autocapitalize: "off", spellcheck: "false", required: true };
-  const login = field(app, { name: "login", label: "login", attributes: { ...plain, autocomplete: "username", value: draft.login ?? "" } });
-  const present = passwordField(app, { name: "password", label: existing ? "password.yours" : "password.first", hint: existing ? undefined : "password.first.hint", attributes: { autocomplete: "current-password", required: true } });
-  const chosen = passwordField(app, { name: "new-password", label: existing ? "password.new-if-reset" : "password.new", hint: "password.new.hint", attributes: { autocomplete: "new-password", required: !existing } });
-  const recovery = field(app, { name: "recovery-code", label: "recovery.type", hint: "recovery.type.hint", attributes: { autocomplete: "off", autocapitalize: "characters", spellcheck: "false", class: "code" } });
+  const login = field(app, {
+    name: "login",
+    label: "login",
+    attributes: { ...plain, autocomplete: "username", value: draft.login ?? "" },
+  });
+  const present = passwordField(app, {
+    name: "password",
+    label: existing ? "password.yours" : "password.first",
+    hint: existing ? undefined : "password.first.hint",
+    attributes: { autocomplete: "current-password", required: true },
+  });
+  const chosen = passwordField(app, {
+    name: "new-password",
+    label: existing ? "password.new-if-reset" : "password.new",
+    hint: "password.new.hint",
+    attributes: { autocomplete: "new-password", required: !existing },
+  });
+  const recovery = field(app, {
+    name: "recovery-code",
+    label: "recovery.type",
+    hint: "recovery.type.hint",
+    attributes: {
+      autocomplete: "off",
+      autocapitalize: "characters",
+      spellcheck: "false",
+      class: "code",
+    },
+  });
   const next = working(app, { word: "next", id: "next", alert, submit: true }, async () => {
-    if (!envelope || !login.input.value || !present.input.value) throw new CannotAnswer("error.fill-in");
+    if (!envelope || !login.input.value || !present.input.value)
+      throw new CannotAnswer("error.fill-in");
     if (!existing && !chosen.input.value) throw new CannotAnswer("error.fill-in");
     const typed = recovery.input.value.trim();
     draft.login = login.input.value.trim();
@@ -110,7 +162,16 @@ function password(app) {
     { id: "pair-password", back: "#/pair", backWord: t("back") },
     stepTitle(app, 2, "pair.password.title"),
     h("p", null, t(existing ? "pair.password.again" : "pair.password.text")),
-    h("form", { novalidate: true, on: { submit } }, login.element, present.element, chosen.element, existing && recovery.element, alert, next),
+    h(
+      "form",
+      { novalidate: true, on: { submit } },
+      login.element,
+      present.element,
+      chosen.element,
+      existing && recovery.element,
+      alert,
+      next,
+    ),
   );
 }
 
@@ -132,7 +193,12 @@ function passkey(app) {
     t("pair.passkey.title"),
     { id: "pair-passkey", back: "#/pair/password", backWord: t("back") },
     stepTitle(app, 3, "pair.passkey.title"),
-    opened && h("div", { class: "card ask" }, opened.checked.ask.text.lines.map((line) => h("p", { class: "line" }, outside(line)))),
+    opened &&
+      h(
+        "div",
+        { class: "card ask" },
+        opened.checked.ask.text.lines.map((line) => h("p", { class: "line" }, outside(line))),
+      ),
     h("p", null, t("pair.passkey.text")),
     alert,
     make,
@@ -155,67 +221,3 @@ async function paired(app) {
   app.wake();
   app.go("/");
 }
-
-// --- 4: the confirmation ----------------------------------------------------------------
-
-/** @param {App} app @param {import("../store.js").Pairing} begun @param {AbortSignal} signal */
-async function confirmation(app, begun, signal) {
-  const { t } = app.words;
-  const bySms = begun.confirmation.includes("sms");
-  const byOperator = begun.confirmation.includes("operator");
-  const twelve = await dialogue.twelveOf(begun);
-  if (byOperator) waitForOperator(app, begun, signal);
-  return screen(
-    t("pair.confirm.title"),
-    { id: "pair-confirm", back: "#/pair", backWord: t("back") },
-    stepTitle(app, 4, "pair.confirm.title"),
-    h("p", null, t(bySms ? "pair.twelve.sms" : "pair.twelve.operator")),
-    h("p", { class: "twelve", "data-testid": "twelve" }, twelve),
-    byOperator && h("p", { class: "hint", role: "status" }, t("pair.operator.waiting")),
-    bySms && smsForm(app, begun),
-  );
-}
-
-/** @param {App} app @param {import("../store.js").Pairing} begun */
-function smsForm(app, begun) {
-  const { t } = app.words;
-  const alert = alertLine();
-  const status = h("p", { class: "hint", role: "status", "data-testid": "sms-status" });
-  const typed = field(app, {
-    name: "sms-code",
-    label: "pair.sms.label",
-    attributes: { inputmode: "numeric", autocomplete: "one-time-code", maxlength: 11, class: "digits", required: true },
-  });
-  const send = async () => {
-    await dialogue.handInAgain(app.profile);
-    const left = await dialogue.sendCode(app.profile, begun);
-    status.textContent = t("pair.sms.sent", { n: left });
-  };
-  const byPassword = begun.enrolment.sealed === null;
-  const password = byPassword && !draft.password ? passwordField(app, { name: "password", label: "password.yours", attributes: { autocomplete: "current-password" } }) : null;
-  const again = working(app, { word: "pair.sms.send", id: "send-code", alert, quiet: true }, send);
-  const done = working(app, { word: "pair.sms.confirm", id: "confirm", alert, submit: true }, async () => {
-    const given = byPassword ? { password: draft.password ?? password?.input.value ?? "" } : {};
-    try {
-      if (await dialogue.confirm(app.profile, begun, { code: typed.input.value, ...given })) await paired(app);
-    } catch (error) {
-      if (!(error instanceof ServerRefused && error.problem === "not-confirmed")) throw error;
-      status.textContent = t("pair.operator.too");
-    }
-  });
-  const submit = (/** @type {Event} */ event) => (event.preventDefault(), done.run());
-  return h("form", { novalidate: true, on: { submit } }, again, status, typed.element, password?.element, alert, done);
-}
-
-/** Look again and again whether an operator has confirmed. @param {App} app @param {import("../store.js").Pairing} begun @param {AbortSignal} signal */
-async function waitForOperator(app, begun, signal) {
-  while (!signal.aborted) {
-    await pause(OPERATOR_PAUSE_SECONDS, signal);
-    const confirmed = !signal.aborted && (await dialogue.confirm(app.profile, begun).catch(() => false));
-    if (confirmed) {
-      await paired(app);
-      return;
-    }
-  }
-}
-

@@ -6,7 +6,11 @@ import { h, icon, outside } from "../dom.js";
 /** @typedef {import("../app.js").App} App */
 /** @typedef {import("../dom.js").Child} Child */
 
-/** The cell that a screen is about: named plainly, with its number where two bear one name. @param {App} app @param {string} id */
+/**
+ * The cell that a screen is about: named plainly, with its number where two bear one name.
+ * @param {App} app
+ * @param {string} id
+ */
 export function cellName(app, id) {
   const cell = app.cells.find((known) => known.id === id);
   if (!cell) return "";
@@ -16,18 +20,26 @@ export function cellName(app, id) {
 
 /** @param {App} app @param {string} id */
 export const cellLine = (app, id) =>
-  h("p", { class: "cell", "data-testid": "cell" }, icon("key"), h("span", { class: "unseen" }, `${app.words.t("cell")}: `), outside(cellName(app, id)));
+  h(
+    "p",
+    { class: "cell", "data-testid": "cell" },
+    icon("key"),
+    h("span", { class: "unseen" }, `${app.words.t("cell")}: `),
+    outside(cellName(app, id)),
+  );
 
 /**
  * A whole screen.
- * @param {string} title @param {{ back?: string, backWord?: string, id: string, lang?: string }} how
+ * @param {string} title @param {{ back?: string, backWord?: string, id: string, lang?: string }}
+ *   how
  * @param {...(Child | Child[])} children
  */
 export const screen = (title, { back, backWord, id, lang }, ...children) =>
   h(
     "section",
     { class: "screen", "data-screen": id },
-    back !== undefined && h("a", { class: "back", href: back, "data-testid": "back" }, icon("back"), backWord ?? ""),
+    back !== undefined &&
+      h("a", { class: "back", href: back, "data-testid": "back" }, icon("back"), backWord ?? ""),
     h("h1", { lang }, title),
     ...children,
   );
@@ -38,12 +50,17 @@ export const alertLine = () => h("p", { class: "alert", role: "alert", "data-tes
 /**
  * A button that works on something: it cannot be pressed twice, and says what went wrong.
  * @param {App} app
- * @param {{ word: string, id: string, quiet?: boolean, bad?: boolean, submit?: boolean, alert: HTMLElement }} how
+ * @param {{ word: string, id: string, quiet?: boolean, bad?: boolean, submit?: boolean, alert:
+ *   HTMLElement }} how
  * @param {() => Promise<unknown>} work
  */
 export function working(app, { word, id, quiet, bad, submit, alert }, work) {
   const kind = [quiet && "quiet", bad && "bad"].filter(Boolean).join(" ");
-  const button = h("button", { class: `button ${kind}`, type: submit ? "submit" : "button", "data-testid": id }, app.words.t(word));
+  const button = h(
+    "button",
+    { class: `button ${kind}`, type: submit ? "submit" : "button", "data-testid": id },
+    app.words.t(word),
+  );
   const run = async () => {
     if (button.getAttribute("aria-busy") === "true") return;
     button.setAttribute("aria-busy", "true");
@@ -69,11 +86,19 @@ export function working(app, { word, id, quiet, bad, submit, alert }, work) {
 /**
  * A labelled field.
  * @param {App} app
- * @param {{ name: string, label: string, hint?: string, attributes?: import("../dom.js").Props }} how
+ * @param {{ name: string, label: string, hint?: string, attributes?: import("../dom.js").Props }}
+ *   how
  */
 export function field(app, { name, label, hint, attributes = {} }) {
   const id = `field-${name}`;
-  const input = h("input", { id, name, "data-testid": name, type: "text", ...(hint && { "aria-describedby": `${id}-hint` }), ...attributes });
+  const input = h("input", {
+    id,
+    name,
+    "data-testid": name,
+    type: "text",
+    ...(hint && { "aria-describedby": `${id}-hint` }),
+    ...attributes,
+  });
   const element = h(
     "div",
     { class: "field" },
@@ -84,10 +109,21 @@ export function field(app, { name, label, hint, attributes = {} }) {
   return { element, input };
 }
 
-/** A password field with a button that shows what was typed. @param {App} app @param {Parameters<typeof field>[1]} how */
+/**
+ * A password field with a button that shows what was typed.
+ * @param {App} app
+ * @param {Parameters<typeof field>[1]} how
+ */
 export function passwordField(app, how) {
-  const { element, input } = field(app, { ...how, attributes: { type: "password", autocapitalize: "off", spellcheck: "false", ...how.attributes } });
-  const button = h("button", { type: "button", class: "link reveal", "aria-pressed": "false", "aria-controls": input.id }, app.words.t("show"));
+  const { element, input } = field(app, {
+    ...how,
+    attributes: { type: "password", autocapitalize: "off", spellcheck: "false", ...how.attributes },
+  });
+  const button = h(
+    "button",
+    { type: "button", class: "link reveal", "aria-pressed": "false", "aria-controls": input.id },
+    app.words.t("show"),
+  );
   button.addEventListener("click", () => {
     const shown = input.type === "text";
     input.type = shown ? "password" : "text";
@@ -97,3 +133,12 @@ export function passwordField(app, how) {
   input.after(button);
   return { element, input };
 }
+
+/** @param {App} app @param {number} n @param {string} word */
+export const stepTitle = (app, n, word) =>
+  h(
+    "p",
+    { class: "step" },
+    app.words.t("step", { n, of: 4 }),
+    h("span", { class: "unseen" }, `: ${app.words.t(word)}`),
+  );

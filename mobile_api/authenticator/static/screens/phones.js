@@ -21,12 +21,18 @@ export async function phones(app, [id, kid], signal) {
   const calls = new PhoneCalls(app.profile, cell.keys.request);
   const devices = await calls.devices();
   const device = devices.find((known) => known.kid === kid);
-  return { tab: "settings", element: device ? removal(app, cell, calls, device) : all(app, id, devices) };
+  return {
+    tab: "settings",
+    element: device ? removal(app, cell, calls, device) : all(app, id, devices),
+  };
 }
 
 /** @param {App} app @param {Device} device */
-const name = (app, device) =>
-  `${app.words.t(`device.${device.kind}`)} ${device.kid.slice(0, 4)}${device.this ? ` (${app.words.t("phones.this")})` : ""}`;
+function name(app, device) {
+  const { t } = app.words;
+  const called = `${t(`device.${device.kind}`)} ${device.kid.slice(0, 4)}`;
+  return device.this ? `${called} (${t("phones.this")})` : called;
+}
 
 /** @param {App} app @param {string} id @param {Device[]} devices */
 function all(app, id, devices) {
@@ -47,26 +53,54 @@ function all(app, id, devices) {
             "span",
             { class: "grow" },
             h("strong", null, name(app, device)),
-            h("span", { class: "small" }, device.removal_asked ? t("phones.going") : t("phones.since", { moment: moment(Date.parse(device.paired_at) / 1000) })),
+            h(
+              "span",
+              { class: "small" },
+              device.removal_asked
+                ? t("phones.going")
+                : t("phones.since", { moment: moment(Date.parse(device.paired_at) / 1000) }),
+            ),
           ),
-          !device.removal_asked && h("a", { class: "link", href: `#/phones/${id}/${device.kid}`, "data-testid": device.this ? "remove-this" : "remove" }, t("phones.remove")),
+          !device.removal_asked &&
+            h(
+              "a",
+              {
+                class: "link",
+                href: `#/phones/${id}/${device.kid}`,
+                "data-testid": device.this ? "remove-this" : "remove",
+              },
+              t("phones.remove"),
+            ),
         ),
       ),
     ),
-    h("a", { class: "button quiet", href: `#/phones/${id}/add`, "data-testid": "add-phone" }, t("phones.add")),
+    h(
+      "a",
+      { class: "button quiet", href: `#/phones/${id}/add`, "data-testid": "add-phone" },
+      t("phones.add"),
+    ),
   );
 }
 
-/** @param {App} app @param {import("../store.js").Cell} cell @param {PhoneCalls} calls @param {Device} device */
+/**
+ * @param {App} app
+ * @param {import("../store.js").Cell} cell
+ * @param {PhoneCalls} calls
+ * @param {Device} device
+ */
 function removal(app, cell, calls, device) {
   const { t } = app.words;
   const alert = alertLine();
-  const remove = working(app, { word: "phones.remove.yes", id: "remove-yes", bad: true, alert }, async () => {
-    await calls.removeDevice(device.kid);
-    if (device.this) await store.forgetCell(cell.id);
-    await app.reload();
-    app.go(device.this ? "/" : `/phones/${cell.id}`);
-  });
+  const remove = working(
+    app,
+    { word: "phones.remove.yes", id: "remove-yes", bad: true, alert },
+    async () => {
+      await calls.removeDevice(device.kid);
+      if (device.this) await store.forgetCell(cell.id);
+      await app.reload();
+      app.go(device.this ? "/" : `/phones/${cell.id}`);
+    },
+  );
   return screen(
     t("phones.remove.title"),
     { id: "remove-phone", back: `#/phones/${cell.id}`, backWord: t("phones.title") },

@@ -1,13 +1,21 @@
-// One transaction: who asks, the text of the verified ask, the documents, the number where it is asked,
-// the time left. Approving asks for the biometric here and nowhere else.
+// One transaction: who asks, the text of the verified ask, the documents, the number where it is
+// asked, the time left. Approving asks for the biometric here and nowhere else.
 // @ts-check
 
-import { PhoneCalls, now, pause } from "../api.js";
+import { PhoneCalls } from "../api.js";
+import { now, pause } from "../http.js";
 import { h, icon, outside, visible } from "../dom.js";
 import { MessageRefused, ServerRefused, StrangerAsks } from "../errors.js";
 import { b64u } from "../protocol/bytes.js";
 import * as store from "../store.js";
-import { approve, fetchTransaction, isStored, noteRefused, refuse, sendApproval } from "../transactions.js";
+import {
+  approve,
+  fetchTransaction,
+  isStored,
+  noteRefused,
+  refuse,
+  sendApproval,
+} from "../transactions.js";
 import { documentList } from "./documents.js";
 import { scanFurther, scannedFor } from "./further_scan.js";
 import { alertLine, cellLine, field, screen, working } from "./parts.js";
@@ -22,14 +30,16 @@ export async function request(app, [id, cellId], signal) {
   const { cell, shown, error } = await found(app, id, cellId);
   if (error) return refusedScreen(app, cell, id, error);
   if (shown.state !== "pending") return { element: overScreen(app, cell, shown.state) };
-  if (await isStored(b64u(shown.checked.txHash))) return { element: unsentScreen(app, cell, shown) };
+  if (await isStored(b64u(shown.checked.txHash)))
+    return { element: unsentScreen(app, cell, shown) };
   return { element: requestScreen(app, cell, shown, signal) };
 }
 
 /**
  * The transaction, in the cell that it belongs to: a push message does not say which.
  * @param {App} app @param {string} id @param {string | undefined} cellId
- * @returns {Promise<{ cell: Cell, shown: Shown, error?: undefined } | { cell: Cell, error: MessageRefused, shown?: undefined }>}
+ * @returns {Promise<{ cell: Cell, shown: Shown, error?: undefined } | { cell: Cell, error:
+ *   MessageRefused, shown?: undefined }>}
  */
 async function found(app, id, cellId) {
   const candidates = cellId ? app.cells.filter((cell) => cell.id === cellId) : app.cells;
@@ -56,11 +66,18 @@ function requestScreen(app, cell, shown, signal) {
         name: "number",
         label: "number.label",
         hint: "number.hint",
-        attributes: { inputmode: "numeric", maxlength: 2, autocomplete: "off", pattern: "[0-9]{2}", class: "digits" },
+        attributes: {
+          inputmode: "numeric",
+          maxlength: 2,
+          autocomplete: "off",
+          pattern: "[0-9]{2}",
+          class: "digits",
+        },
       })
     : null;
   const scanner = ask.kind === "enrol" ? scanFurther(app, shown, signal) : null;
-  const answered = (/** @type {string} */ decision) => app.go(`/done/${decision}/${shown.id}/${cell.id}`);
+  const answered = (/** @type {string} */ decision) =>
+    app.go(`/done/${decision}/${shown.id}/${cell.id}`);
   const yes = working(app, { word: "approve", id: "approve", alert, submit: true }, async () => {
     await approve(app.profile, cell, shown, {
       number: number ? number.input.value.trim() : null,
@@ -75,11 +92,15 @@ function requestScreen(app, cell, shown, signal) {
     done(app, cell, shown);
     answered("rejected");
   });
-  const notMe = working(app, { word: "not-me", id: "not-me", quiet: true, bad: true, alert }, async () => {
-    await refuse(app.profile, cell, shown, "not_me");
-    done(app, cell, shown);
-    answered("not_me");
-  });
+  const notMe = working(
+    app,
+    { word: "not-me", id: "not-me", quiet: true, bad: true, alert },
+    async () => {
+      await refuse(app.profile, cell, shown, "not_me");
+      done(app, cell, shown);
+      answered("not_me");
+    },
+  );
   const submit = (/** @type {Event} */ event) => {
     event.preventDefault();
     yes.run();
@@ -91,17 +112,39 @@ function requestScreen(app, cell, shown, signal) {
     h(
       "div",
       { class: "card ask", "data-testid": "ask" },
-      h("p", { class: "asks" }, h("span", { class: "small" }, t("asks")), h("strong", { "data-testid": "asked-by" }, outside(ask.rp.name))),
-      ask.fields.type === "generic" && ask.text.lines.length > 0 && h("p", { class: "small" }, t("party-says")),
-      ask.text.lines.map((line) => h("p", { class: "line", lang: visible(ask.text.lang) }, outside(line))),
+      h(
+        "p",
+        { class: "asks" },
+        h("span", { class: "small" }, t("asks")),
+        h("strong", { "data-testid": "asked-by" }, outside(ask.rp.name)),
+      ),
+      ask.fields.type === "generic" &&
+        ask.text.lines.length > 0 &&
+        h("p", { class: "small" }, t("party-says")),
+      ask.text.lines.map((line) =>
+        h("p", { class: "line", lang: visible(ask.text.lang) }, outside(line)),
+      ),
     ),
     items.length > 0 && ask.kind === "sign" && documentList(app, items),
     timer(app, ask.exp, signal, () => yes.setAttribute("disabled", "")),
-    h("form", { class: "answer", novalidate: true, on: { submit } }, scanner, number?.element, alert, yes, h("div", { class: "row" }, no, notMe)),
+    h(
+      "form",
+      { class: "answer", novalidate: true, on: { submit } },
+      scanner,
+      number?.element,
+      alert,
+      yes,
+      h("div", { class: "row" }, no, notMe),
+    ),
   );
 }
 
-/** The transaction leaves the list at once; the list itself will say so soon. @param {App} app @param {Cell} cell @param {Shown} shown */
+/**
+ * The transaction leaves the list at once; the list itself will say so soon.
+ * @param {App} app
+ * @param {Cell} cell
+ * @param {Shown} shown
+ */
 function done(app, cell, shown) {
   const list = app.pending.get(cell.id);
   if (list) {
@@ -123,7 +166,13 @@ function timer(app, exp, signal, onEnd) {
         onEnd();
         return;
       }
-      left.textContent = seconds >= 3600 ? t("until", { moment: moment(exp) }) : t("time.left", { minutes: Math.floor(seconds / 60), seconds: String(seconds % 60).padStart(2, "0") });
+      left.textContent =
+        seconds >= 3600
+          ? t("until", { moment: moment(exp) })
+          : t("time.left", {
+              minutes: Math.floor(seconds / 60),
+              seconds: String(seconds % 60).padStart(2, "0"),
+            });
       await pause(1, signal);
     }
   };
@@ -131,7 +180,12 @@ function timer(app, exp, signal, onEnd) {
   return element;
 }
 
-/** An approval that was signed and stored, but may not have arrived: the same bytes again. @param {App} app @param {Cell} cell @param {Shown} shown */
+/**
+ * An approval that was signed and stored, but may not have arrived: the same bytes again.
+ * @param {App} app
+ * @param {Cell} cell
+ * @param {Shown} shown
+ */
 function unsentScreen(app, cell, shown) {
   const { t } = app.words;
   const alert = alertLine();
@@ -139,19 +193,33 @@ function unsentScreen(app, cell, shown) {
     await sendApproval(app.profile, cell, shown.id, b64u(shown.checked.txHash));
     app.go(`/done/approved/${shown.id}/${cell.id}`);
   });
-  return screen(visible(shown.checked.ask.text.title), { id: "unsent", back: "#/", backWord: t("tab.requests") }, cellLine(app, cell.id), h("p", null, t("unsent")), alert, send);
+  return screen(
+    visible(shown.checked.ask.text.title),
+    { id: "unsent", back: "#/", backWord: t("tab.requests") },
+    cellLine(app, cell.id),
+    h("p", null, t("unsent")),
+    alert,
+    send,
+  );
 }
 
 /** @param {App} app @param {Cell} cell @param {string} state */
 function overScreen(app, cell, state) {
   const { t, has } = app.words;
   const word = has(`state.${state}`) ? `state.${state}` : "state.over";
-  return screen(t("over.title"), { id: "over", back: "#/", backWord: t("tab.requests") }, cellLine(app, cell.id), h("p", { "data-testid": "state", "data-state": state }, t(word)), h("a", { class: "button", href: "#/" }, t("back")));
+  return screen(
+    t("over.title"),
+    { id: "over", back: "#/", backWord: t("tab.requests") },
+    cellLine(app, cell.id),
+    h("p", { "data-testid": "state", "data-state": state }, t(word)),
+    h("a", { class: "button", href: "#/" }, t("back")),
+  );
 }
 
 /**
  * What failed a check is not shown, not even in part, and cannot be answered.
- * @param {App} app @param {Cell} cell @param {string} id @param {MessageRefused} error @returns {Promise<Drawn>}
+ * @param {App} app @param {Cell} cell @param {string} id @param {MessageRefused} error @returns
+ *   {Promise<Drawn>}
  */
 async function refusedScreen(app, cell, id, error) {
   const { t } = app.words;
@@ -162,7 +230,12 @@ async function refusedScreen(app, cell, id, error) {
       t(stranger ? "stranger.title" : "refused.title"),
       { id: "refused-by-phone", back: "#/", backWord: t("tab.requests") },
       cellLine(app, cell.id),
-      h("p", { class: "notice bad", role: "alert", "data-testid": "stranger" }, icon("alert"), t(stranger ? "stranger.text" : "refused.text", { ca: app.profile.ca })),
+      h(
+        "p",
+        { class: "notice bad", role: "alert", "data-testid": "stranger" },
+        icon("alert"),
+        t(stranger ? "stranger.text" : "refused.text", { ca: app.profile.ca }),
+      ),
       h("p", { class: "small" }, t("refused.detail", { message: error.message })),
       h("a", { class: "button", href: "#/" }, t("back")),
     ),
@@ -192,7 +265,11 @@ export function answered(app, [decision, _id, cellId]) {
       cell && cellLine(app, cell.id),
       h("p", { class: "lead", "data-testid": "done" }, t(`done.${decision}.text`)),
       offer && [h("p", null, t("freeze.offer")), alert, freeze],
-      h("a", { class: `button ${offer ? "quiet" : ""}`, href: "#/", "data-testid": "to-requests" }, t(offer ? "freeze.no" : "close")),
+      h(
+        "a",
+        { class: `button ${offer ? "quiet" : ""}`, href: "#/", "data-testid": "to-requests" },
+        t(offer ? "freeze.no" : "close"),
+      ),
     ),
   };
 }

@@ -38,13 +38,24 @@ export function requests(app) {
                     "span",
                     { class: "grow" },
                     h("strong", null, t(`kind.${kind}`)),
-                    h("span", { class: "small" }, !only && `${cellName(app, cell.id)} · `, t("until", { moment: app.words.moment(Date.parse(expiresAt) / 1000) })),
+                    h(
+                      "span",
+                      { class: "small" },
+                      !only && `${cellName(app, cell.id)} · `,
+                      t("until", { moment: app.words.moment(Date.parse(expiresAt) / 1000) }),
+                    ),
                   ),
                 ),
               ),
             ),
           )
-        : h("div", { class: "empty", "data-testid": "no-requests" }, icon("requests"), h("p", null, t(known ? "requests.none" : "requests.loading")), known && h("p", { class: "hint" }, t("requests.none.hint"))),
+        : h(
+            "div",
+            { class: "empty", "data-testid": "no-requests" },
+            icon("requests"),
+            h("p", null, t(known ? "requests.none" : "requests.loading")),
+            known && h("p", { class: "hint" }, t("requests.none.hint")),
+          ),
       reminders(app),
     ),
   };
@@ -60,7 +71,15 @@ function reminders(app) {
       if (await askToNotify()) await app.wake();
       await app.reload();
     });
-    cards.push(h("aside", { class: "card" }, h("h2", null, icon("bell"), t("push.title")), h("p", null, t("push.text")), allow));
+    cards.push(
+      h(
+        "aside",
+        { class: "card" },
+        h("h2", null, icon("bell"), t("push.title")),
+        h("p", null, t("push.text")),
+        allow,
+      ),
+    );
   } else if (pushState() !== "on") {
     cards.push(h("aside", { class: "card" }, h("p", null, t(`push.${pushState()}`))));
   }
@@ -71,7 +90,12 @@ function reminders(app) {
         "aside",
         { class: "card", "data-testid": "remind-recovery" },
         h("h2", null, icon("key"), t("recovery.remind")),
-        h("p", null, t("recovery.remind.text"), app.cells.length > 1 && ` (${cellName(app, cell.id)})`),
+        h(
+          "p",
+          null,
+          t("recovery.remind.text"),
+          app.cells.length > 1 && ` (${cellName(app, cell.id)})`,
+        ),
         h("a", { class: "button quiet", href: `#/recovery/${cell.id}` }, t("recovery.save")),
         h("a", { class: "button quiet", href: `#/phones/${cell.id}/add` }, t("phones.add")),
       ),

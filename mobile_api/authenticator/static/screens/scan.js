@@ -9,7 +9,8 @@ import { alertLine, working } from "./parts.js";
 /**
  * A button that opens the camera.
  * @param {import("../app.js").App} app
- * @param {{ word: string, accept: (text: string) => boolean, found: (text: string) => unknown, signal: AbortSignal }} how
+ * @param {{ word: string, accept: (text: string) => boolean, found: (text: string) => unknown,
+ *   signal: AbortSignal }} how
  */
 export function scanButton(app, { word, accept, found, signal }) {
   const place = h("div", { class: "camera" });

@@ -36,15 +36,36 @@ export function settings(app) {
 /** @param {App} app @param {Cell} cell */
 function cellCard(app, cell) {
   const { t } = app.words;
-  const link = (/** @type {string} */ path, /** @type {string} */ word, /** @type {string} */ picture) =>
-    h("li", null, h("a", { href: `#/${path}/${cell.id}`, "data-testid": `to-${path}` }, icon(picture), h("span", { class: "grow" }, t(word))));
+  const link = (
+    /** @type {string} */ path,
+    /** @type {string} */ word,
+    /** @type {string} */ picture,
+  ) =>
+    h(
+      "li",
+      null,
+      h(
+        "a",
+        { href: `#/${path}/${cell.id}`, "data-testid": `to-${path}` },
+        icon(picture),
+        h("span", { class: "grow" }, t(word)),
+      ),
+    );
   return h(
     "section",
     { class: "card", "data-testid": "cell-card" },
     h("h2", null, icon("key"), outside(cellName(app, cell.id))),
     h("p", { class: "small" }, t("cell.paired", { moment: app.words.moment(cell.pairedAt) })),
-    cell.keys.wrapped === null && h("p", { class: "notice", "data-testid": "software" }, t("cell.software")),
-    h("ul", { class: "list plain" }, link("phones", "phones.title", "phone"), link("recovery", "recovery.title", "key"), link("stopped", "stopped.title", "no"), link("freeze", "freeze.title", "alert")),
+    cell.keys.wrapped === null &&
+      h("p", { class: "notice", "data-testid": "software" }, t("cell.software")),
+    h(
+      "ul",
+      { class: "list plain" },
+      link("phones", "phones.title", "phone"),
+      link("recovery", "recovery.title", "key"),
+      link("stopped", "stopped.title", "no"),
+      link("freeze", "freeze.title", "alert"),
+    ),
   );
 }
 
@@ -57,7 +78,13 @@ function notifications(app) {
     if (await askToNotify()) await app.wake();
     await app.reload();
   });
-  return h("section", { class: "card" }, h("h2", null, icon("bell"), t("push.title")), h("p", { "data-testid": "push-state", "data-state": state }, t(`push.${state}`)), state === "off" && allow);
+  return h(
+    "section",
+    { class: "card" },
+    h("h2", null, icon("bell"), t("push.title")),
+    h("p", { "data-testid": "push-state", "data-state": state }, t(`push.${state}`)),
+    state === "off" && allow,
+  );
 }
 
 /** Lock the signer's access. @type {import("../app.js").Screen} */
@@ -65,11 +92,23 @@ export function freeze(app, [id]) {
   const { t } = app.words;
   const cell = app.cells.find((known) => known.id === id);
   const alert = alertLine();
-  const lock = cell && working(app, { word: "freeze", id: "freeze", bad: true, alert }, async () => {
-    await new PhoneCalls(app.profile, cell.keys.request).freeze();
-    app.go(`/done/frozen/-/${id}`);
-  });
-  return { tab: "settings", element: screen(t("freeze.title"), { id: "freeze", back: "#/settings", backWord: t("tab.settings") }, cellLine(app, id), h("p", null, t("freeze.text")), alert, lock) };
+  const lock =
+    cell &&
+    working(app, { word: "freeze", id: "freeze", bad: true, alert }, async () => {
+      await new PhoneCalls(app.profile, cell.keys.request).freeze();
+      app.go(`/done/frozen/-/${id}`);
+    });
+  return {
+    tab: "settings",
+    element: screen(
+      t("freeze.title"),
+      { id: "freeze", back: "#/settings", backWord: t("tab.settings") },
+      cellLine(app, id),
+      h("p", null, t("freeze.text")),
+      alert,
+      lock,
+    ),
+  };
 }
 
 /** Whom the signer has stopped. @type {import("../app.js").Screen} */
@@ -94,7 +133,12 @@ export async function stopped(app, [id]) {
           h(
             "li",
             { class: "item" },
-            h("span", { class: "grow" }, h("strong", null, outside(party.name)), h("span", { class: "small" }, moment(Date.parse(party.stopped_at) / 1000))),
+            h(
+              "span",
+              { class: "grow" },
+              h("strong", null, outside(party.name)),
+              h("span", { class: "small" }, moment(Date.parse(party.stopped_at) / 1000)),
+            ),
             working(app, { word: "stopped.allow", id: "allow", quiet: true, alert }, async () => {
               await calls?.allow(party.id);
               await app.reload();

@@ -16,7 +16,11 @@ export function welcome(app) {
       h("p", { class: "lead" }, t("welcome.text", { ca: app.profile.ca })),
       h("p", null, t("welcome.envelope")),
       h("a", { class: "button", href: "#/pair", "data-testid": "pair" }, t("welcome.pair")),
-      h("a", { class: "button quiet", href: "#/pair/further", "data-testid": "pair-further" }, t("welcome.further")),
+      h(
+        "a",
+        { class: "button quiet", href: "#/pair/further", "data-testid": "pair-further" },
+        t("welcome.further"),
+      ),
       !isInstalled() && advice(app),
       languages(app),
     ),
@@ -27,8 +31,20 @@ export function welcome(app) {
 function advice(app) {
   const { t } = app.words;
   const { install: prompt } = app;
-  const button = prompt && h("button", { class: "button quiet", "data-testid": "install", on: { click: prompt } }, t("install.now"));
-  return h("aside", { class: "card" }, h("h2", null, t("install.title")), h("p", null, t(prompt ? "install.why" : "install.browser")), button);
+  const button =
+    prompt &&
+    h(
+      "button",
+      { class: "button quiet", "data-testid": "install", on: { click: prompt } },
+      t("install.now"),
+    );
+  return h(
+    "aside",
+    { class: "card" },
+    h("h2", null, t("install.title")),
+    h("p", null, t(prompt ? "install.why" : "install.browser")),
+    button,
+  );
 }
 
 /** @type {import("../app.js").Screen} */
