@@ -12,6 +12,7 @@ from pyotp import TOTP
 
 from backend.virtual_phone.transactions import Consent
 from backend.wiring import utc_now
+from tests.world.browser import Browser as PlainBrowser
 from tests.world.chromium import (
     DESKTOP,
     PHONE,
@@ -26,7 +27,9 @@ from tests.world.oauth_client import CALLBACK, OauthClient, an_oauth_client
 from tests.world.service import ANNA, NEW_PASSWORD, hashes
 from tests.world.serving import serving
 
+NEWCOMER = msgspec.structs.replace(ANNA, login="c.newcomer", by_sms=True)
 ALONE = msgspec.structs.replace(ANNA, login="b.alone", by_sms=True)
+FORGETFUL = msgspec.structs.replace(ANNA, login="d.forgetful")
 NEWER = "синий забор, 9 досок"
 LOOKS = [("ru", PHONE, True)]
 if TAKES_PICTURES:
@@ -44,13 +47,28 @@ def first_password() -> list[str]:
 def shop(
     tmp_path_factory: pytest.TempPathFactory, first_password: list[str]
 ) -> Iterator[OauthClient]:
-    """Two signers: one with a phone, one who approves by password and SMS."""
+    """Signers with a phone, and without one: the newcomer has nothing but the envelope yet."""
     with serving(
         tmp_path_factory.mktemp("served"), clock=utc_now, ca_name="УЦ «Ромашка»"
     ) as service:
         beside(lambda: service.signing_phone(service.register()))
-        first_password.append(service.register(ALONE).first_password)
-        yield an_oauth_client(service)
+        beside(lambda: service.paired_phone(service.register(FORGETFUL), name="forgetful"))
+        first_password.append(service.register(NEWCOMER).first_password)
+        client = an_oauth_client(service)
+        certify_alone(client, service.register(ALONE).first_password)
+        yield client
+
+
+def certify_alone(shop: OauthClient, first: str) -> None:
+    """The way of the first test, without a browser."""
+    browser = PlainBrowser(shop.service)
+    browser.open("/account/first-password")
+    browser.send(login=ALONE.login or "", password=first, new_password=NEW_PASSWORD)
+    shop.service.clerk.run_once()
+    browser.open("/account/certificate")
+    browser.send(login=ALONE.login or "", password=NEW_PASSWORD)
+    browser.send(code=newest_code(shop), password=NEW_PASSWORD)
+    shop.service.clerk.run_once()
 
 
 def newest_code(shop: OauthClient) -> str:
@@ -75,14 +93,14 @@ def test_password_and_sms_from_the_envelope_to_the_signature(
     """R-042; the three pages, by the keys that a person presses."""
     page = open_page()
     page.goto(f"{shop.here}/account/first-password")
-    page.locator("#login").fill("b.alone")
+    page.locator("#login").fill("c.newcomer")
     page.locator("#password").fill(first_password[0])
     page.locator("#new_password").fill(NEW_PASSWORD)
     page.keyboard.press("Enter")
     expect(page.get_by_role("heading", level=1)).to_have_text("The password was changed")
     shop.service.clerk.run_once()
     page.goto(f"{shop.here}/account/certificate")
-    page.locator("#login").fill("b.alone")
+    page.locator("#login").fill("c.newcomer")
     page.locator("#password").fill(NEW_PASSWORD)
     page.keyboard.press("Enter")
     page.locator("#code").fill(newest_code(shop))
@@ -92,7 +110,7 @@ def test_password_and_sms_from_the_envelope_to_the_signature(
     expect(page.get_by_role("heading", level=1)).to_have_text("Approved")
     shop.service.clerk.run_once()
 
-    to_wait(shop, page)
+    to_wait(shop, page, login="c.newcomer")
     page.get_by_role("link", name="Code by SMS").click()
     page.locator("#code").fill(newest_code(shop))
     page.locator("#password").fill(NEW_PASSWORD)
@@ -101,15 +119,15 @@ def test_password_and_sms_from_the_envelope_to_the_signature(
     page.wait_for_url(f"{CALLBACK}?code=*")
 
 
-def to_wait(shop: OauthClient, page: Page) -> None:
+def to_wait(shop: OauthClient, page: Page, *, login: str = "b.alone") -> None:
     def answer(route: Route) -> None:
         route.fulfill(body="<!doctype html><title>Shop</title>", content_type="text/html")
 
     page.route(f"{CALLBACK}?*", answer)
-    credential = str(shop.service.credential("b.alone"))
+    credential = str(shop.service.credential(login))
     wish = shop.wish_of(credential, *hashes(1, seed=page.url))
     page.goto(shop.address(shop.session(scope="credential"), **wish)[0])
-    page.locator("#login").fill("b.alone")
+    page.locator("#login").fill(login)
     page.locator("#password").fill(NEW_PASSWORD)
     page.keyboard.press("Enter")
     page.wait_for_url("**/wait/*")
@@ -179,13 +197,13 @@ def test_a_forgotten_password_is_replaced_after_the_phones_approval(
     name = f"{lang}-{size[0]}-{'dark' if dark else 'light'}"
     page.goto(f"{shop.here}/account/forgotten-password")
     show(page, "forgotten", name)
-    page.locator("#login").fill("a.ivanova")
+    page.locator("#login").fill("d.forgetful")
     page.keyboard.press("Enter")
     number = page.locator("#number").inner_text()
     show(page, "forgotten-wait", name)
     shop.service.clerk.run_once()
-    phone = shop.service.phone()
-    (asked,) = phone.pending().transactions
+    phone = shop.service.phone("forgetful")
+    asked = next(one for one in phone.pending().transactions if one.kind == "set_password")
     phone.approve(phone.show(asked.id), consent=Consent(number=number))
     page.locator("#new_password").fill(NEWER)
     show(page, "forgotten-new", name)
