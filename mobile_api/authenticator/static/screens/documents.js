@@ -60,11 +60,14 @@ export function documentList(app, items) {
       { id: "documents-title", "data-testid": "document-count" },
       t("documents", { n: items.length }),
     ),
-    h(
-      "p",
-      { class: "small kinds", "data-testid": "document-kinds" },
-      [...counts].map(([kind, n], at) => h("span", null, at > 0 && " · ", outside(kind), ` ${n}`)),
-    ),
+    (counts.size > 1 || items.some(({ label }) => EXTENSION.test(label))) &&
+      h(
+        "p",
+        { class: "small kinds", "data-testid": "document-kinds" },
+        [...counts].map(([kind, n], at) =>
+          h("span", null, at > 0 && " · ", outside(kind), ` ${n}`),
+        ),
+      ),
     items.length >= SEARCH_FROM &&
       h("input", {
         type: "search",
