@@ -22,7 +22,7 @@ export function secretText(secret) {
 
 /** What counts of a typed code. @param {string} typed @returns {string} */
 export const bare = (typed) =>
-  typed.trim().toUpperCase().replaceAll("-", "").replaceAll(/[IL]/g, "1").replaceAll("O", "0");
+  typed.trim().toUpperCase().replaceAll(/[- ]/g, "").replaceAll(/[IL]/g, "1").replaceAll("O", "0");
 
 /** The 16 bytes of 26 characters. @param {string} typed @returns {Bytes} */
 export function secretOf(typed) {
