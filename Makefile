@@ -30,8 +30,10 @@ PEERS := tests/world/smpp tests/world/openid_client
 # Rooms in which each branch is tested.
 WHOLLY_COVERED := backend/sam/*,backend/signing/*,backend/protocol/*
 
-# Each process has its own PostgreSQL server and its own SoftHSM store.
-SIDE_BY_SIDE := --numprocesses auto --maxprocesses 4 --dist worksteal
+# Each process has its own PostgreSQL server and its own SoftHSM store. One more than cores: many
+# tests wait for a browser, a kill or a clock.
+SIDES := $(shell echo $$(( $$(nproc) < 4 ? $$(nproc) + 1 : 4 )))
+SIDE_BY_SIDE := --numprocesses $(SIDES) --dist worksteal
 
 .PHONY: help demo serve test bench bench-waiting bench-worker mutants soak lint coverage lock
 
