@@ -1,7 +1,10 @@
 // The app's calls: the same bytes until an answer comes, a new proof for each, the service's clock.
 
 import assert from "node:assert/strict";
+import { webcrypto } from "node:crypto";
 import { afterEach, test } from "node:test";
+
+globalThis.crypto ??= webcrypto; // Debian 12 has Node 18
 
 const app = new URL("../../mobile_api/authenticator/static/", import.meta.url);
 const { PairingCalls, PhoneCalls } = await import(new URL("api.js", app));

@@ -1,7 +1,10 @@
 // The browser's passkey: what is taken of its answers, and what is not.
 
 import assert from "node:assert/strict";
+import { webcrypto } from "node:crypto";
 import { test } from "node:test";
+
+globalThis.crypto ??= webcrypto; // Debian 12 has Node 18
 
 const app = new URL("../../mobile_api/authenticator/static/", import.meta.url);
 const { createPasskey, usePasskey } = await import(new URL("passkey.js", app));
