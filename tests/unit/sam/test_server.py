@@ -27,7 +27,7 @@ from backend.errors import (
 from backend.sam import client as client_module
 from backend.sam import housekeeping
 from backend.sam.amending import Amend, MakeSeed, OpenAmendment
-from backend.sam.cells import ChangePassword, PasswordLock, RemoveDevice
+from backend.sam.cells import ChangePassword, PasswordLock, RemoveDevice, ResetPassword
 from backend.sam.client import SamClient
 from backend.sam.releases import Release
 from backend.sam.server import SamServer, admitted
@@ -185,6 +185,10 @@ def test_passwords_and_removal_work_over_the_socket(
         )
     )
     assert len(changed.locks) == 1
+    seal = client.set_password(remote_cell.new_password_request(bytes(32), bytes(range(32))))
+    assert seal.verifier != changed.verifier
+    reset = ResetPassword(signer=remote_cell.signer, password_hash=bytes(32))
+    assert client.reset_password(reset).verifier == changed.verifier
     removal = RemoveDevice(record=remote_cell.record, kid=remote_cell.phone.kid)
     assert client.remove_device(removal).epoch == 4
 
