@@ -120,14 +120,7 @@ class Sam:
             voice=self._voice, keys=self._keys, sms=self._sms, issuer=issuer, new_id=uuid4
         )
         seeds = TotpSeeds(hsm)
-        self._amendments = PolicyAmendments(
-            voice=self._voice,
-            keys=self._keys,
-            asks=self._asks,
-            passwords=self._passwords,
-            password_tries=self._password_tries,
-            seeds=seeds,
-        )
+        self._amendments = self._open_amendments(seeds)
         self._code_approvals = CodeApprovals(
             voice=self._voice,
             keys=self._keys,
@@ -154,6 +147,16 @@ class Sam:
         )
         self._receipts = Receipts(self._voice)
         self.destroy_finished_hours()
+
+    def _open_amendments(self, seeds: TotpSeeds) -> PolicyAmendments:
+        return PolicyAmendments(
+            voice=self._voice,
+            keys=self._keys,
+            asks=self._asks,
+            passwords=self._passwords,
+            password_tries=self._password_tries,
+            seeds=seeds,
+        )
 
     # --- transactions and releases --------------------------------------------
 

@@ -37,7 +37,8 @@ from backend.signing.evidence import TRANSACTIONS
 from backend.signing.hashes import check_hashes
 from backend.signing.moves import move
 from backend.signing.request import AUTHORITY
-from backend.signing.reservation import LEASE, Lease, Wanted, give_back, reserve, store, which
+from backend.signing.reservation import LEASE, Lease, Wanted, give_back, reserve, which
+from backend.signing.storing import store
 
 log = logging.getLogger(__name__)
 

@@ -1,12 +1,10 @@
-"""Whose turn it is to sign: a lease of the transaction, and signatures that are written once.
+"""Whose turn it is to sign: a lease of the transaction.
 
 1. Who collects leases the transaction for a while; others wait and take over. A crash in between
    loses nothing: when the lease is over, the next caller goes on from the rows.
-2. A lease is taken, and signatures are written, only while the evidence is there, the signer is not
-   frozen, the phone stays, and nobody ended the transaction: each is one conditional statement.
-3. A signature is a row, unique for its authorised hash. Who comes second takes what is there; what
-   was signed in vain leaves no trace but the number that its receipt used up.
-4. With the last signature the transaction is ``redeemed``, and what sealed the secret erased.
+2. A lease is taken only while the evidence is there, the signer is not
+   frozen, the phone stays, and nobody ended the transaction: one conditional statement.
+3. A signature that is there already is not made again; see :mod:`backend.signing.storing`.
 
 Nothing here decides whether the signer agreed: the door does, from evidence.
 """
@@ -19,32 +17,24 @@ from uuid import UUID, uuid4
 
 import msgspec
 from sqlalchemy import (
-    Case,
     ColumnElement,
-    FromClause,
     Row,
     Select,
     and_,
-    case,
     exists,
-    insert,
     or_,
     select,
     update,
 )
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
-from sqlalchemy.sql.dml import Insert, Update
 
 from backend.algorithms import REQUEST_SCHEMES, KeyAlgorithm, SignatureScheme
 from backend.errors import AlgorithmUnfit, HashNotAuthorized, TransactionOver
-from backend.model.steps import Bulk, Step, change, look, table_of, value
+from backend.model.steps import Step, change, look, value
 from backend.model.tables import (
     Approval,
     Cell,
-    Receipt,
     Refusal,
-    Signature,
     TransactionState,
 )
 from backend.protocol.ask import HashName
@@ -202,7 +192,7 @@ def reserve(session: Session, wanted: Wanted, *, now: datetime) -> Reservation |
         return _signed_before(session, wanted, now=now)
     try:
         if _is_stale(found):
-            found = look(session, _BY_ID.read, {"transaction": found.id}) or found
+            found = look(session, BY_ID.read, {"transaction": found.id}) or found
         reservation = _reservation(wanted, found, holder=holder)
     except Exception:
         _give_back(session, found.id, holder)
@@ -277,41 +267,6 @@ def _messages(wanted: Wanted, unsigned: Sequence[Entry]) -> tuple[bytes, ...]:
     return tuple(wanted.messages[each.hash] for each in unsigned if wanted.messages)
 
 
-def store(
-    session: Session, lease: Lease, *, signatures: Sequence[bytes], receipt: str, now: datetime
-) -> bool:
-    """Write what the SAM signed. Commits, or leaves no trace.
-
-    Returns:
-        Whether these are the ones to hand out; ``False``: others came first.
-
-    Raises:
-        SignerFrozen: the signer was frozen meanwhile.
-        TransactionOver: the transaction was ended meanwhile.
-    """
-    parameters = {
-        "transaction": lease.transaction,
-        "holder": lease.holder,
-        "count": len(signatures),
-        "receipt_id": uuid4(),
-        "receipt": receipt,
-        "position": list(lease.positions),
-        "signature": list(signatures),
-        "signed_at": now,
-    }
-    try:
-        stored = _STORE.run(session, parameters)
-    except IntegrityError:
-        _lost(lease, "another holder of the lease was faster")
-        give_back(session, lease)
-        return False
-    if stored is None:
-        _lost(lease, "the transaction was ended, its signer frozen, or the phone removed")
-        check_redeemable(look(session, _BY_ID.read, {"transaction": lease.transaction}), now)
-        return False
-    return True
-
-
 def give_back(session: Session, lease: Lease) -> None:
     """Let others sign what we could not. Commits."""
     _give_back(session, lease.transaction, lease.holder)
@@ -321,91 +276,17 @@ def _give_back(session: Session, transaction: UUID, holder: UUID) -> None:
     change(session, _GIVE_BACK, {"transaction": transaction, "holder": holder})
 
 
-def _lost(lease: Lease, reason: str) -> None:
-    """Say why a receipt's number will be missing (design, invariant 4)."""
-    log.warning(
-        "signatures dropped, nobody received them",
-        extra={"transaction_id": lease.transaction, "reason": reason},
-    )
-
-
 # --- the statements -------------------------------------------------------------
 
 _NOBODY: Final = UUID(int=0)
-_THE_TRANSACTION: Final = value(_T.id, "transaction")
-_BY_ID: Final = which(_T.id == _THE_TRANSACTION)
+THE_TRANSACTION: Final = value(_T.id, "transaction")
+BY_ID: Final = which(_T.id == THE_TRANSACTION)
 
 _GIVE_BACK: Final = (
     update(TRANSACTIONS)
     .where(
-        _T.id == _THE_TRANSACTION,
+        _T.id == THE_TRANSACTION,
         _T.reserved_by == value(_T.reserved_by, "holder"),
     )
     .values(reserved_by=None, reserved_until=None)
 )
-
-
-def _is_whole() -> ColumnElement[bool]:
-    """Whether nothing is left; no sum, for what rows say has no bounds."""
-    return _T.signed_count >= _T.document_count - value(_T.signed_count, "count")
-
-
-def _signed_count() -> Case[int]:
-    more = _T.signed_count + value(_T.signed_count, "count")
-    return case((_is_whole(), _T.document_count), else_=more)
-
-
-def _state() -> Case[str]:
-    """Rule 4; counted in the row itself, so that two who write parts at once both count."""
-    return case((_is_whole(), TransactionState.REDEEMED.value), else_=_T.state)
-
-
-def _keep(approved: FromClause) -> Sequence[Bulk | Insert | Update]:
-    """Add receipt and signatures; erase what sealed the secret, if it is not needed any more."""
-    receipts, approvals = table_of(Receipt), table_of(Approval)
-    receipt = insert(receipts).from_select(
-        ["id", "transaction_id", "receipt"],
-        select(
-            value(receipts.c.id, "receipt_id"), approved.c.id, value(receipts.c.receipt)
-        ).select_from(approved),
-    )
-    table = table_of(Signature)
-    signatures = Bulk(
-        table,
-        columns=("position", "signature"),
-        constants={
-            "transaction_id": approved.c.id,
-            "receipt_id": value(table.c.receipt_id),
-            "signed_at": value(table.c.signed_at),
-        },
-    )
-    erased = (
-        update(approvals)
-        .where(
-            approvals.c.transaction_id.in_(
-                select(approved.c.id).where(approved.c.state == TransactionState.REDEEMED)
-            )
-        )
-        .values(sealed=None)
-    )
-    return receipt, signatures, erased
-
-
-_STORE: Final = Step(
-    update(TRANSACTIONS)
-    .where(
-        _T.id == _THE_TRANSACTION,
-        _T.state == TransactionState.APPROVED,
-        not_frozen(_T.signer_id),
-        approving_phone_stays(_T.id),
-    )
-    .values(
-        state=_state(),
-        signed_count=_signed_count(),
-        reserved_by=None,
-        reserved_until=None,
-    ),
-    returning=[_T.id, _T.state],
-    follow=_keep,
-)
-"""Rules 2 to 4."""
