@@ -96,6 +96,7 @@ def test_the_pages_look_finished_and_axe_finds_nothing(
     assert_accessible(page)
     picture(page, f"wait-{name}")
     page.locator("a.mistrust").click()
+    page.wait_for_url("**/not-me")
     assert_accessible(page)
     picture(page, f"not-me-{name}")
     page.go_back()

@@ -142,6 +142,7 @@ def test_the_form_for_a_code_looks_finished(
     to_wait(shop, page)
     show(page, "approve", name)
     page.locator("a[href$='/code/sms']").click()
+    page.wait_for_url("**/code/sms")
     show(page, "sms", name)
     page.locator("#code").fill("00000000")
     page.locator("#password").fill("wrong")
