@@ -20,6 +20,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from backend.model import schema
 from backend.wiring import make_engine
 from tests.world.changing_rows import add_cells, ask, connected, stop_listening, telling
@@ -97,7 +99,13 @@ def all_latencies(commits: Sequence[Commit], everybody: Everybody) -> list[float
 
 
 def measure(
-    database_url: str, folder: Path, *, waiters: int, changes: int, per_second: float
+    database_url: str,
+    folder: Path,
+    *,
+    waiters: int,
+    changes: int,
+    per_second: float,
+    arriving: float,
 ) -> dict[str, Any]:
     """Let so many wait, wake them, and see."""
     with connected(database_url) as connection:
@@ -106,7 +114,10 @@ def measure(
     options = ("--most", str(waiters + 100), "--most-of-address", str(waiters // SOURCES + 100))
     with running_wait(database_url, folder, *options) as server:
         empty = server.memory_bytes()
-        parts = plans(names, port=server.port, stream_share=0.1, processes=2)
+        parts = [
+            msgspec.structs.replace(part, arriving_seconds=arriving)
+            for part in plans(names, port=server.port, stream_share=0.1, processes=2)
+        ]
         with waiting(parts) as everybody:
             if not until(lambda: everybody.parked() == waiters):
                 raise TimeoutError(f"{everybody.parked()} wait; {everybody.errors()[:3]}")
@@ -118,6 +129,7 @@ def measure(
             all_woken = lose_connection(database_url, everybody, waiters)
             return {
                 "waiters": waiters,
+                "arriving_seconds": arriving,
                 "streams": sum(len(part.streaming) for part in parts),
                 "changes": len(commits),
                 "changes_per_second": per_second,
@@ -165,6 +177,9 @@ def main() -> None:
     parser.add_argument("--waiters", type=int, default=10_000)
     parser.add_argument("--changes", type=int, default=3000)
     parser.add_argument("--per-second", type=float, default=100.0)
+    parser.add_argument(
+        "--arriving", type=float, default=25.0, help="seconds over which they come; 0 for at once"
+    )
     chosen = parser.parse_args()
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if hard < chosen.waiters + SPARE_FILES:
@@ -184,6 +199,7 @@ def main() -> None:
                 waiters=chosen.waiters,
                 changes=chosen.changes,
                 per_second=chosen.per_second,
+                arriving=chosen.arriving,
             )
     REPORT.parent.mkdir(exist_ok=True)
     REPORT.write_text(json.dumps(found, indent=2) + "\n", "utf-8")

@@ -31,6 +31,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """Wait ids, each of one event stream."""
     sources: tuple[str, ...]
     """Our addresses, in turn: a server lets so many of one address wait."""
+    arriving_seconds: float = 0.0
+    """They come evenly over so long; who comes at once comes back at once."""
 
 
 class Waiters:
@@ -48,12 +50,14 @@ class Waiters:
         jobs = [(name, self._poll) for name in self._plan.polling]
         jobs += [(name, self._stream) for name in self._plan.streaming]
         return [
-            asyncio.create_task(self._wait(job, name, source=number))
+            asyncio.create_task(self._wait(job, name, number=number))
             for number, (name, job) in enumerate(jobs)
         ]
 
-    async def _wait(self, job: Any, name: str, *, source: int) -> None:  # noqa: ANN401  # one of the two
-        address = self._plan.sources[source % len(self._plan.sources)]
+    async def _wait(self, job: Any, name: str, *, number: int) -> None:  # noqa: ANN401  # one of the two
+        address = self._plan.sources[number % len(self._plan.sources)]
+        every = self._plan.arriving_seconds / len(self._plan.polling + self._plan.streaming)
+        await asyncio.sleep(number * every)
         try:
             async with self._opening:
                 reader, writer = await asyncio.open_connection(
