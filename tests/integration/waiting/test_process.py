@@ -58,7 +58,7 @@ def test_everybody_is_woken_by_commits_and_nobody_misses_one(
     shared_url: str, tmp_path: Path
 ) -> None:
     """A small form of ``make bench-waiting``: polls and streams, a connection lost at the end."""
-    found = measure(shared_url, tmp_path, waiters=200, changes=300, per_second=300)
+    found = measure(shared_url, tmp_path, waiters=200, changes=300, per_second=300, arriving=0)
 
     assert found["missed"] == 0
     assert found["errors"] == 0
