@@ -244,6 +244,14 @@ class RecordRefused(CellkeyError):
     """A cell record is not ours, or does not allow what is asked."""
 
 
+class KindRefused(RecordRefused):
+    """The cell's policy allows no phones of that kind: no computer, as a rule."""
+
+    def __init__(self, kind: str) -> None:
+        """Name the kind."""
+        super().__init__(f"phones of the kind {kind} are not allowed here")
+
+
 class WrongCode(CellkeyError):
     """The code is not the one that was sent.
 

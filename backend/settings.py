@@ -97,6 +97,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     app_software_unlock: bool = False
     """Whether a phone whose passkey has no PRF may pair all the same; the app says so there."""
 
+    app_desktop: bool = True
+    """Whether the app in a computer's browser may pair and approve, for cells made from now on."""
+
     client_certificate_header: str = ""
     """Header in which the proxy passes a relying party's TLS certificate; empty: no mutual TLS."""
     trusted_proxies: tuple[str, ...] = ()

@@ -82,6 +82,12 @@ def messages() -> list[Vector]:
         message("cell-ask+jwt", cast.FURTHER_ASK_CLAIMS, "asks to add it as a further phone"),
         message("cell-ask+jwt", cast.NEW_PASSWORD_ASK_CLAIMS, "asks for a new password"),
         message("cell-enrolment+jwt", cast.NATIVE_ENROLMENT_CLAIMS, "native, with an attestation"),
+        message("cell-enrolment+jwt", cast.DESKTOP_ENROLMENT_CLAIMS, "of a computer's browser"),
+        message(
+            "cell-record+jwt",
+            cast.DESKTOP_RECORD_CLAIMS,
+            "of a computer's browser, allowed by policy",
+        ),
         message(
             "cell-enrolment+jwt",
             cast.FURTHER_ENROLMENT_CLAIMS,

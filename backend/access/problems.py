@@ -56,6 +56,7 @@ _KINDS: Final[Mapping[type[Exception], _Kind]] = {
     errors.NotConfirmed: _Kind("not-confirmed", 409, "The pairing waits to be confirmed"),
     errors.Refused: _REFUSED,
     errors.RecordRefused: _REFUSED,
+    errors.KindRefused: _Kind("kind-refused", 422, "Phones of this kind are not allowed here"),
     errors.RequestRefused: _REFUSED,
     errors.SummaryRefused: _REFUSED,
     errors.CellUnopened: _REFUSED,

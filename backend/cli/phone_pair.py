@@ -11,7 +11,7 @@ from typing import Any, TypedDict, TypeVar, Unpack
 import click
 
 from backend.cli.context import answer, json_option
-from backend.virtual_phone.answers import PhoneKind
+from backend.virtual_phone.answers import BROWSERS, PhoneKind
 from backend.virtual_phone.encoding import secret_of
 from backend.virtual_phone.errors import ServerRefused
 from backend.virtual_phone.invitation import Addresses, Envelope, read_addresses, read_envelope
@@ -41,15 +41,15 @@ phone_option = click.option(
 
 kind_option = click.option(
     "--kind",
-    type=click.Choice(["virtual", "pwa"]),
+    type=click.Choice(["virtual", "pwa", "desktop"]),
     default="virtual",
-    help="A native phone's keys alone, or a browser's with a software passkey.",
+    help="A native phone's keys alone, or a phone's or computer's browser with a software passkey.",
 )
 _ADDRESSES = (
     click.option("--qr1", help="Text of the envelope's first QR code."),
     click.option("--as", "authorization_server", help="Authorisation server, instead of --qr1."),
     click.option("--api", help="Mobile API, instead of --qr1."),
-    click.option("--app", default="", help="Address of the app, for --kind pwa without --qr1."),
+    click.option("--app", default="", help="Address of the app, for a browser without --qr1."),
 )
 
 
@@ -170,8 +170,10 @@ def addresses_of(
             mobile_api=api.rstrip("/"),
             app=app,
         )
-    if kind == "pwa" and not addresses.app:
-        raise click.UsageError("--kind pwa needs --qr1 or --app: a passkey belongs to an address")
+    if kind in BROWSERS and not addresses.app:
+        raise click.UsageError(
+            f"--kind {kind} needs --qr1 or --app: a passkey belongs to an address"
+        )
     return addresses
 
 

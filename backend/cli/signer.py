@@ -55,6 +55,12 @@ def signer() -> None:
     show_default=True,
     help="How to approve, beside the app; may be repeated. For password+sms no phone is needed.",
 )
+@click.option(
+    "--desktop/--no-desktop",
+    default=None,
+    help="Whether the app in a computer's browser may pair and approve; else as"
+    " CELLKEY_APP_DESKTOP says.",
+)
 @operator_option
 @click.option(
     "--algorithm",
@@ -76,6 +82,7 @@ def register(  # noqa: PLR0913  # an option is a parameter
     organization: str | None,
     number: str | None,
     methods: Sequence[str],
+    desktop: bool | None,
     operator: str,
     algorithm: str,
     lang: Literal["ru", "en"],
@@ -98,6 +105,7 @@ def register(  # noqa: PLR0913  # an option is a parameter
                 lang=lang,
                 zone=zone,
                 by_sms="password+sms" in methods,
+                desktop=desktop,
             ),
             algorithm=KeyAlgorithm(algorithm),
             operator=operator,
@@ -121,6 +129,7 @@ def reprint(*, login: str, operator: str, as_json: bool) -> None:
             login=login,
             operator=operator,
             settings=services.settings,
+            public_keys=services.public_keys,
             now=services.clock(),
         )
     answer(envelope, paper(envelope), as_json=as_json)
@@ -247,7 +256,7 @@ def _table(signers: Sequence[SignerOverview]) -> str:
     if not signers:
         return "No signers yet: `cellkey signer register`."
     rows = [("LOGIN", "NAME", "PHONES", "STATE")]
-    rows += [(one.login, one.name, str(one.phones), _state(one)) for one in signers]
+    rows += [(one.login, one.name, _phones(one), _state(one)) for one in signers]
     widths = [max(len(row[column]) for row in rows) for column in range(3)]
     return "\n".join(
         "  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[3]])
@@ -262,13 +271,18 @@ def _card(one: SignerOverview) -> str:
         "Number": one.number or "none verified",
         "Registered": f"{one.registered_at:%Y-%m-%d %H:%M} UTC by {one.registered_by}",
         "State": _state(one),
-        "Phones": str(one.phones),
+        "Phones": _phones(one),
         "Cell": f"{one.cell} ({one.algorithm})",
         "Envelope": f"printed by {one.printed_by}, good until "
         f"{one.envelope_expires_at:%Y-%m-%d %H:%M} UTC",
         "Stopped": ", ".join(one.stopped) or "no relying party",
     }
     return "\n".join(f"{label + ':':<12}{fact}" for label, fact in facts.items())
+
+
+def _phones(one: SignerOverview) -> str:
+    """Say how many, and how many of them call themselves computers."""
+    return f"{one.phones} (desktop: {one.desktops})" if one.desktops else str(one.phones)
 
 
 def _state(one: SignerOverview) -> str:

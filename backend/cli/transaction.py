@@ -91,7 +91,7 @@ def _page(shown: TransactionSummary, messages: Sequence[MessageSummary]) -> str:
         "opened at": shown.seen_at,
         "answered at": shown.answered_at,
         "signed": f"{shown.signed} of {shown.hashes}",
-        "approved by": shown.method,
+        "approved by": f"{shown.method} ({shown.phone})" if shown.phone else shown.method,
         "ended because": shown.ended_because,
     }
     lines = [f"{name:<17} {value}" for name, value in rows.items() if value is not None]

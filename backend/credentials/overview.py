@@ -35,6 +35,9 @@ class SignerOverview(msgspec.Struct, frozen=True, kw_only=True):
     printed_by: str
     envelope_expires_at: datetime
     phones: int
+    """Paired ones, of every kind."""
+    desktops: int
+    """Those of them that call themselves a computer."""
     certificate_expires_at: datetime | None
     stopped: tuple[str, ...] = ()
     """Client ids of relying parties that the signer stopped by "not me"; of one signer alone."""
@@ -84,8 +87,8 @@ def _overviews() -> Select[*tuple[Any, ...]]:
         .select_from(Device)
         .where(Device.cell_id == Cell.id, Device.removal_asked_at.is_(None))
         .correlate(Cell)
-        .scalar_subquery()
     )
+    desktops = phones.where(Device.kind == "desktop")
     return (
         select(
             Signer.login,
@@ -99,7 +102,8 @@ def _overviews() -> Select[*tuple[Any, ...]]:
             Pairing.state.label("pairing"),
             Pairing.printed_by,
             Pairing.expires_at.label("envelope_expires_at"),
-            phones.label("phones"),
+            phones.scalar_subquery().label("phones"),
+            desktops.scalar_subquery().label("desktops"),
             Cell.certificate_expires_at,
         )
         .join(Pairing, and_(Pairing.signer_id == Signer.id, Pairing.id == newest))

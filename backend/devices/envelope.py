@@ -15,15 +15,17 @@ from urllib.parse import quote
 from uuid import UUID, uuid4
 
 import msgspec
-from sqlalchemy import select
+from sqlalchemy import and_, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from backend.access.phones import verified_record
 from backend.algorithms import KeyAlgorithm
 from backend.devices.unpaired import destroy_unpaired, refuse_paired
 from backend.errors import AlreadyThere, RequestRefused
 from backend.model.tables import Cell, Lock, Pairing, PairingState, Record, Signer
 from backend.protocol.encoding import secret_text, sha256
+from backend.protocol.public_keys import PublicKeys
 from backend.protocol.record import Caps, DeviceKind, Method, Policy
 from backend.sam.cells import Cells, MadeCell, MakeCell
 from backend.settings import Environment, Settings
@@ -89,7 +91,10 @@ def register_signer_with_cell(
         raise RequestRefused("no text can be sent here: CELLKEY_SMS_GATEWAY")
     signer = _new_signer(applicant, operator=operator, settings=settings, now=now)
     policy = standard_policy(
-        settings, with_number=applicant.number is not None, by_sms=applicant.by_sms
+        settings,
+        with_number=applicant.number is not None,
+        by_sms=applicant.by_sms,
+        desktop=applicant.desktop,
     )
     made, first_password = _make_cell(signer, cells, algorithm=algorithm, policy=policy)
     try:
@@ -138,6 +143,7 @@ def reprint(
     login: str,
     operator: str,
     settings: Settings,
+    public_keys: PublicKeys,
     now: datetime,
 ) -> Envelope:
     """Make a new cell and envelope, and destroy the cell whose envelope did not print. Commits.
@@ -146,16 +152,25 @@ def reprint(
         NotFound: there is no such signer.
         SignerFrozen: the signer's access is locked.
         AlreadyThere: a phone is paired already: nothing is to be destroyed.
+        MalformedMessage: the row holds a record that is not the SAM's.
     """
     signer = find_signer(session, login)
     refuse_frozen(session, signer.id)
     refuse_paired(session, signer.id)
-    newest = select(Cell.algorithm, Cell.methods).where(Cell.signer_id == signer.id)
+    newest = (
+        select(Record.record)
+        .join(Cell, and_(Cell.id == Record.cell_id, Cell.epoch == Record.epoch))
+        .where(Cell.signer_id == signer.id)
+    )
     row = session.execute(newest.order_by(Cell.created_at.desc()).limit(1)).one()
     session.commit()
-    algorithm = KeyAlgorithm(row.algorithm)
+    unpaired = verified_record(row.record, public_keys.ks)
+    algorithm = unpaired.alg
     policy = standard_policy(
-        settings, with_number=signer.number is not None, by_sms=BY_SMS in row.methods.split()
+        settings,
+        with_number=signer.number is not None,
+        by_sms=BY_SMS in unpaired.policy.methods,
+        desktop="desktop" in unpaired.policy.caps.kinds,
     )
     made, first_password = _make_cell(signer, cells, algorithm=algorithm, policy=policy)
     session.flush()
@@ -201,12 +216,19 @@ def _make_cell(
     return made, first_password
 
 
-def standard_policy(settings: Settings, *, with_number: bool, by_sms: bool = False) -> Policy:
+def standard_policy(
+    settings: Settings, *, with_number: bool, by_sms: bool = False, desktop: bool | None = None
+) -> Policy:
     """What a new cell allows: signing by the app, pairing by code or by operator.
 
-    ``by_sms``: by password and SMS code too, within the installation's bounds.
+    Args:
+        settings: with the installation's bounds.
+        with_number: whether the signer's number is verified.
+        by_sms: by password and SMS code too.
+        desktop: on a computer's browser too; ``None``: as the installation says.
     """
-    kinds: tuple[DeviceKind, ...] = ("pwa", "native", "desktop")
+    computers = settings.app_desktop if desktop is None else desktop
+    kinds: tuple[DeviceKind, ...] = ("pwa", "native", *(("desktop",) if computers else ()))
     return Policy(
         methods=("app", BY_SMS) if by_sms else ("app",),
         caps=Caps(

@@ -22,7 +22,6 @@ from sqlalchemy.orm import Session
 from backend.access.phones import UsedProof, use_up, verified_record
 from backend.devices.conflict import refuse_known_keys
 from backend.errors import (
-    EnrolmentRefused,
     MalformedMessage,
     NotFound,
     PairingConflict,
@@ -122,7 +121,8 @@ def store_further_enrolment(
         SignerFrozen: the signer's access is locked.
         TransactionOver: it was refused, or took too long.
         MalformedMessage: the enrolment is not for this ask, or brings a secret.
-        EnrolmentRefused: phones of this kind, or with these keys, cannot be paired.
+        KindRefused: phones of this kind are not allowed.
+        EnrolmentRefused: phones with these keys cannot be paired.
         PairingConflict: another enrolment came first.
         ProofReplayed: the request came before.
     """
@@ -223,8 +223,7 @@ def _check(
     if claims.sealed is not None:
         raise MalformedMessage("a further phone brings no secret of its own")
     record = verified_record(asked.record, public_keys.ks)
-    if claims.kind not in record.policy.caps.kinds:
-        raise EnrolmentRefused(3, f"phones of the kind {claims.kind} are not paired here")
+    record.policy.check_kind(claims.kind)
     verify_passkey(claims, rp_id=settings.rp_id, origin=settings.app_url)
     refuse_known_keys(session, claims.keys.thumbprints())
 

@@ -26,7 +26,6 @@ from backend.devices.conflict import (
     refuse_other_use,
 )
 from backend.errors import (
-    EnrolmentRefused,
     MalformedMessage,
     PairingOver,
     SignerFrozen,
@@ -139,7 +138,8 @@ def store_enrolment(
         SignerFrozen: the signer's access is locked.
         PairingOver: the pairing is frozen.
         MalformedMessage: enrolment or seal is not in order.
-        EnrolmentRefused: phones of this kind, or with these keys, cannot be paired.
+        KindRefused: phones of this kind are not allowed.
+        EnrolmentRefused: phones with these keys cannot be paired.
         PairingConflict: other keys, or other bytes of the same keys, came first.
     """
     held = _held(session, ticket, now)
@@ -218,8 +218,7 @@ def _verified(
     record = verified_record(held.record, public_keys.ks)
     claims = read_enrolment(enrolment)
     check_enrols_for(claims, ask)
-    if claims.kind not in record.policy.caps.kinds:
-        raise EnrolmentRefused(3, f"phones of the kind {claims.kind} are not paired here")
+    record.policy.check_kind(claims.kind)
     verify_passkey(claims, rp_id=settings.rp_id, origin=settings.app_url)
     if claims.sealed is None or claims.epk is None or sealed is None:
         if claims.sealed is not None or sealed is not None or not _by_password(held, record):

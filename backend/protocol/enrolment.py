@@ -9,7 +9,7 @@ from backend.errors import MalformedMessage
 from backend.protocol.ask import KeyThumbprints, VerifiedAsk
 from backend.protocol.encoding import Octets, Octets32, ascii_bytes, sha256
 from backend.protocol.jose import LONGEST_MESSAGE, PublicJwk, unverified_payload, verify_jws
-from backend.protocol.record import DeviceKind, Passkey
+from backend.protocol.record import BROWSERS, DeviceKind, Passkey
 from backend.protocol.webauthn import (
     Assertion,
     Registration,
@@ -48,7 +48,7 @@ class DeviceKeys(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
 @final
 class PasskeyEnrolment(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A PWA's new passkey, and its first assertion."""
+    """A browser's new passkey, and its first assertion."""
 
     registration: Registration
     assertion: Assertion
@@ -78,8 +78,8 @@ class EnrolmentClaims(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
         """Refuse combinations that no enrolment has."""
         if (self.sealed is None) is not (self.epk is None):
             raise MalformedMessage("sealed and epk go together")
-        if (self.kind == "pwa") is not (self.webauthn is not None):
-            raise MalformedMessage("a passkey comes from a pwa, and only from one")
+        if (self.kind in BROWSERS) is not (self.webauthn is not None):
+            raise MalformedMessage("a passkey comes from a browser, and only from one")
         if self.attestation is not None and self.kind != "native":
             raise MalformedMessage("an attestation comes only from a native phone")
 
@@ -113,7 +113,7 @@ def check_enrols_for(claims: EnrolmentClaims, ask: VerifiedAsk) -> None:
 
 
 def verify_passkey(claims: EnrolmentClaims, *, rp_id: str, origin: str) -> Passkey | None:
-    """Verify a PWA's passkey, registration and assertion; ``None`` for other phones.
+    """Verify a browser's passkey, registration and assertion; ``None`` for other phones.
 
     Raises:
         MalformedMessage: one of them is not valid.

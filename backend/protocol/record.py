@@ -11,7 +11,7 @@ from uuid import UUID
 import msgspec
 
 from backend.algorithms import KeyAlgorithm
-from backend.errors import MalformedMessage, NotFound
+from backend.errors import KindRefused, MalformedMessage, NotFound
 from backend.protocol.ask import Epoch
 from backend.protocol.encoding import Octets, Octets32, ascii_bytes, sha256
 from backend.protocol.jose import LONGEST_MESSAGE, PublicJwk, Sign, sign_jws, verify_jws
@@ -19,6 +19,9 @@ from backend.protocol.jose import LONGEST_MESSAGE, PublicJwk, Sign, sign_jws, ve
 TYP: Final = "cell-record+jwt"
 
 DeviceKind = Literal["pwa", "native", "desktop", "virtual"]
+"""The phone's own word: a label, and what a policy may refuse (docs/decisions/0024)."""
+BROWSERS: Final[frozenset[DeviceKind]] = frozenset({"pwa", "desktop"})
+"""Kinds that are the app in a browser: a passkey proves user verification."""
 UserVerification = Literal["webauthn", "attested", "self_asserted"]
 Confirmation = Literal["sms", "operator", "device"]
 Confirmations = Annotated[tuple[Confirmation, ...], msgspec.Meta(min_length=1, max_length=3)]
@@ -35,7 +38,7 @@ def _check_once(words: Sequence[str]) -> None:
 
 @final
 class Passkey(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A PWA's passkey: it proves user verification at each approval."""
+    """A browser's passkey: it proves user verification at each approval."""
 
     id: Octets
     key: PublicJwk
@@ -71,8 +74,8 @@ class RecordDevice(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
         if len({self.kid, self.request.thumbprint(), self.unlock.thumbprint()}) != 3:  # noqa: PLR2004  # three keys
             raise MalformedMessage("the three keys are not different")
         passkey = self.webauthn is not None
-        if (self.uv == "webauthn") is not passkey or (self.kind == "pwa") is not passkey:
-            raise MalformedMessage("a passkey, its user verification and a pwa go together")
+        if (self.uv == "webauthn") is not passkey or (self.kind in BROWSERS) is not passkey:
+            raise MalformedMessage("a passkey, its user verification and a browser go together")
         if self.uv == "attested" and self.kind != "native":
             raise MalformedMessage("an attestation comes only from a native phone")
         _check_once(self.confirmed_by)
@@ -96,7 +99,7 @@ class Caps(
     multisign: Annotated[int, msgspec.Meta(ge=1, le=10_000)]
     """Most hashes for one approval."""
     kinds: Annotated[tuple[DeviceKind, ...], msgspec.Meta(max_length=4)]
-    """Kinds of phones that may be paired."""
+    """Kinds of phones that may be paired, and approve."""
     confirm: Confirmations
     """What confirms a pairing: all of them."""
     amounts: Annotated[tuple[AmountCap, ...], msgspec.Meta(max_length=MOST_AMOUNTS)] = ()
@@ -121,6 +124,15 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     def __post_init__(self) -> None:
         """Refuse one word twice."""
         _check_once(self.methods)
+
+    def check_kind(self, kind: DeviceKind) -> None:
+        """Check that phones of that kind may pair, and approve.
+
+        Raises:
+            KindRefused: they may not.
+        """
+        if kind not in self.caps.kinds:
+            raise KindRefused(kind)
 
 
 @final
@@ -167,6 +179,17 @@ class CellRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
             if device.kid == kid:
                 return device
         raise NotFound("no such phone in the cell's record")
+
+    def approver(self, kid: bytes) -> RecordDevice:
+        """The device of that approval key, if the policy allows its kind.
+
+        Raises:
+            NotFound: it is not of this record.
+            KindRefused: its kind is not allowed.
+        """
+        device = self.device(kid)
+        self.policy.check_kind(device.kind)
+        return device
 
 
 def sign_record(record: CellRecord, *, key: PublicJwk, sign: Sign) -> str:

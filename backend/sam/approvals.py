@@ -11,6 +11,7 @@ from typing import Final, NoReturn, final
 from backend.algorithms import DIGEST_BYTES, HashAlgorithm, digest_of
 from backend.errors import (
     DoorRefused,
+    KindRefused,
     MalformedMessage,
     NotFound,
     RecordRefused,
@@ -166,11 +167,11 @@ def verify_approval(
 def _by_phone(
     unverified_approval: str, *, ask: VerifiedAsk, record: CellRecord
 ) -> tuple[ApprovalClaims, Octets32]:
-    # (3) A device of that record signed it, with the one typ and alg.
+    # (3) A device of that record, of a kind that it allows, signed it, with the one typ and alg.
     try:
-        device = record.device(approving_kid(unverified_approval))
+        device = record.approver(approving_kid(unverified_approval))
         claims = read_approval(unverified_approval, expected_device=device)
-    except (MalformedMessage, NotFound) as error:
+    except (MalformedMessage, NotFound, KindRefused) as error:
         raise DoorRefused(3, str(error)) from error
 
     # (4) It names this ask and says approve; user verification is proved as the record demands.

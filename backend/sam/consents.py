@@ -1,13 +1,14 @@
 """A phone's yes to an ask that signs no document: to a further phone, to a new password.
 
 :class:`VerifiedConsent` is built by :func:`verify_consent` alone, by the rules 3 and 4 of the door:
-a device of the record signed it, it names this ask, user verification is proved as the record
-demands. Only it opens the seal beside it (rules 6 and 7), and the secret has to open the cell.
+a device of the record, of a kind that it allows, signed it, it names this ask, user verification
+is proved as the record demands. Only it opens the seal beside it (rules 6 and 7), and the secret
+has to open the cell.
 """
 
 from typing import Final, final
 
-from backend.errors import HourKeyMissing, MalformedMessage, NotFound
+from backend.errors import HourKeyMissing, KindRefused, MalformedMessage, NotFound
 from backend.protocol.approval import (
     ApprovalClaims,
     approving_kid,
@@ -62,8 +63,8 @@ def verify_consent(
         MalformedMessage: it did not.
     """
     try:
-        device = record.device(approving_kid(unverified_approval))
-    except NotFound as error:
+        device = record.approver(approving_kid(unverified_approval))
+    except (NotFound, KindRefused) as error:
         raise MalformedMessage(str(error)) from error
     claims = read_approval(unverified_approval, expected_device=device)
     check_names_ask(claims, ask)

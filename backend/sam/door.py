@@ -8,10 +8,12 @@ was kept. The door opens when
    before ``use_by``;
 2. the cell record is ours, of this ask's cell and not below its epoch; an unconfirmed record allows
    only ``certificate_request``;
-3. the approval's ``kid`` is a device of that record; or it is our own code approval (KS), and the
-   record allows its method for what is asked. ``typ`` and ``alg`` are fixed;
+3. the approval's ``kid`` is a device of that record, of a kind that it allows; or it is our own
+   code approval (KS), and the record allows its method for what is asked. ``typ`` and ``alg`` are
+   fixed;
 4. it names this ask and says ``approve``; user verification is proved as the device's ``uv`` in the
-   record demands; a code by SMS went to the number of that record;
+   record demands; a code by SMS went to the number of that record; the code of an app that counts
+   is used up in it;
 5. every requested item is in the ask's tree, with an algorithm that the key and ``hash_alg`` allow,
    for the relying party named in the ask; where the key signs messages and not their hashes, each
    is the message of its item's hash, and a certificate request's is built here;

@@ -5,8 +5,8 @@
    that very epoch, so that an old approval brings nothing back that was removed since;
 3. ``typ``, algorithm and signature by ``keys.approval``; three different valid keys; kind allowed;
 4. it names this ask, and has the keys of its ``key_thumbprints``, if any;
-5. a PWA brings a passkey, registration and assertion over the enrolment challenge, with user
-   verification; another phone's word is ``self_asserted``;
+5. a browser (``pwa``, ``desktop``) brings a passkey, registration and assertion over the enrolment
+   challenge, with user verification; another phone's word is ``self_asserted``;
 6. it is confirmed: a further phone, whose keys the ask names, by the approval of a phone of the
    record, and by nothing else; any other as the policy demands, all of it: pairing code, operator's
    12 characters; and the password was right for this ask;
@@ -22,6 +22,7 @@ from backend.errors import (
     CellUnopened,
     EnrolmentRefused,
     HourKeyMissing,
+    KindRefused,
     MalformedMessage,
     RecordRefused,
 )
@@ -143,10 +144,9 @@ class Enrolments:
         # (3) The phone holds the approval key that it names; keys are three; its kind is allowed.
         try:
             claims = read_enrolment(unverified_enrolment)
-        except MalformedMessage as error:
+            record.policy.check_kind(claims.kind)
+        except (MalformedMessage, KindRefused) as error:
             raise EnrolmentRefused(3, str(error)) from error
-        if claims.kind not in record.policy.caps.kinds:
-            raise EnrolmentRefused(3, f"phones of kind {claims.kind} are not allowed")
         keys = claims.keys
         if not _keys_of(record).isdisjoint({keys.approval, keys.request, keys.unlock}):
             raise EnrolmentRefused(3, "this phone, or one of its keys, is paired already")
@@ -157,7 +157,7 @@ class Enrolments:
         except MalformedMessage as error:
             raise EnrolmentRefused(4, str(error)) from error
 
-        # (5) A PWA's passkey.
+        # (5) A browser's passkey.
         try:
             passkey = verify_passkey(claims, rp_id=self._rp_id, origin=self._origin)
         except MalformedMessage as error:

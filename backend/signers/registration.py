@@ -66,6 +66,8 @@ class Applicant(msgspec.Struct, frozen=True, kw_only=True):
     """Time zone, by its IANA name. ``None``: the installation's."""
     by_sms: bool = False
     """May approve by password and SMS code, with or without a phone."""
+    desktop: bool | None = None
+    """Whether a computer's browser may pair and approve. ``None``: as the installation says."""
 
 
 def check_applicant(applicant: Applicant) -> None:

@@ -18,7 +18,14 @@ from sqlalchemy import FromClause, Insert, Row, and_, insert, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from backend.access.phones import AuthenticatedPhone, Beside, ProvenCall, phone_and, use_up
+from backend.access.phones import (
+    AuthenticatedPhone,
+    Beside,
+    ProvenCall,
+    phone_and,
+    use_up,
+    verified_record,
+)
 from backend.errors import NotFound, ProofReplayed, SignerFrozen, TransactionOver, WrongNumber
 from backend.model.steps import Step, look, one_row, table_of, value
 from backend.model.tables import (
@@ -80,6 +87,7 @@ def approve(
 
     Raises:
         NotFound: there is no such transaction for this phone.
+        KindRefused: the cell's policy allows no phones of this kind.
         MalformedMessage: the approval is not this phone's, or for something else.
         SignerFrozen: the signer's access is locked.
         TransactionOver: it was answered otherwise, or too late, or by a wrong number.
@@ -87,6 +95,7 @@ def approve(
     """
     asked = _asked(session, phone, transaction, None if call is None else call.row)
     ask = verify_ask(asked.ask, expected_ks=public_keys.ks)
+    verified_record(phone.record, public_keys.ks).policy.check_kind(phone.device.kind)
     claims = _verify_approval(approval, sealed, ask=ask, phone=phone)
     try:
         check_number(claims, ask=ask, expected=asked.number)

@@ -5,12 +5,14 @@ from typing import Any, Final, final
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import Row, Select, func, select
+from sqlalchemy import Row, Select, and_, func, select
 from sqlalchemy.orm import Session
 
 from backend.errors import NotFound
 from backend.model.tables import (
+    Approval,
     AuthorisedHash,
+    Device,
     RelyingParty,
     Signature,
     Signer,
@@ -42,6 +44,8 @@ class TransactionSummary(msgspec.Struct, frozen=True, kw_only=True):
     answered_at: datetime | None
     method: str | None
     """How the signer approved: ``app``, or by password and a code."""
+    phone: str | None
+    """On which kind of phone, by the phone's own word."""
     ended_because: str | None
     hashes: int
     signed: int
@@ -71,6 +75,11 @@ def show_transaction(session: Session, *, transaction: UUID, now: datetime) -> T
 
 def _summaries() -> Select[*tuple[Any, ...]]:
     listed = select(func.count()).where(AuthorisedHash.transaction_id == Transaction.id)
+    phone = (
+        select(Device.kind)
+        .join(Approval, and_(Approval.kid == Device.kid, Approval.transaction_id == Transaction.id))
+        .where(Device.cell_id == Transaction.cell_id)
+    )
     signed = select(func.count()).where(Signature.transaction_id == Transaction.id)
     return (
         select(
@@ -87,6 +96,7 @@ def _summaries() -> Select[*tuple[Any, ...]]:
             Transaction.seen_at,
             Transaction.answered_at,
             Transaction.method,
+            phone.scalar_subquery().label("phone"),
             Transaction.ended_because,
             listed.scalar_subquery().label("hashes"),
             signed.scalar_subquery().label("signed"),

@@ -16,7 +16,9 @@ from backend.virtual_phone.invitation import PhoneKeys, thumbprints
 from backend.virtual_phone.jose import Jwk, jwk_of, seal, sign
 
 Decision = Literal["reject", "not_me"]
-PhoneKind = Literal["virtual", "pwa"]
+PhoneKind = Literal["virtual", "pwa", "desktop"]
+BROWSERS: frozenset[PhoneKind] = frozenset({"pwa", "desktop"})
+"""Kinds that bring a passkey."""
 
 
 class Sealed(msgspec.Struct, frozen=True, kw_only=True):

@@ -82,8 +82,8 @@ def enrol_virtual(opened: OpenedPairing, keys: OpenKeys) -> Enrolling:
     )
 
 
-def enrol_pwa(opened: OpenedPairing, keys: OpenKeys, *, app: str) -> Enrolling:
-    """Enrolment of a PWA at the address ``app``: registration and assertion over one challenge.
+def enrol_browser(opened: OpenedPairing, keys: OpenKeys, *, app: str, kind: PhoneKind) -> Enrolling:
+    """Enrolment of a browser at the address ``app``: registration and assertion over one challenge.
 
     Raises:
         CannotAnswer: a browser makes no passkey for that address.
@@ -103,7 +103,7 @@ def enrol_pwa(opened: OpenedPairing, keys: OpenKeys, *, app: str) -> Enrolling:
     }
     kept = keep_wrapped(keys, passkey=passkey, prf_output=output, cell=cell)
     return _enrolling(
-        opened, open_keys=keys, keys=kept, kind="pwa", sealed=sealed, webauthn=webauthn
+        opened, open_keys=keys, keys=kept, kind=kind, sealed=sealed, webauthn=webauthn
     )
 
 

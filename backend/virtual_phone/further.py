@@ -14,7 +14,7 @@ from typing import Literal
 
 import msgspec
 
-from backend.virtual_phone.answers import PhoneKind, enrolment, enrolment_challenge
+from backend.virtual_phone.answers import BROWSERS, PhoneKind, enrolment, enrolment_challenge
 from backend.virtual_phone.asks import SignedAsk, read_ask
 from backend.virtual_phone.authenticator import create, get
 from backend.virtual_phone.calls import FurtherAnswer, PhoneCalls
@@ -173,7 +173,7 @@ def _enrolment(further: Further) -> FurtherEnrolment:
 
 
 def _opened(further: Further) -> OpenKeys:
-    """The keys at hand; after an enrolment a PWA asks its passkey for the third."""
+    """The keys at hand; after an enrolment a browser asks its passkey for the third."""
     if further.enrolment is not None:
         return reopened(further.keys, cell=raw_uuid(further.enrolment.cell))
     return OpenKeys(
@@ -189,7 +189,7 @@ def _enrolled(further: Further, *, signed: SignedAsk, kind: PhoneKind) -> Furthe
     if named is None or unb64u(named.unlock) != thumbprints(keys.public())[2]:
         raise MessageRefused("the ask is for another phone")
     kept, webauthn = keep(keys), None
-    if kind == "pwa":
+    if kind in BROWSERS:
         challenge = enrolment_challenge(tx_hash=signed.tx_hash, keys=keys.public(), epk=None)
         passkey, registration = create(app=further.app, challenge=challenge)
         assertion, output = get(passkey, challenge=challenge, salt=prf_salt(signed.cell))

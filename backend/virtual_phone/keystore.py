@@ -31,9 +31,9 @@ class Keys(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     approval: str
     request: str
     unlock: str
-    """In a PWA wrapped under the passkey's PRF output."""
+    """In a browser wrapped under the passkey's PRF output."""
     passkey: Passkey | None = None
-    """What the operating system would keep; only in a PWA."""
+    """What the operating system would keep; only in a browser."""
 
 
 class Recovery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

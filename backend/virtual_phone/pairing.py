@@ -10,13 +10,13 @@ from uuid import UUID
 
 import msgspec
 
-from backend.virtual_phone.answers import PhoneKind, twelve_characters
+from backend.virtual_phone.answers import BROWSERS, PhoneKind, twelve_characters
 from backend.virtual_phone.calls import Confirmation, PairingAnswer, PairingCalls, PhoneCalls
 from backend.virtual_phone.encoding import b64u, in_groups, raw_uuid
 from backend.virtual_phone.enrolling import (
     Enrolling,
     OpenedPairing,
-    enrol_pwa,
+    enrol_browser,
     enrol_virtual,
     open_pairing,
     reopened,
@@ -174,7 +174,9 @@ def _enrolling(
         return Enrolling(keys=earlier.keys, enrolment=earlier.enrolment)
     else:
         keys = reopened(earlier.keys, cell=raw_uuid(earlier.cell))
-    return enrol_pwa(opened, keys, app=app) if kind == "pwa" else enrol_virtual(opened, keys)
+    if kind in BROWSERS:
+        return enrol_browser(opened, keys, app=app, kind=kind)
+    return enrol_virtual(opened, keys)
 
 
 def _hand_in(calls: PairingCalls, pairing: Pairing, answer: PairingAnswer) -> Progress:

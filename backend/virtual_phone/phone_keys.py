@@ -1,7 +1,7 @@
 """The phone's three keys, and how each kind of phone keeps them (sections 5 and 6).
 
 Approval and request keys lie in the state file. So does the unlock key of a ``virtual`` phone; a
-``pwa`` has it wrapped under the PRF output of its passkey, and every use asks the passkey.
+browser has it wrapped under the PRF output of its passkey, and every use asks the passkey.
 """
 
 import msgspec
@@ -54,7 +54,7 @@ def request_key(keys: Keys) -> ec.EllipticCurvePrivateKey:
 
 
 def unlock(keys: Keys, *, cell: bytes, challenge: bytes) -> Unlocked:
-    """The unlock key; a PWA's passkey signs ``challenge`` for it."""
+    """The unlock key; a browser's passkey signs ``challenge`` for it."""
     if keys.passkey is None:
         return Unlocked(key=key_from(unb64u(keys.unlock)), assertion=None)
     assertion, output = get(keys.passkey, challenge=challenge, salt=prf_salt(cell))
@@ -72,6 +72,6 @@ def keep(keys: OpenKeys) -> Keys:
 
 
 def keep_wrapped(keys: OpenKeys, *, passkey: Passkey, prf_output: bytes, cell: bytes) -> Keys:
-    """The keys of a PWA: unlock only under the passkey's PRF output."""
+    """The keys of a browser: unlock only under the passkey's PRF output."""
     wrapped = wrap_unlock(keys.unlock, prf_output=prf_output, cell=cell)
     return msgspec.structs.replace(keep(keys), unlock=wrapped, passkey=passkey)

@@ -438,15 +438,18 @@ export const claims = {
         });
         like(await said(refused, "cell-refusal+jwt", "request"), "cell-refusal+jwt", undefined);
 
-        const new_ = messageOf(vectors, "cell-enrolment+jwt", undefined).claims;
-        const enrolled = await answers.makeEnrolment(approval, {
-            txHash: unb64u(new_.tx_hash),
-            keys: new_.keys,
-            sealed: sealedEnrolment,
-            epk,
-            webauthn: new_.webauthn,
-        });
-        assert.deepEqual(await said(enrolled, "cell-enrolment+jwt", "approval"), new_);
+        for (const about of [undefined, "of a computer's browser"]) {
+            const new_ = messageOf(vectors, "cell-enrolment+jwt", about).claims;
+            const enrolled = await answers.makeEnrolment(approval, {
+                txHash: unb64u(new_.tx_hash),
+                keys: new_.keys,
+                kind: new_.kind,
+                sealed: sealedEnrolment,
+                epk,
+                webauthn: new_.webauthn,
+            });
+            assert.deepEqual(await said(enrolled, "cell-enrolment+jwt", "approval"), new_);
+        }
 
         const proof = messageOf(vectors, "dpop+jwt", "without a body").claims;
         const proved = await answers.requestProof(request, {

@@ -65,7 +65,7 @@ def add(service: Service, new: VirtualPhone, *, kind: PhoneKind = "virtual") -> 
     service.clerk.run_once()
 
 
-@pytest.mark.parametrize("kind", ["virtual", "pwa"])
+@pytest.mark.parametrize("kind", ["virtual", "pwa", "desktop"])
 def test_a_paired_phone_adds_another_one_which_then_approves(
     signing_service: Service, kind: PhoneKind
 ) -> None:

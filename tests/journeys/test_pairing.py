@@ -25,7 +25,7 @@ def refusal(call: Callable[[], object]) -> tuple[str, int]:
 # --- the way it should be ---------------------------------------------------------
 
 
-@pytest.mark.parametrize("kind", ["virtual", "pwa"])
+@pytest.mark.parametrize("kind", ["virtual", "pwa", "desktop"])
 def test_a_phone_is_paired_by_the_code_and_gets_its_certificate(
     service: Service, envelope: Envelope, kind: PhoneKind
 ) -> None:

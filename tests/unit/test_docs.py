@@ -123,7 +123,8 @@ def check_command(words: str) -> None:
         found = command.get_command(context, parts.pop(0))
         assert found is not None, f"cellkey{words}"
         command = found
-    known = {name for option in command.params for name in option.opts} | {"--help"}
+    options = [(*option.opts, *option.secondary_opts) for option in command.params]
+    known = {name for names in options for name in names} | {"--help"}
     assert {part for part in parts if OPTION.fullmatch(part)} <= known, f"cellkey{words}"
 
 

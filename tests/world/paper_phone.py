@@ -41,10 +41,12 @@ def secret_in_envelope(secret: bytes, lock: str, cell: UUID) -> bytes:
 
 @dataclass(kw_only=True)
 class PaperPhone:
-    """Three keys, and a passkey once it has enrolled as a PWA."""
+    """Three keys, and a passkey once it has enrolled as a browser."""
 
     keys: OpenKeys = field(default_factory=new_keys)
     passkey: authenticator.Passkey | None = None
+    browser: answers.PhoneKind = "pwa"
+    """What it calls itself where it has a passkey."""
 
     @property
     def kid(self) -> bytes:
@@ -70,14 +72,14 @@ class PaperPhone:
     def enrol(
         self, ask: SignedAsk, cell_secret: bytes, *, app: str | None = None
     ) -> tuple[str, str]:
-        """Enrolment and sealed; with ``app`` it is a PWA there, with a passkey."""
+        """Enrolment and sealed; with ``app`` it is a browser there, with a passkey."""
         sealed = self.seal(cell_secret, ask)
         webauthn = None if app is None else self._new_passkey(ask, sealed.epk, app)
         enrolment = answers.enrolment(
             key=self.keys.approval,
             tx_hash=ask.tx_hash,
             keys=self.keys.public(),
-            kind="virtual" if app is None else "pwa",
+            kind="virtual" if app is None else self.browser,
             sealed=sealed,
             webauthn=webauthn,
         )
@@ -100,7 +102,7 @@ class PaperPhone:
             key=self.keys.approval,
             tx_hash=ask.tx_hash,
             keys=self.keys.public(),
-            kind="virtual" if app is None else "pwa",
+            kind="virtual" if app is None else self.browser,
             sealed=None,
             webauthn=None if app is None else self._new_passkey(ask, None, app),
         )

@@ -9,6 +9,7 @@ import { now } from "./http.js";
 import { CannotAnswer, MessageRefused, ServerRefused } from "./errors.js";
 import { cellName } from "./pairing.js";
 import { createPasskey, usePasskey } from "./passkey.js";
+import { ownKind } from "./platform.js";
 import * as answers from "./protocol/answers.js";
 import { readAsk } from "./protocol/asks.js";
 import { b64u, random, rawUuid, unb64u } from "./protocol/bytes.js";
@@ -100,6 +101,7 @@ export async function enrolFurther(profile, signed, keys) {
   const enrolment = await answers.makeEnrolment(keys.approval, {
     txHash: signed.txHash,
     keys: own,
+    kind: ownKind(),
     sealed: null,
     epk: null,
     webauthn: { registration, assertion: used.assertion },

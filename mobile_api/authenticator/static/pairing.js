@@ -8,6 +8,7 @@ import { PairingCalls, PhoneCalls } from "./api.js";
 import { now } from "./http.js";
 import { CannotAnswer, MessageRefused, ServerRefused } from "./errors.js";
 import { createPasskey, usePasskey } from "./passkey.js";
+import { ownKind } from "./platform.js";
 import * as answers from "./protocol/answers.js";
 import { checkDocuments, readAsk, trust } from "./protocol/asks.js";
 import { b64u, random, unb64u } from "./protocol/bytes.js";
@@ -157,6 +158,7 @@ export async function enrol(profile, opened, { login }) {
   const enrolment = await answers.makeEnrolment(made.approval, {
     txHash: checked.txHash,
     keys: publicKeys,
+    kind: ownKind(),
     sealed,
     epk,
     webauthn: { registration, assertion: used.assertion },

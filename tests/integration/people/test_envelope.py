@@ -42,6 +42,7 @@ def reprint(counter: Counter, *, operator: str = OTHER_OPERATOR) -> envelopes.En
             login=counter.envelope.login,
             operator=operator,
             settings=counter.settings,
+            public_keys=counter.public_keys,
             now=counter.clock(),
         )
 

@@ -11,6 +11,7 @@ from backend.devices.envelope import standard_policy
 from backend.devices.pairing import PairingView, pairing_view
 from backend.errors import (
     EnrolmentRefused,
+    KindRefused,
     MalformedMessage,
     PairingConflict,
     SignerFrozen,
@@ -208,7 +209,7 @@ def test_a_kind_that_the_cell_does_not_allow_is_refused(begun: Counter) -> None:
     messages = begun.enrolment()
     begun.write(update(Record).values(record=begun.world.sam.make_cell(strict).record))
 
-    with pytest.raises(EnrolmentRefused, match="kind"):
+    with pytest.raises(KindRefused, match="kind virtual"):
         begun.present(*messages)
 
 

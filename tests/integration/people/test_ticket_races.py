@@ -96,6 +96,7 @@ def test_an_envelope_that_is_printed_anew_meanwhile_is_over(
                 login=printed.envelope.login,
                 operator="another",
                 settings=printed.settings,
+                public_keys=printed.public_keys,
                 now=printed.clock(),
             )
 

@@ -8,7 +8,14 @@ from sqlalchemy import delete, func, select, update
 from sqlalchemy.orm import Session
 
 from backend.access.phones import ProvenCall, prove_phone
-from backend.errors import MalformedMessage, NotFound, ProofReplayed, SignerFrozen, TransactionOver
+from backend.errors import (
+    KindRefused,
+    MalformedMessage,
+    NotFound,
+    ProofReplayed,
+    SignerFrozen,
+    TransactionOver,
+)
 from backend.model.tables import Approval, Refusal, Transaction, TransactionState
 from backend.signing.approval import approve, asked_beside
 from backend.virtual_phone.answers import request_proof
@@ -68,6 +75,21 @@ def test_the_last_moment_to_approve_is_exp(world: SigningWorld) -> None:
         world.send(too_late.id, *answers[1])
     assert over.value.state == "expired"
     assert approvals(world) == 1
+
+
+def test_a_phone_whose_kind_the_policy_refuses_approves_nothing(world: SigningWorld) -> None:
+    """The record decides, as at the door."""
+    requested = world.request(*hashes(1))
+    answer = world.answer(requested.id)
+    voice = world.sam.sam._voice  # KS in our own hand: no call tightens a policy yet
+    record = voice.verified_record(world.cell.record)
+    caps = msgspec.structs.replace(record.policy.caps, kinds=("pwa",))
+    policy = msgspec.structs.replace(record.policy, caps=caps)
+    world.cell.record = voice.record(msgspec.structs.replace(record, policy=policy))
+    with pytest.raises(KindRefused, match="kind virtual"):
+        world.send(requested.id, *answer)
+    assert world.state(requested.id) == "pending"
+    assert approvals(world) == 0
 
 
 def test_a_frozen_signers_approval_is_not_taken(world: SigningWorld) -> None:

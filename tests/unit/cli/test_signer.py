@@ -9,12 +9,17 @@ import click
 import msgspec
 import pytest
 from click.testing import CliRunner, Result
+from sqlalchemy import select
 
 from backend.algorithms import KeyAlgorithm
 from backend.cli.main import main
 from backend.devices.envelope import Envelope
 from backend.hsm.open import open_hsm
 from backend.hsm.software import SoftwareCellsWarning, SoftwareHsm
+from backend.model.tables import Cell, Device, Record, Signer
+from backend.protocol.jose import unverified_payload
+from backend.protocol.record import TYP as RECORD_TYP
+from backend.protocol.record import CellRecord
 from backend.settings import read_settings
 from backend.wiring import make_engine, make_session_factory, utc_now
 from tests.world.clock import SettableClock
@@ -213,6 +218,40 @@ def test_a_paired_signer_gets_another_envelope_for_the_same_key(cellkey: Cellkey
     assert reset["first_password"]
     assert "&k=" in reset["qr2"]
     assert reset["pairing"] != printed["pairing"]
+
+
+def test_who_may_use_no_computer_is_registered_so_and_computers_are_counted(
+    cellkey: Cellkey,
+) -> None:
+    settings = read_settings(cellkey.environment)
+    refused = cellkey.facts("register", *ANNA, *OLGA, "--no-desktop")["login"]
+    allowed = cellkey.facts("register", *ANNA, *OLGA, "--desktop")["login"]
+    engine = make_engine(settings.database)
+    with make_session_factory(engine).begin() as session:
+        kinds = {
+            login: "desktop"
+            in unverified_payload(record, CellRecord, expected_typ=RECORD_TYP).policy.caps.kinds
+            for login, record in session.execute(
+                select(Signer.login, Record.record)
+                .join(Cell, Cell.signer_id == Signer.id)
+                .join(Record, Record.cell_id == Cell.id)
+            )
+        }
+        cell = session.scalar(
+            select(Cell.id).join(Signer, Signer.id == Cell.signer_id).where(Signer.login == allowed)
+        )
+        for kid, kind in ((b"1", "pwa"), (b"2", "desktop")):
+            session.add(
+                Device(
+                    kid=kid, cell_id=cell, request_kid=b"r" + kid, kind=kind, paired_at=utc_now()
+                )
+            )
+    engine.dispose()
+
+    assert kinds == {refused: False, allowed: True}
+    assert "2 (desktop: 1)" in cellkey("show", allowed)
+    assert "2 (desktop: 1)" in cellkey("list")
+    assert "desktop" not in cellkey("show", refused)
 
 
 def test_without_signers_the_list_says_what_to_do(cellkey: Cellkey) -> None:

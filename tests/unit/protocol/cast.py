@@ -174,6 +174,7 @@ NATIVE_ENROLMENT_CLAIMS = ENROLMENT_CLAIMS | {
     "webauthn": None,
     "attestation": {"format": "android-key", "statement": [by_hand.b64(b"certificate")]},
 }
+DESKTOP_ENROLMENT_CLAIMS = ENROLMENT_CLAIMS | {"kind": "desktop"}
 ENROLMENT = by_hand.jws(ENROLMENT_CLAIMS, APPROVAL, typ="cell-enrolment+jwt")
 FURTHER_ASK_CLAIMS = ENROL_ASK_CLAIMS | {
     "epoch": 2,
@@ -238,6 +239,17 @@ RECORD_CLAIMS: dict[str, Any] = {
     "policy": {
         "methods": ["app", "password+sms"],
         "caps": {"multisign": 100, "kinds": ["pwa", "virtual"], "confirm": ["sms"]},
+    },
+}
+DESKTOP_ENROLMENT = by_hand.jws(DESKTOP_ENROLMENT_CLAIMS, APPROVAL, typ="cell-enrolment+jwt")
+DESKTOP_RECORD_CLAIMS = RECORD_CLAIMS | {
+    "devices": [
+        RECORD_CLAIMS["devices"][0]
+        | {"kind": "desktop", "enrolment": by_hand.b64(by_hand.sha(DESKTOP_ENROLMENT.encode()))}
+    ],
+    "policy": {
+        "methods": ["app"],
+        "caps": {"multisign": 100, "kinds": ["pwa", "native", "desktop"], "confirm": ["sms"]},
     },
 }
 PASSWORD_PROOF_CLAIMS: dict[str, Any] = {

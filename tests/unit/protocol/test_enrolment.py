@@ -38,7 +38,7 @@ ALLOWED: tuple[dict[str, Any], ...] = (
     NATIVE | {"attestation": None},
     NATIVE | {"attestation": {"format": "apple-appattest", "statement": ["", "AQ"]}},
     {"kind": "virtual", "webauthn": None},
-    {"kind": "desktop", "webauthn": None},
+    {"kind": "desktop"},
     {"sealed": None, "epk": None},
 )
 REFUSED: tuple[dict[str, Any], ...] = (
@@ -50,6 +50,7 @@ REFUSED: tuple[dict[str, Any], ...] = (
     {"kind": "watch", "webauthn": None},
     NATIVE | {"kind": "virtual"},
     NATIVE | {"kind": "desktop"},
+    {"kind": "desktop", "webauthn": None},
     {"attestation": NATIVE["attestation"]},
     NATIVE | {"attestation": {"format": "A", "statement": ["AQ"]}},
     NATIVE | {"attestation": {"format": "a\0", "statement": ["AQ"]}},
@@ -149,6 +150,10 @@ def passkey_of(**changes: object) -> object:
 
 def test_a_pwa_brings_a_passkey_that_the_record_will_know() -> None:
     assert passkey_of() == cast.device().webauthn
+
+
+def test_a_computers_browser_brings_one_by_the_same_rules() -> None:
+    assert passkey_of(kind="desktop") == cast.device().webauthn
 
 
 def test_other_phones_bring_none() -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from backend.errors import MalformedMessage, NotFound
+from backend.errors import KindRefused, MalformedMessage, NotFound
 from backend.protocol.record import record_hash, sign_record, verify_record
 from tests.unit.protocol import by_hand, cast
 from tests.unit.protocol.cast import KS
@@ -58,6 +58,7 @@ ALLOWED: tuple[dict[str, Any], ...] = (
     phone(**PLAIN),
     phone(**PLAIN | {"kind": "native", "uv": "attested"}),
     phone(**PLAIN | {"kind": "native"}),
+    phone(kind="desktop"),
     phone(confirmed_by=["device"]),
     passkey(id="AA"),
     passkey(id=by_hand.b64(bytes(1023))),
@@ -92,6 +93,9 @@ REFUSED: tuple[dict[str, Any], ...] = (
     phone(kind="virtual"),
     phone(kind="native"),
     phone(**PLAIN | {"kind": "pwa"}),
+    phone(**PLAIN | {"kind": "desktop"}),
+    phone(kind="desktop", uv="self_asserted"),
+    phone(kind="desktop", webauthn=None),
     phone(**PLAIN | {"uv": "webauthn"}),
     phone(**PLAIN | {"uv": "attested"}),
     phone(confirmed_by=[]),
@@ -154,6 +158,21 @@ def test_a_phone_is_found_by_its_approval_key_alone() -> None:
     for other in (cast.tp(cast.REQUEST), cast.tp(cast.KS), b""):
         with pytest.raises(NotFound):
             record.device(other)
+
+
+def test_a_phone_approves_only_if_the_policy_allows_its_kind() -> None:
+    kid = cast.tp(cast.APPROVAL)
+    compact = by_hand.jws(cast.DESKTOP_RECORD_CLAIMS, KS, typ=EXAMPLE.typ)
+    allows = verify_record(compact, expected_ks=cast.public(KS))
+    assert allows.approver(kid) == allows.devices[0]
+    refuses = verify_record(
+        EXAMPLE.compact(devices=cast.DESKTOP_RECORD_CLAIMS["devices"]), expected_ks=cast.public(KS)
+    )
+    assert refuses.device(kid).kind == "desktop"
+    with pytest.raises(KindRefused, match="kind desktop"):
+        refuses.approver(kid)
+    with pytest.raises(NotFound):
+        allows.approver(cast.tp(cast.REQUEST))
 
 
 def test_bounds_of_codes_are_absent_where_a_record_has_none() -> None:

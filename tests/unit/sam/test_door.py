@@ -14,13 +14,13 @@ from backend.algorithms import KeyAlgorithm, SignatureScheme
 from backend.errors import DoorRefused
 from backend.protocol.approval import approval_hash
 from backend.protocol.ask import HashName
-from backend.protocol.encoding import Octets
+from backend.protocol.encoding import Octets, b64u, unb64u
 from backend.protocol.receipt import verify_receipt
 from backend.protocol.tree import Documents, Item, item_text, leaf_hash, tree_root
 from backend.sam.cells import RemoveDevice
 from backend.sam.releases import Release
 from tests.world.clock import SettableClock
-from tests.world.paired_cell import CA, SHOP, PairedCell, make_cell, ready_cell
+from tests.world.paired_cell import CA, POLICY, SHOP, PairedCell, make_cell, ready_cell
 from tests.world.paper_phone import PaperPhone, read
 from tests.world.sam import ORIGIN, SamWorld, open_sam_world, software_hsm
 
@@ -190,6 +190,39 @@ def test_rule_3_refuses_a_phone_that_is_not_of_the_record(
     stranger = PaperPhone()
     approval, sealed = stranger.approve(read(opened.ask, world.public_keys.ks), cell.secret)
     refused(world, change(cell.release_of(opened), approval=approval, sealed=sealed), rule=3)
+
+
+def a_computer(world: SamWorld) -> PairedCell:
+    """A cell whose one phone is a computer's browser; its policy allows that."""
+    caps = msgspec.structs.replace(POLICY.caps, kinds=("desktop",))
+    cell = make_cell(world, policy=msgspec.structs.replace(POLICY, caps=caps))
+    cell.phone.browser = "desktop"
+    cell.pair(app=ORIGIN)
+    cell.certify()
+    return cell
+
+
+def test_a_computer_approves_where_the_policy_allows_it(world: SamWorld) -> None:
+    assert world.sam.release(evidence(a_computer(world))).signatures
+
+
+def test_rule_3_refuses_a_computer_where_the_policy_does(world: SamWorld) -> None:
+    """Whenever it was paired: the policy of the record that is shown counts."""
+    cell = a_computer(world)
+    release = evidence(cell)
+    stricter = world.sam._voice.record(  # KS in our own hand: no call tightens a policy yet
+        msgspec.structs.replace(world.sam._voice.verified_record(cell.record), policy=POLICY)
+    )
+    assert "kind desktop" in refused(world, change(release, record=stricter), rule=3)
+
+
+def test_a_computer_that_is_a_phone_by_a_changed_record_is_refused(world: SamWorld) -> None:
+    cell = a_computer(world)
+    head, claims, signature = cell.record.split(".")
+    flipped = b64u(unb64u(claims).replace(b'"kind":"desktop"', b'"kind":"pwa"'))
+    assert flipped != claims
+    release = change(evidence(cell), record=f"{head}.{flipped}.{signature}")
+    refused(world, release, rule=2)
 
 
 def test_rule_3_refuses_a_removed_phone(world: SamWorld, cell: PairedCell) -> None:

@@ -12,7 +12,7 @@ from backend.protocol.sms import open_sms
 from backend.sam.cells import Enrol, OperatorWord, RemoveDevice, SendPairingCode
 from backend.sam.enrolments import MOST_DEVICES
 from tests.world.clock import SettableClock
-from tests.world.paired_cell import NUMBER, PairedCell, make_cell, ready_cell
+from tests.world.paired_cell import NUMBER, POLICY, PairedCell, make_cell, ready_cell
 from tests.world.paper_phone import PaperPhone, read
 from tests.world.sam import ORIGIN, SamWorld
 
@@ -134,6 +134,31 @@ def test_rule_3_refuses_a_kind_that_policy_does_not_allow(world: SamWorld) -> No
     with pytest.raises(EnrolmentRefused, match="pwa") as caught:
         cell.enrol_request(app=ORIGIN)
     assert caught.value.rule == 3
+
+
+def test_rule_3_refuses_a_computer_where_the_policy_does(
+    world: SamWorld, new_cell: PairedCell
+) -> None:
+    """It is a browser like another; its own word makes the difference."""
+    new_cell.phone.browser = "desktop"
+    with pytest.raises(EnrolmentRefused, match="kind desktop") as caught:
+        new_cell.enrol_request(app=ORIGIN)
+    assert caught.value.rule == 3
+    new_cell.phone.browser = "pwa"
+    new_cell.pair(app=ORIGIN)
+
+
+def test_a_computers_browser_is_believed_by_the_rules_of_a_phones(world: SamWorld) -> None:
+    caps = msgspec.structs.replace(POLICY.caps, kinds=("desktop",))
+    cell = make_cell(world, policy=msgspec.structs.replace(POLICY, caps=caps))
+    cell.phone.browser = "desktop"
+    with pytest.raises(EnrolmentRefused) as caught:
+        cell.enrol_request(app="http://localhost:9999")
+    assert caught.value.rule == 5
+    cell.pair(app=ORIGIN)
+    device = verify_record(cell.record, expected_ks=world.public_keys.ks).devices[0]
+    assert (device.kind, device.uv) == ("desktop", "webauthn")
+    assert device.webauthn is not None
 
 
 def test_rule_3_refuses_a_phone_that_is_paired_already(world: SamWorld, cell: PairedCell) -> None:

@@ -267,6 +267,21 @@ def test_a_consent_comes_from_its_verification_alone(world: SamWorld, paired: Pa
         VerifiedConsent(None, ask=None, record=None, device=None, claims=None)  # type: ignore[arg-type]  # that is the attack
 
 
+def test_a_phone_whose_kind_the_policy_refuses_adds_none(
+    world: SamWorld, paired: PairedCell
+) -> None:
+    request = paired.further_request(PaperPhone())
+    record = world.sam._voice.verified_record(paired.record)
+    caps = msgspec.structs.replace(record.policy.caps, kinds=("pwa",))
+    stricter = msgspec.structs.replace(
+        record, policy=msgspec.structs.replace(record.policy, caps=caps)
+    )
+    with pytest.raises(MalformedMessage, match="kind virtual"):
+        consents.verify_consent(
+            str(request.approval), ask=world.sam._voice.verified_ask(request.ask), record=stricter
+        )
+
+
 def test_a_consent_of_no_phone_is_none(world: SamWorld, paired: PairedCell) -> None:
     request = paired.further_request(PaperPhone())
     voice = world.sam._voice

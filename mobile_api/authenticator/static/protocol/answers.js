@@ -16,6 +16,8 @@ import { seal, sign, thumbprint } from "./jose.js";
  */
 /** @typedef {{ id: string, attestationObject: string, clientDataJSON: string }} Registration */
 
+/** @typedef {"pwa" | "desktop"} Kind what this browser says that it runs on */
+
 const BASE32 = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
 const NO_SEAL = new Uint8Array(32);
 
@@ -70,15 +72,15 @@ export async function twelveCharacters(enrolment) {
 /**
  * A `cell-enrolment+jwt` by the new approval key.
  * @param {Key} key
- * @param {{ txHash: Bytes, keys: PhoneKeys, sealed: string | null, epk: Jwk | null,
+ * @param {{ txHash: Bytes, keys: PhoneKeys, kind: Kind, sealed: string | null, epk: Jwk | null,
  *   webauthn: { registration: Registration, assertion: Assertion } }} said
  * @returns {Promise<string>}
  */
-export async function makeEnrolment(key, { txHash, keys, sealed, epk, webauthn }) {
+export async function makeEnrolment(key, { txHash, keys, kind, sealed, epk, webauthn }) {
   const claims = {
     tx_hash: b64u(txHash),
     keys,
-    kind: "pwa",
+    kind,
     sealed: sealed === null ? null : b64u(await sha256(utf8(sealed))),
     epk: epk === null ? null : b64u(await thumbprint(epk)),
     webauthn,
