@@ -4,6 +4,8 @@
 2. Revoking a refresh token ends the family; revoking an access token ends it alone (RFC 7009, 2.1).
 3. A token of scope ``credential`` is the ``csc_sad``: where it ends, its approval opens nothing,
    by a ``csc_sad`` that it was exchanged for neither.
+4. Who makes tokens of a family, and who ends it, locks its row first: none is made beside the end
+   that the end does not see.
 """
 
 import logging
@@ -27,6 +29,11 @@ log = logging.getLogger(__name__)
 
 def end_family(session: Session, authorization: UUID, *, because: str, now: datetime) -> None:
     """Revoke every token of an authorisation. Does not commit."""
+    session.execute(
+        select(Authorization.id)
+        .where(Authorization.id == authorization)
+        .with_for_update(key_share=True)
+    )
     for table in (AccessToken, RefreshToken):
         session.execute(
             update(table)

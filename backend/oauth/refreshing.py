@@ -98,13 +98,14 @@ def redeem_refresh(
     Raises:
         AuthorizationInvalid: somebody was faster, or the signer is frozen.
     """
-    may_go_on = (
+    # Locked first: see rule 4 of ``access/families.py``.
+    may_go_on = session.scalar(
         select(Authorization.id)
         .where(
             Authorization.id == stored.family.authorization,
             not_frozen(Authorization.signer_id),  # type: ignore[arg-type]  # set with the code
         )
-        .exists()
+        .with_for_update(key_share=True)
     )
     used = session.scalar(
         update(RefreshToken)
@@ -112,13 +113,12 @@ def redeem_refresh(
             RefreshToken.token_hash == stored.token_hash,
             RefreshToken.used_at.is_(None),
             RefreshToken.revoked_at.is_(None),
-            may_go_on,
         )
         .values(used_at=now)
         .returning(RefreshToken.authorization_id)
         .execution_options(synchronize_session=False)
     )
-    if used is None:
+    if may_go_on is None or used is None:
         session.rollback()
         raise AuthorizationInvalid("the refresh token was used, or the signer is frozen")
     return service_tokens(session, stored.family, bound_to=bound_to, refreshable=True, now=now)
