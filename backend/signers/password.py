@@ -8,13 +8,15 @@
    (T-16). After five, pauses double up to a quarter of an hour: nobody is locked out for good, and
    who cannot name the signer's envelope is never heard at all (T-21).
 4. Argon2 takes 64 MiB a time; only so many run at once (T-39). What is computed for nobody, so that
-   it takes as long (T-17), has one place of its own: a flood of it keeps no signer out (T-21).
+   it takes as long (T-17), has one place of its own: a flood of it keeps no signer out (T-21). Who
+   finds that place taken waits as long as a hash took last, and is answered like the others.
 """
 
 import unicodedata
 from datetime import datetime, timedelta
 from math import ceil
 from threading import BoundedSemaphore, Semaphore
+from time import monotonic, sleep
 from typing import Final, final
 from uuid import UUID
 
@@ -40,6 +42,8 @@ FORGOTTEN_AFTER: Final = timedelta(days=1)
 
 _places = BoundedSemaphore(AT_ONCE)
 _nobodys_place = BoundedSemaphore(1)
+_lasted: Final = {"seconds": 0.1}
+"""How long the last hash took."""
 
 
 def check_rules(password: str, *, login: str) -> None:
@@ -66,12 +70,11 @@ def argon2_hash(password: str, salt: bytes) -> bytes:
 
 
 def argon2_for_nobody(password: str) -> None:
-    """Take as long as :func:`argon2_hash`, for who has no envelope that we know.
-
-    Raises:
-        TooManyTries: that is being done for somebody else.
-    """
-    _argon2(password, bytes(SALT_BYTES), places=_nobodys_place, wait_seconds=0)
+    """Take as long as :func:`argon2_hash`, for a login or an envelope that we do not know."""
+    try:
+        _argon2(password, bytes(SALT_BYTES), places=_nobodys_place, wait_seconds=0)
+    except TooManyTries:
+        sleep(_lasted["seconds"])
 
 
 def _argon2(password: str, salt: bytes, *, places: Semaphore, wait_seconds: float) -> bytes:
@@ -80,6 +83,7 @@ def _argon2(password: str, salt: bytes, *, places: Semaphore, wait_seconds: floa
     secret = bounded.encode(errors="surrogatepass")
     if not places.acquire(timeout=wait_seconds):
         raise TooManyTries("too many people sign in now", retry_after_seconds=2)
+    began = monotonic()
     try:
         return hash_secret_raw(
             secret,
@@ -91,6 +95,7 @@ def _argon2(password: str, salt: bytes, *, places: Semaphore, wait_seconds: floa
             type=Type.ID,
         )
     finally:
+        _lasted["seconds"] = monotonic() - began
         places.release()
 
 

@@ -102,8 +102,6 @@ def test_who_has_no_envelope_takes_no_place_of_who_has_one() -> None:
     """T-21, T-39: the work for nobody is as slow, but its flood keeps no signer out."""
     password._nobodys_place.acquire()
     try:
-        with pytest.raises(TooManyTries):
-            password.argon2_for_nobody("correct horse")
         assert password.argon2_hash("correct horse", SALT)
     finally:
         password._nobodys_place.release()
@@ -115,6 +113,24 @@ def test_who_has_no_envelope_takes_no_place_of_who_has_one() -> None:
     finally:
         for _ in range(password.AT_ONCE):
             password._places.release()
+
+
+def test_t_17_nobody_is_answered_no_sooner_while_another_nobody_is_answered(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Else two requests at once would tell: who is answered at once has no account."""
+    waited: list[float] = []
+    monkeypatch.setattr(password, "sleep", waited.append)
+    moments = iter((100.0, 100.25))
+    monkeypatch.setattr(password, "monotonic", lambda: next(moments))
+    password.argon2_hash("correct horse", SALT)
+    password._nobodys_place.acquire()
+    try:
+        password.argon2_for_nobody("correct horse")
+    finally:
+        password._nobodys_place.release()
+
+    assert waited == [0.25]
 
 
 def test_pauses_begin_after_five_tries_double_and_stay_bounded() -> None:
