@@ -1,9 +1,10 @@
-"""What the rows say of a signer who wants to allow a code, and of an authenticator's seeds."""
+"""What the rows say of a signer who wants to allow a code: cell, seeds, and earlier asks."""
 
+from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import Row, and_, exists, select, update
+from sqlalchemy import Row, and_, exists, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from backend.delivery.subscriptions import is_in_use
@@ -11,15 +12,32 @@ from backend.errors import (
     MalformedMessage,
     NotFound,
     SignerFrozen,
+    TooManyRequests,
     TooManyTries,
     WrongCode,
 )
-from backend.model.tables import Cell, Device, Lock, Record, Signer, TotpSeed
+from backend.model.tables import (
+    Cell,
+    Device,
+    Lock,
+    Record,
+    Signer,
+    TotpSeed,
+    Transaction,
+    TransactionState,
+)
 from backend.protocol.codes import typed_code
 from backend.protocol.jose import unverified_payload
 from backend.protocol.record import TYP, CellRecord
 from backend.signers.freeze import not_frozen
+from backend.signing.mistrust import BECAUSE as NOT_ME
+from backend.signing.moves import erase_seals
 
+KIND: Final = "amend"
+BECAUSE_AGAIN: Final = "asked again"
+WINDOW: Final = timedelta(hours=1)
+MOST_IN_WINDOW: Final = 10
+"""Asks of one cell."""
 MOST_FIRST_CODES: Final = 3
 _NO_SYNC: Final = {"synchronize_session": False}
 
@@ -122,3 +140,46 @@ def count_first_code(session: Session, seed_hash: bytes) -> None:
     session.commit()
     if counted is None:
         raise TooManyTries("three first codes were wrong: begin again with another seed")
+
+
+def asked_lately(session: Session, cell: UUID, now: datetime) -> tuple[int, int]:
+    """Count the asks of the last hour, and how many of them were answered by "not me".
+
+    Does not commit.
+    """
+    since = now - WINDOW
+    not_me = Transaction.ended_because == NOT_ME
+    asked, stopped = session.execute(
+        select(func.count(), func.count().filter(not_me)).where(
+            Transaction.cell_id == cell,
+            Transaction.kind == KIND,
+            or_(Transaction.created_at > since, and_(not_me, Transaction.answered_at > since)),
+        )
+    ).one()
+    return asked, stopped
+
+
+def refuse_often(session: Session, cell: UUID, now: datetime) -> None:
+    """Go no further where a phone was asked again and again (T-01). Commits, which ends the read.
+
+    Raises:
+        TooManyRequests: it was, or its owner said "not me".
+    """
+    asked, stopped = asked_lately(session, cell, now)
+    session.commit()
+    if stopped or asked >= MOST_IN_WINDOW:
+        raise TooManyRequests(
+            "the phone was asked too often", retry_after_seconds=int(WINDOW.total_seconds())
+        )
+
+
+def end_asked(session: Session, cell: UUID, *states: TransactionState) -> None:
+    """End what a phone was asked before and that is in one of these states. Does not commit."""
+    ended = session.scalars(
+        update(Transaction)
+        .where(Transaction.cell_id == cell, Transaction.state.in_(states), Transaction.kind == KIND)
+        .values(state=TransactionState.CANCELLED, ended_because=BECAUSE_AGAIN)
+        .returning(Transaction.id)
+        .execution_options(**_NO_SYNC)
+    ).all()
+    erase_seals(session, ended)

@@ -5,8 +5,10 @@
 2. Password and first code are counted and the counts committed before they are checked; the
    password's are those of the sign-in (T-16), a seed has three (T-15).
 3. A seed is shown once. Of a cell's seeds the record says which counts; asking for another one
-   throws away those that do not.
+   throws away those that do not, and what the phone was asked with them.
 4. What is asked is within the installation's bounds as they are now, and the phone shows them.
+5. Who knows the password wears nobody out by asking (T-01): so many times an hour, of which the
+   first wake the phone; "not me" gives an hour of rest.
 """
 
 import logging
@@ -44,10 +46,14 @@ from backend.settings import Settings
 from backend.signers import password
 from backend.signers.code_caps import code_caps
 from backend.signing.amendable import (
+    KIND,
+    asked_lately,
     count_first_code,
+    end_asked,
     named_seed,
     pending_seed,
     read_amendable,
+    refuse_often,
     typed_first_code,
 )
 from backend.signing.askable import language
@@ -57,7 +63,8 @@ from backend.signing.request import AUTHORITY
 
 log = logging.getLogger(__name__)
 
-BECAUSE_AGAIN: Final = "asked again"
+MOST_PUSHES: Final = 3
+"""In an hour; the others lie in the phone's list."""
 _NO_SYNC: Final = {"synchronize_session": False}
 
 
@@ -92,6 +99,7 @@ def begin_totp(
     """
     held = read_amendable(session, signer)
     made = amendments.make_seed(MakeSeed(record=held.record))
+    end_asked(session, held.cell, TransactionState.PENDING, TransactionState.APPROVED)
     session.execute(
         delete(TotpSeed)
         .where(
@@ -141,6 +149,7 @@ def ask_amendment(
         WrongPassword: the password is wrong.
         WrongCode: the first code is wrong.
         TooManyTries: of either.
+        TooManyRequests: the phone was asked too often, or its owner said "not me".
         AmendmentRefused: a rule of the SAM was not kept.
         SamUnavailable: the SAM does not answer; no try counts.
     """
@@ -149,6 +158,7 @@ def ask_amendment(
     held = read_amendable(session, signer)
     if held.lock is None:
         raise NotFound("there is no password that opens this cell: set one first")
+    refuse_often(session, held.cell, now)
     seed = pending_seed(session, held) if method == "password+totp" else None
     code = None if seed is None else typed_first_code(unverified_code or "", seed.tries)
     tries = password.Tries(used=held.password_tries, last_at=held.password_tried_at)
@@ -205,19 +215,13 @@ def _keep(
     """Write the ask in place of an earlier one that nobody answered."""
     ask, number = opened.opened, new_number()
     expires_at = datetime.fromtimestamp(asked.exp, UTC)
-    session.execute(
-        update(Transaction)
-        .where(
-            Transaction.cell_id == held.cell,
-            Transaction.state == TransactionState.PENDING,
-            Transaction.kind == "amend",
-        )
-        .values(state=TransactionState.CANCELLED, ended_because=BECAUSE_AGAIN)
-        .execution_options(**_NO_SYNC)
-    )
+    # First, as it locks the signer's row: two who ask at once are counted one after the other.
+    session.execute(update(Signer).where(Signer.id == held.signer).values(password_tries=0))
+    earlier, _ = asked_lately(session, held.cell, now)
+    end_asked(session, held.cell, TransactionState.PENDING)
     row = {
         "id": ask.id,
-        "kind": "amend",
+        "kind": KIND,
         "cell_id": held.cell,
         "signer_id": held.signer,
         "epoch": ask.epoch,
@@ -240,8 +244,8 @@ def _keep(
             .values(used_step=opened.step)
             .execution_options(**_NO_SYNC)
         )
-    session.execute(update(Signer).where(Signer.id == held.signer).values(password_tries=0))
-    enqueue_push(session, transaction=ask.id, cell=held.cell, now=now, expires_at=expires_at)
+    if earlier < MOST_PUSHES:
+        enqueue_push(session, transaction=ask.id, cell=held.cell, now=now, expires_at=expires_at)
     session.commit()
     log.info("amendment asked", extra={"transaction_id": ask.id, "method": asked.method})
     return AskedAmendment(transaction=ask.id, number=number, expires_at=expires_at)
@@ -258,7 +262,7 @@ def amended(session: Session, *, transaction: UUID, signer: UUID, now: datetime)
         select(Transaction.state, Transaction.expires_at, Transaction.use_by).where(
             Transaction.id == transaction,
             Transaction.signer_id == signer,
-            Transaction.kind == "amend",
+            Transaction.kind == KIND,
         )
     ).one_or_none()
     session.commit()

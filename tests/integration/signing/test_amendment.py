@@ -19,6 +19,7 @@ from backend.errors import (
     NotFound,
     SamUnavailable,
     SignerFrozen,
+    TooManyRequests,
     TooManyTries,
     TransactionOver,
     WrongCode,
@@ -28,6 +29,7 @@ from backend.model.tables import (
     Cell,
     Device,
     Lock,
+    OutboxMessage,
     Record,
     Signer,
     TotpSeed,
@@ -37,6 +39,7 @@ from backend.model.tables import (
 from backend.settings import SmsGatewayKind
 from backend.signers import password
 from backend.signing import approval_by_code
+from backend.signing.amendable import MOST_IN_WINDOW
 from backend.signing.amendment import (
     AskedAmendment,
     NewAuthenticator,
@@ -367,6 +370,40 @@ def test_a_try_that_nobody_could_check_is_given_back(owner: CodeWorld) -> None:
         ask(owner, sam=Away())
     with owner.world.sessions() as session:
         assert session.get_one(Signer, owner.id).password_tries == 0
+
+
+def pushes(page: CodeWorld) -> int:
+    asked = select(Transaction.id).where(Transaction.kind == "amend")
+    with page.world.sessions() as session:
+        query = select(OutboxMessage.id).where(OutboxMessage.transaction_id.in_(asked))
+        return len(session.scalars(query).all())
+
+
+def test_t_01_who_knows_the_password_wakes_the_phone_three_times_an_hour(boris: CodeWorld) -> None:
+    """T-01: the others lie in its list, and the eleventh is not asked at all."""
+    for _ in range(MOST_IN_WINDOW):
+        ask(boris)
+    with pytest.raises(TooManyRequests):
+        ask(boris, unverified_password="another one")
+    assert pushes(boris) == 3
+    with boris.world.sessions() as session:
+        assert session.get_one(Signer, boris.id).password_tries == 0
+
+    boris.clock.advance(hours=1)
+    ask(boris)
+    assert pushes(boris) == 4
+
+
+def test_t_01_not_me_gives_an_hour_of_rest(boris: CodeWorld) -> None:
+    asked = ask(boris)
+    phone, read = boris.signer.cell.phone, boris.world.read_ask(asked.transaction)
+    boris.clock.advance(minutes=4)
+    boris.world.refuse(asked.transaction, refusal=phone.refuse(read, decision="not_me"))
+    boris.clock.advance(minutes=59)
+    with pytest.raises(TooManyRequests):
+        ask(boris)
+    boris.clock.advance(minutes=1)
+    assert ask(boris).number
 
 
 # --- what is missing, and what happens meanwhile ---------------------------------
