@@ -3,8 +3,8 @@
 1. The SAM asks its own rules again (``sam/amendments.py``); rows decide nothing.
 2. One commit holds the record's next epoch, the password lock that fits it, and the end of the ask,
    by which what the phone sealed is erased. A crash before it costs nothing: the clerk comes again.
-3. A lock that was sealed anew under another password meanwhile is not replaced: then it is over,
-   and the signer asks again.
+3. A lock that was sealed anew under another password meanwhile, or destroyed, is not replaced: then
+   it is over, and the signer asks again.
 """
 
 import logging
@@ -62,7 +62,7 @@ def finish_amendment(
     """
     held = _read(session, transaction)
     session.rollback()
-    if held.sealed is None or sha256(held.old_lock.encode("ascii", "replace")) != held.replaces:
+    if held.sealed is None or _hash(held.old_lock) != held.replaces:
         return _fail(session, transaction, because="the password was changed meanwhile")
     try:
         amended = amendments.amend(
@@ -101,12 +101,16 @@ def _read(session: Session, transaction: UUID) -> Row[*tuple[Any, ...]]:
         .join(Record, and_(Record.cell_id == Cell.id, Record.epoch == Cell.epoch))
         .join(Amendment, Amendment.transaction_id == Transaction.id)
         .join(Approval, Approval.transaction_id == Transaction.id)
-        .join(Lock, and_(Lock.cell_id == Cell.id, Lock.kind == "password"))
+        .outerjoin(Lock, and_(Lock.cell_id == Cell.id, Lock.kind == "password"))
         .where(Transaction.id == transaction)
     ).one_or_none()
     if found is None:
         raise AlreadyThere("there is no such amendment to finish")
     return found
+
+
+def _hash(lock: str | None) -> bytes:
+    return bytes(sha256((lock or "").encode("ascii", "replace")))
 
 
 def _keep(

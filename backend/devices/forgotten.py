@@ -8,7 +8,8 @@
    got at the beginning. The SAM holds it to the ask, whatever the rows say.
 4. In one commit the verifier changes, the cell's lock is made anew, those of other cells go (they
    open by the old password alone), the signer's browser sessions end and no browser is known any
-   more. Key and certificate stay.
+   more. Key and certificate stay. If the record or the password's salt is another by then, nothing
+   is written, and the password may be typed again.
 """
 
 import hmac
@@ -28,6 +29,7 @@ from backend.errors import (
     NotApproved,
     NotFound,
     SignerFrozen,
+    TooManyTries,
     TransactionOver,
 )
 from backend.model.tables import (
@@ -138,7 +140,8 @@ def set_new_password(
         TransactionOver: it was used, took too long, or the SAM refused its evidence.
         SignerFrozen: the signer's access is locked.
         PasswordUnfit: the new password does not keep the rules; another one may be typed.
-        TooManyTries: too many passwords are being computed now.
+        TooManyTries: too many passwords are being computed now, or something else of this signer
+            changed meanwhile.
     """
     found = _find(session, asked, secret)
     session.rollback()
@@ -209,6 +212,7 @@ def _find(session: Session, asked: UUID, secret: str) -> _Found | None:
             Approval.sealed,
             Record.record,
             Cell.blob,
+            Cell.epoch,
             Signer.id.label("signer_id"),
             Signer.login,
             Signer.password_salt.label("salt"),
@@ -270,7 +274,11 @@ def _ask_sam(
 
 
 def _keep(session: Session, found: _Found, seal: PasswordSeal, *, now: datetime) -> bool:
-    """Rule 4; ``False`` where it was used, or something stands against it now. Does not commit."""
+    """Rule 4; ``False`` where it was used, or something stands against it now. Does not commit.
+
+    Raises:
+        TooManyTries: what verifier and lock were made from is another now.
+    """
     if not move(
         session,
         found.id,
@@ -280,11 +288,18 @@ def _keep(session: Session, found: _Found, seal: PasswordSeal, *, now: datetime)
         approving_phone_stays(Transaction.id),
     ):
         return False
-    session.execute(
+    kept = session.scalar(
         update(Signer)
-        .where(Signer.id == found.signer_id)
+        .where(Signer.id == found.signer_id, Signer.password_salt == found.salt)
         .values(password_verifier=seal.verifier, password_change_due=False, password_tries=0)
+        .returning(Signer.id)
+        .execution_options(synchronize_session=False)
     )
+    # Locked, so that no next record, to which this lock would not belong, comes before the commit.
+    same = select(Cell.id).where(Cell.id == found.cell_id, Cell.epoch == found.epoch)
+    if kept is None or session.scalar(same.with_for_update(key_share=True)) is None:
+        session.rollback()
+        raise TooManyTries("something else changed meanwhile", retry_after_seconds=1)
     cells = select(Cell.id).where(Cell.signer_id == found.signer_id)
     session.execute(delete(Lock).where(Lock.cell_id.in_(cells), Lock.kind == "password"))
     session.execute(

@@ -3,8 +3,8 @@
 1. The old password is checked as at a sign-in, with the same counts and the same work (T-16, T-17);
    whether the new one is fit is said first, as that depends on nothing of the signer.
 2. The SAM makes verifier and locks; they are written in one commit, unless another request changed
-   the password meanwhile. With it every session of the signer ends (ASVS 7.4.3), and no other
-   browser is known any more.
+   the password, or a lock, meanwhile. With it every session of the signer ends (ASVS 7.4.3), and no
+   other browser is known any more.
 3. The envelope's password is changed here only where its signer may approve without a phone: who is
    to pair one changes it there, with the envelope (R-042). To everybody else the page says that it
    is wrong.
@@ -20,16 +20,18 @@ from sqlalchemy import Row, select, update
 from sqlalchemy.orm import Session
 
 from backend.access.sessions import end_sessions_of
-from backend.devices.enrolment.held import PASSWORD_LOCK, password_locks
+from backend.devices.enrolment.held import password_locks, refuse_changed
+from backend.devices.enrolment.resealing import reseal
 from backend.errors import (
     HsmUnavailable,
     PasswordUnfit,
+    RequestRefused,
     SamUnavailable,
     SignerFrozen,
     TooManyTries,
     WrongPassword,
 )
-from backend.model.tables import Lock, Signer
+from backend.model.tables import Signer
 from backend.protocol.jose import PublicJwk
 from backend.protocol.record import verify_record
 from backend.sam.cells import Cells, ChangedPassword, PasswordLock
@@ -90,7 +92,7 @@ def change_own_password(
         locks=_locks(session, signed_in.signer),
         browser=signed_in.browser,
     )
-    _keep(session, held, _changed(cells, held))
+    _keep(session, held, _changed(session, cells, held))
     log.info("password changed", extra={"signer_id": signed_in.signer})
     return signed_in
 
@@ -139,7 +141,7 @@ def change_first_password(
     )
     password.count_try(session, signer=found.id, tries=tries, now=now)
     try:
-        changed = _changed(cells, held)
+        changed = _changed(session, cells, held)
     except (SamUnavailable, HsmUnavailable):
         password.give_try_back(session, signer=found.id)
         raise
@@ -181,15 +183,19 @@ def _locks(session: Session, signer: UUID) -> dict[UUID, PasswordLock]:
     return locks
 
 
-def _changed(cells: Cells, held: _Held) -> ChangedPassword:
-    return password.change(
-        cells,
-        signer=held.signer,
-        old_hash=held.old_hash,
-        new_hash=held.new_hash,
-        verifier=held.verifier,
-        locks=tuple(held.locks.values()),
-    )
+def _changed(session: Session, cells: Cells, held: _Held) -> ChangedPassword:
+    try:
+        return password.change(
+            cells,
+            signer=held.signer,
+            old_hash=held.old_hash,
+            new_hash=held.new_hash,
+            verifier=held.verifier,
+            locks=tuple(held.locks.values()),
+        )
+    except RequestRefused:
+        refuse_changed(session, signer=held.signer, verifier=held.verifier)
+        raise
 
 
 def _keep(session: Session, held: _Held, changed: ChangedPassword) -> None:
@@ -200,15 +206,9 @@ def _keep(session: Session, held: _Held, changed: ChangedPassword) -> None:
         .values(password_verifier=changed.verifier, password_change_due=False, password_tries=0)
         .returning(Signer.id)
     ).first()
-    if kept is None:
+    if kept is None or not reseal(session, held.locks, changed.locks):
         session.rollback()
         raise TooManyTries("another change is running", retry_after_seconds=1)
-    for (cell, held_lock), lock in zip(held.locks.items(), changed.locks, strict=True):
-        session.execute(
-            update(Lock)
-            .where(Lock.cell_id == cell, Lock.kind == PASSWORD_LOCK, Lock.lock == held_lock.lock)
-            .values(lock=lock)
-        )
     end_sessions_of(session, held.signer)
     forget_others(session, signer=held.signer, token=held.browser)
     session.commit()

@@ -5,6 +5,8 @@
    the pairing and pins KS.
 2. The signer keeps the password, unless the operator resets it. A reset destroys the password lock
    in the same commit: then only the recovery code, or another phone, gives the secret (T-10, T-36).
+   Who knew the old password may be in a browser now: the signer's sessions end, and no browser is
+   known any more.
 3. The newest envelope stands; one that was printed before and not used is worthless.
 4. Old phones are removed or kept, as the signer says. What is to be removed stops at once (T-37).
 5. It is printed for a frozen signer too, but opens no pairing until two people lift the freeze.
@@ -20,6 +22,7 @@ import msgspec
 from sqlalchemy import delete, exists, insert, select, update
 from sqlalchemy.orm import Session
 
+from backend.access.sessions import end_sessions_of
 from backend.devices.conflict import OPEN_STATES
 from backend.devices.removal import stop_phones
 from backend.errors import AlreadyThere
@@ -29,6 +32,7 @@ from backend.protocol.locks import pairing_id
 from backend.protocol.public_keys import PublicKeys
 from backend.sam.cells import Cells, ResetPassword
 from backend.settings import Settings
+from backend.signers.known_browsers import forget_others
 from backend.signers.password import SALT_BYTES, argon2_hash
 from backend.signers.registration import find_signer, make_first_password, plain_first_password
 
@@ -163,6 +167,8 @@ def _reset(session: Session, cells: Cells, signer: Signer) -> str:
             Lock.cell_id.in_(select(Cell.id).where(Cell.signer_id == signer.id)),
         )
     )
+    end_sessions_of(session, signer.id)
+    forget_others(session, signer=signer.id, token="")
     return first_password
 
 

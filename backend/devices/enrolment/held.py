@@ -167,15 +167,15 @@ def password_locks(session: Session, signer: UUID) -> dict[UUID, PasswordLock]:
     return {cell: PasswordLock(record=record, lock=lock) for cell, record, lock in rows}
 
 
-def refuse_changed(session: Session, envelope: PrintedEnvelope) -> None:
+def refuse_changed(session: Session, *, signer: UUID, verifier: bytes) -> None:
     """Go no further where another request changed the password meanwhile, and so the locks.
 
     Raises:
         TooManyTries: it did; the same call may be repeated.
     """
-    verifier = session.scalar(select(Signer.password_verifier).where(Signer.id == envelope.signer))
+    found = session.scalar(select(Signer.password_verifier).where(Signer.id == signer))
     session.rollback()
-    if verifier != envelope.verifier:
+    if found != verifier:
         raise TooManyTries("another try is running", retry_after_seconds=1)
 
 

@@ -22,12 +22,12 @@ from sqlalchemy.orm import Session
 
 from backend.devices.conflict import OPEN_STATES
 from backend.devices.enrolment.held import (
-    PASSWORD_LOCK,
     PrintedEnvelope,
     find_envelope,
     password_locks,
     refuse_changed,
 )
+from backend.devices.enrolment.resealing import reseal
 from backend.devices.pairing import ticket_hash
 from backend.errors import (
     HsmUnavailable,
@@ -39,8 +39,8 @@ from backend.errors import (
     TooManyTries,
     WrongPassword,
 )
-from backend.model.tables import Lock, Pairing, PairingState, Signer
-from backend.sam.cells import Cells
+from backend.model.tables import Pairing, PairingState, Signer
+from backend.sam.cells import Cells, PasswordLock
 from backend.sam.transactions import Transactions
 from backend.settings import Settings
 from backend.signers import password
@@ -87,8 +87,10 @@ class _Proven(msgspec.Struct, frozen=True, kw_only=True):
 
     password_hash: bytes
     verifier: bytes
-    locks: dict[UUID, str]
-    """New password locks by cell; empty where the password was not changed."""
+    held: dict[UUID, PasswordLock]
+    """Password locks by cell as they were; empty where the password was not changed."""
+    locks: tuple[str, ...]
+    """Those that take their place."""
 
 
 def open_ticket(
@@ -186,7 +188,7 @@ def _prove(session: Session, cells: Cells, envelope: PrintedEnvelope, hashes: _H
             verifier=envelope.verifier,
             ask=None,
         )
-        return _Proven(password_hash=hashes.current, verifier=envelope.verifier, locks={})
+        return _Proven(password_hash=hashes.current, verifier=envelope.verifier, held={}, locks=())
     held = password_locks(session, envelope.signer)
     session.rollback()
     try:
@@ -199,10 +201,11 @@ def _prove(session: Session, cells: Cells, envelope: PrintedEnvelope, hashes: _H
             locks=tuple(held.values()),
         )
     except RequestRefused:
-        refuse_changed(session, envelope)
+        refuse_changed(session, signer=envelope.signer, verifier=envelope.verifier)
         raise
-    locks = dict(zip(held, changed.locks, strict=True))
-    return _Proven(password_hash=hashes.new, verifier=changed.verifier, locks=locks)
+    return _Proven(
+        password_hash=hashes.new, verifier=changed.verifier, held=held, locks=changed.locks
+    )
 
 
 def _begin(
@@ -284,13 +287,9 @@ def _keep_password(session: Session, envelope: PrintedEnvelope, proven: _Proven)
         .values(password_verifier=proven.verifier, password_change_due=False, password_tries=0)
         .returning(Signer.id)
     ).first()
-    if kept is None:
+    if kept is None or not reseal(session, proven.held, proven.locks):
         session.rollback()
         raise TooManyTries("another try is running", retry_after_seconds=1)
-    for cell, lock in proven.locks.items():
-        session.execute(
-            update(Lock).where(Lock.cell_id == cell, Lock.kind == PASSWORD_LOCK).values(lock=lock)
-        )
 
 
 def _end(now: datetime) -> datetime:

@@ -74,6 +74,8 @@ def _step(uses: OauthUses, asked: _Asked) -> Response:
         if request.form.get("do") == "again":
             return _send(uses, asked)
         return _approve(uses, asked, code) if code else _code_page(uses, asked)
+    except SignerFrozen:
+        return said_page("locked")
     except (TransactionOver, NotFound):
         return said_page("certificate_none")
 
