@@ -17,11 +17,12 @@ INSTALL := $(PIP) install --require-hashes --no-deps --no-build-isolation --use-
 LOCK := $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-annotate \
   --no-emit-index-url --no-emit-find-links
 
-# A program that must be there, and the Debian package that has it.
+# A program that must be there, and the Debian package that has it. The Node that Playwright brings
+# wants libatomic.
 DEMO_PROGRAMS := pdfsig:poppler-utils certutil:libnss3-tools softhsm2-util:softhsm2 \
   curl:curl openssl:openssl
 TEST_PROGRAMS := $(DEMO_PROGRAMS) postgres:postgresql chromium:chromium firefox-esr:firefox-esr \
-  bearerbox:kannel
+  bearerbox:kannel libatomic.so.1:libatomic1
 APP_PROGRAMS := node:nodejs npm:npm
 APP := mobile_api/authenticator
 # An SMS centre, and a client of OAuth.
