@@ -1,6 +1,7 @@
 """What CSC calls answer of the service and of credentials (CSC API 11.1, 11.5)."""
 
 import base64
+from binascii import b2a_base64
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Final, Literal
@@ -103,7 +104,7 @@ def sad_of(found: Authorization) -> dict[str, Any]:
 
 def signatures(values: Sequence[bytes]) -> dict[str, Any]:
     """``signHash``: in the order of the hashes."""
-    return {"signatures": [_base64(value) for value in values]}
+    return {"signatures": [b2a_base64(value, newline=False).decode("ascii") for value in values]}
 
 
 def _certificate(

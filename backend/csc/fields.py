@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Final, final
 from marshmallow import ValidationError, fields, missing, validate
 
 from backend.algorithms import LONGEST_SIGNED_MESSAGE
-from backend.signing.hashes import LONGEST_HASH, MOST_HASHES, read_octets
+from backend.signing.hashes import MOST_HASHES, read_hashes, read_octets
 
 WRONG_TYPE: Final = "missing, or of another type"
 EMPTY: Final = "Empty hash array"
@@ -144,7 +144,10 @@ class Hashes(fields.Field[tuple[bytes, ...]]):
             raise ValidationError(EMPTY)
         if len(value) > MOST_HASHES:
             raise ValidationError(TOO_MANY)
-        return tuple(_octets(member, longest=LONGEST_HASH, words=NOT_BASE64) for member in value)
+        try:
+            return read_hashes(value)
+        except ValueError as error:
+            raise ValidationError(NOT_BASE64) from error
 
 
 @final
@@ -168,13 +171,7 @@ class Messages(fields.Field[tuple[bytes, ...]]):
             raise ValidationError(WRONG_TYPE)
         if len(value) > MOST_HASHES:
             raise ValidationError(TOO_MANY)
-        return tuple(
-            _octets(member, longest=LONGEST_MESSAGE_TEXT, words=NOT_A_MESSAGE) for member in value
-        )
-
-
-def _octets(unverified: object, *, longest: int, words: str) -> bytes:
-    try:
-        return read_octets(unverified, longest=longest)
-    except ValueError as error:
-        raise ValidationError(words) from error
+        try:
+            return tuple(read_octets(member, longest=LONGEST_MESSAGE_TEXT) for member in value)
+        except ValueError as error:
+            raise ValidationError(NOT_A_MESSAGE) from error

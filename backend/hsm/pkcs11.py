@@ -11,40 +11,36 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from pkcs11 import MGF, Attribute, KeyType, Mechanism, MechanismFlag, ObjectClass, PKCS11Error
+from pkcs11 import Attribute, KeyType, Mechanism, MechanismFlag, ObjectClass, PKCS11Error
 
-from backend.algorithms import DIGEST_BYTES, HashAlgorithm, KeyAlgorithm, SignatureScheme
+from backend.algorithms import HashAlgorithm, KeyAlgorithm, SignatureScheme
 from backend.errors import CellUnopened, HourKeyMissing, HsmUnavailable
 from backend.hsm import pkcs11_keys as keys
 from backend.hsm import pkcs11_signers_keys as signers_keys
 from backend.hsm import pkcs11_templates as templates
 from backend.hsm.pkcs11_binding import load_module
 from backend.hsm.pkcs11_confinement import check_token
-from backend.hsm.pkcs11_curves import CURVES
 from backend.hsm.pkcs11_sessions import TokenSession, TokenSessions
+from backend.hsm.pkcs11_signing import Further, How, sign_many
 from backend.hsm.protocol import SigningServiceKey, WrappedKey
-from backend.hsm.schemes import check_digests, check_signable, digest_info
+from backend.hsm.schemes import check_digests, check_signable
 
 PAUSES_SECONDS: Final = (0.05, 0.2, 0.8)
 """Pauses of the ladder, before the module is initialised again."""
 REST_SECONDS: Final = 2.0
 """How long nobody tries after the ladder's end."""
 
-_HASH_MECHANISMS: Final = {
-    HashAlgorithm.SHA256: (Mechanism.SHA256, MGF.SHA256),
-    HashAlgorithm.SHA384: (Mechanism.SHA384, MGF.SHA384),
-    HashAlgorithm.SHA512: (Mechanism.SHA512, MGF.SHA512),
-}
 _KE_BITS: Final = 512
 
 
 class Pkcs11OpenedKey:
     """A signer's private key as a session object, until the ``with`` block ends."""
 
-    def __init__(self, algorithm: KeyAlgorithm, key: keys.SigningKey) -> None:
-        """Hold the key."""
+    def __init__(self, algorithm: KeyAlgorithm, key: keys.SigningKey, *, further: Further) -> None:
+        """Hold the key; ``further`` borrows another session for a large batch."""
         self._algorithm = algorithm
         self._key: keys.SigningKey | None = key
+        self._further = further
 
     def sign_all(
         self, to_sign: Sequence[bytes], *, scheme: SignatureScheme, hash_algorithm: HashAlgorithm
@@ -59,8 +55,9 @@ class Pkcs11OpenedKey:
         check_signable(self._algorithm, to_sign, scheme=scheme, hash_algorithm=hash_algorithm)
         if self._key is None:
             raise CellUnopened("the key is closed")
+        how = How(algorithm=self._algorithm, scheme=scheme, hash_algorithm=hash_algorithm)
         try:
-            return tuple(_signatures(self._algorithm, self._key, to_sign, scheme, hash_algorithm))
+            return sign_many(self._key, to_sign, how=how, further=self._further)
         except PKCS11Error as error:
             raise HsmUnavailable(f"the HSM did not sign ({type(error).__name__})") from error
 
@@ -115,10 +112,11 @@ class Pkcs11Hsm:
         Raises:
             CellUnopened: ``blob`` is not a key of this algorithm wrapped under ``kw``.
         """
-        with self._sessions().working(
+        sessions = self._sessions()
+        with sessions.working(
             lambda session: signers_keys.unwrap(session, algorithm, blob=blob, kw=kw)
         ) as key:
-            opened = Pkcs11OpenedKey(algorithm, key)
+            opened = Pkcs11OpenedKey(algorithm, key, further=sessions.borrowed)
             try:
                 yield opened
             finally:
@@ -216,28 +214,6 @@ class Pkcs11Hsm:
 
     def _check(self, session: TokenSession) -> None:
         self._public_keys = check_token(session)
-
-
-def _signatures(
-    algorithm: KeyAlgorithm,
-    key: keys.SigningKey,
-    to_sign: Sequence[bytes],
-    scheme: SignatureScheme,
-    hash_algorithm: HashAlgorithm,
-) -> list[bytes]:
-    if scheme is SignatureScheme.ECDSA:
-        return keys.sign_digests(key, to_sign, CURVES[algorithm])
-    if scheme is SignatureScheme.EDDSA:
-        return [key.sign(message, mechanism=Mechanism.EDDSA) for message in to_sign]
-    if scheme is SignatureScheme.RSA_PKCS1:
-        infos = [digest_info(digest, hash_algorithm) for digest in to_sign]
-        return [key.sign(info, mechanism=Mechanism.RSA_PKCS) for info in infos]
-    hash_mechanism, mgf = _HASH_MECHANISMS[hash_algorithm]
-    pss = (hash_mechanism, mgf, DIGEST_BYTES[hash_algorithm])
-    return [
-        key.sign(digest, mechanism=Mechanism.RSA_PKCS_PSS, mechanism_param=pss)
-        for digest in to_sign
-    ]
 
 
 def _make_hour_key(session: TokenSession, hour: int, *, since: int) -> None:

@@ -50,6 +50,9 @@ class SigningKey(Protocol):
     def __getitem__(self, attribute: Attribute) -> Any:  # noqa: ANN401  # an attribute's own type
         """Read an attribute."""
 
+    def __setitem__(self, attribute: Attribute, content: bytes) -> None:
+        """Write an attribute."""
+
 
 class WrappingKey(Protocol):
     """What the binding gives for KW."""
@@ -173,8 +176,10 @@ def sign_digests(key: SigningKey, digests: Sequence[bytes], curve: Curve = P256)
     A digest longer than the curve is cut here (FIPS 186-5, 6.4.1): not every token does it.
     """
     length = curve.curve.key_size // 8
+    sign, raw_bytes = key.sign, 2 * length
     return [
-        ecdsa_sig_value(key.sign(digest[:length], mechanism=Mechanism.ECDSA)) for digest in digests
+        ecdsa_sig_value(sign(digest[:length], mechanism=Mechanism.ECDSA, buffer_size=raw_bytes))
+        for digest in digests
     ]
 
 

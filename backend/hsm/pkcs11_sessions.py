@@ -196,11 +196,12 @@ class TokenSessions:
 
     def _attempt(self, work: Callable[[TokenSession], T]) -> tuple[T, ExitStack]:
         with ExitStack() as stack:
-            session = stack.enter_context(self._borrowed())
+            session = stack.enter_context(self.borrowed())
             return work(session), stack.pop_all()
 
     @contextmanager
-    def _borrowed(self) -> Iterator[TokenSession]:
+    def borrowed(self) -> Iterator[TokenSession]:
+        """Lend a session without the ladder: what fails in it, fails."""
         with self._module.use() as generation:
             session = self._take(generation)
             unharmed = False

@@ -8,6 +8,7 @@ surrogates or deep nesting, no member that is only implied. Whoever calls has bo
 import binascii
 import hashlib
 import json
+from collections.abc import Sequence
 from typing import Final, Never, Self, TypeVar, final
 from uuid import UUID
 
@@ -88,6 +89,58 @@ def unb64u(unverified: str) -> bytes:
     if b64u(value) != unverified:
         raise MalformedMessage("not canonical base64url")
     return value
+
+
+def b64u_all(values: Sequence[bytes]) -> list[str]:
+    """Write each as :func:`b64u` does; many of one length in one go."""
+    lengths = set(map(len, values))
+    if len(lengths) != 1 or lengths == {0}:
+        return [b64u(value) for value in values]
+    (length,) = lengths
+    missing = -length % 3
+    filler = bytes(missing)
+    text = binascii.b2a_base64(filler.join(values) + filler, newline=False).decode("ascii")
+    url = text.replace("+", "-").replace("/", "_")
+    whole = 4 * (length + missing) // 3
+    return [url[at : at + whole - missing] for at in range(0, len(url), whole)]
+
+
+def unb64u_all(unverified: Sequence[str]) -> list[bytes]:
+    """Read each as :func:`unb64u` does; many of one length in one go.
+
+    Raises:
+        MalformedMessage: one of them is not the canonical form of any bytes.
+    """
+    together = unb64u_together(unverified)
+    return [unb64u(each) for each in unverified] if together is None else together
+
+
+def unb64u_together(unverified: Sequence[str]) -> list[bytes] | None:
+    """Read what is of one length; ``None`` where it is not, or one of them is not canonical."""
+    lengths = set(map(len, unverified))
+    return _of_one_length(unverified, length=lengths.pop()) if len(lengths) == 1 else None
+
+
+def _of_one_length(unverified: Sequence[str], *, length: int) -> list[bytes] | None:
+    missing = -length % 4
+    if not length or missing > 2:  # noqa: PLR2004  # no bytes have such a text
+        return None
+    filler = "A" * missing
+    text = filler.join(unverified) + filler
+    if "+" in text or "/" in text:
+        return None
+    try:
+        standard = text.replace("-", "+").replace("_", "/")
+        value = binascii.a2b_base64(standard, strict_mode=True)
+    except ValueError:
+        return None
+    whole = 3 * (length + missing) // 4
+    kept = whole - missing
+    # The filler's own bits are nought; so must be those before it, which belong to no byte.
+    stray = any(any(value[at::whole]) for at in range(kept, whole))
+    if stray or len(value) != whole * len(unverified):
+        return None
+    return [value[at : at + kept] for at in range(0, len(value), whole)]
 
 
 def ascii_bytes(unverified: str, *, longest: int) -> bytes:

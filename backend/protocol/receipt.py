@@ -7,7 +7,7 @@ import msgspec
 
 from backend.errors import MalformedMessage
 from backend.protocol.ask import UnixSeconds
-from backend.protocol.encoding import Octets, Octets32, b64u
+from backend.protocol.encoding import Octets, Octets32, b64u, b64u_all
 from backend.protocol.jose import LONGEST_RECEIPT, PublicJwk, Sign, sign_payload, verify_jws
 from backend.protocol.known_types import known
 from backend.protocol.record import Method
@@ -48,7 +48,7 @@ class ReceiptClaims(
 
 
 @final
-class _WrittenItem(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+class _WrittenItem(msgspec.Struct, frozen=True, gc=False):
     """A signed item, its binary values written."""
 
     item: str
@@ -84,6 +84,8 @@ def _write(claims: ReceiptClaims) -> bytes:
     Raises:
         MalformedMessage: numbers or counts are none of a receipt.
     """
+    items = b64u_all([each.item for each in claims.signed])
+    hashes = b64u_all([each.hash for each in claims.signed])
     written = _WrittenReceipt(
         boot=claims.boot,
         number=claims.number,
@@ -91,7 +93,7 @@ def _write(claims: ReceiptClaims) -> bytes:
         tx_hash=b64u(claims.tx_hash),
         approval=b64u(claims.approval),
         method=claims.method,
-        signed=tuple([_WrittenItem(item=b64u(e.item), hash=b64u(e.hash)) for e in claims.signed]),
+        signed=tuple([_WrittenItem(i, h) for i, h in zip(items, hashes, strict=True)]),
     )
     payload = msgspec.json.encode(written)
     try:

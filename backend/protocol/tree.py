@@ -16,9 +16,11 @@ from backend.errors import MalformedMessage
 from backend.protocol.encoding import (
     Octets,
     Octets32,
+    b64u,
+    b64u_all,
     read_message,
     unb64u,
-    write_message,
+    unb64u_all,
 )
 
 Label = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
@@ -109,32 +111,69 @@ def item_text(item: Item) -> str:
     Raises:
         MalformedMessage: it is none that :func:`verify_list` would read.
     """
-    text = write_message(item)
-    _read_item(text)
-    return text.decode("utf-8")
+    return item_texts((item,))[0]
 
 
-def _read_item(unverified: bytes) -> Item:
-    """Read an item as :func:`read_message` does, sooner where the text is in our own form.
-
-    A list has up to 10 000 items. What our encoder would write, byte for byte, needs no second look
-    for duplicate members, numbers or lone surrogates; everything else gets it.
+def item_texts(items: Sequence[Item]) -> tuple[str, ...]:
+    """Write each as :func:`item_text` does.
 
     Raises:
-        MalformedMessage: it is none.
+        MalformedMessage: one is none that :func:`verify_list` would read.
     """
-    try:
-        written = _DECODER.decode(unverified)
-    except ValueError:
-        return read_message(unverified, Item)
-    if _ENCODER.encode(written) != unverified:
-        return read_message(unverified, Item)
-    return Item(
-        label=written.label,
-        type=written.type,
-        hash=Octets(unb64u(written.hash)),
-        document=None if written.document is None else Octets(unb64u(written.document)),
+    hashes = b64u_all([item.hash for item in items])
+    texts = [
+        _ENCODER.encode(
+            _WrittenItem(
+                label=item.label,
+                type=item.type,
+                hash=written,
+                document=None if item.document is None else b64u(item.document),
+            )
+        )
+        for item, written in zip(items, hashes, strict=True)
+    ]
+    if _read_own(texts) is None:
+        raise MalformedMessage("an item that no reader takes")
+    return tuple([text.decode("utf-8") for text in texts])
+
+
+def _read_items(unverified: Sequence[bytes]) -> tuple[Item, ...]:
+    """Read items as :func:`read_message` does, sooner where all texts are in our own form.
+
+    Raises:
+        MalformedMessage: one is none.
+    """
+    written = _read_own(unverified)
+    if written is None:
+        return tuple([read_message(text, Item) for text in unverified])
+    hashes = unb64u_all([each.hash for each in written])
+    return tuple(
+        [
+            Item(
+                label=each.label,
+                type=each.type,
+                hash=Octets(value),
+                document=None if each.document is None else Octets(unb64u(each.document)),
+            )
+            for each, value in zip(written, hashes, strict=True)
+        ]
     )
+
+
+def _read_own(unverified: Sequence[bytes]) -> list[_WrittenItem] | None:
+    """Read texts that are what our encoder writes, byte for byte; ``None`` if one is not.
+
+    Such a text needs no second look for duplicate members, numbers or lone surrogates. None has a
+    line's end in it: so lines are compared as a whole, and each is one item.
+    """
+    if not unverified:
+        return []
+    lines = b"\n".join(unverified)
+    try:
+        written = _DECODER.decode_lines(lines)
+    except ValueError:
+        return None
+    return written if _ENCODER.encode_lines(written) == lines + b"\n" else None
 
 
 def leaf_hash(text: str) -> Octets32:
@@ -208,7 +247,7 @@ def verify_list(unverified_texts: Sequence[str], *, expected: Documents) -> Veri
     leaves = leaf_hashes(texts)
     if _root(leaves) != expected.root:
         raise MalformedMessage("the list is not the one in the ask")
-    items = tuple([_read_item(text) for text in texts])
+    items = _read_items(texts)
     if len({item.hash for item in items}) != len(items):
         raise MalformedMessage("a hash stands twice in the list")
     return VerifiedList(items=items, leaves=leaves)

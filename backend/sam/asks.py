@@ -34,7 +34,7 @@ from backend.protocol.encoding import Octets
 from backend.protocol.jose import PublicJwk
 from backend.protocol.names import readable_name
 from backend.protocol.record import CellRecord
-from backend.protocol.tree import Documents, Item, item_text, tree_root
+from backend.protocol.tree import Documents, Item, item_texts, tree_root
 from backend.sam.certificate_request import registered_subject, request_item
 from backend.sam.code_policy import open_methods
 from backend.sam.hours import TransactionKeys
@@ -79,7 +79,7 @@ class Asks:
             rp_name=request.rp.name,
             document_labels=[item.label for item in items] if request.kind == "sign" else [],
         )
-        texts = tuple(item_text(item) for item in items)
+        texts = item_texts(items)
         jti = self._new_id()
         key = self._keys.make(use_by=request.use_by, jti=jti)
         claims = AskClaims(

@@ -94,9 +94,12 @@ def _keep(approved: FromClause) -> Sequence[Bulk | Insert | Update]:
     """Add receipt and signatures; erase what sealed the secret, if it is not needed any more."""
     receipts, approvals = table_of(Receipt), table_of(Approval)
     receipt = insert(receipts).from_select(
-        ["id", "transaction_id", "receipt"],
+        ["id", "transaction_id", "receipt", "signed_at"],
         select(
-            value(receipts.c.id, "receipt_id"), approved.c.id, value(receipts.c.receipt)
+            value(receipts.c.id, "receipt_id"),
+            approved.c.id,
+            value(receipts.c.receipt),
+            value(receipts.c.signed_at),
         ).select_from(approved),
     )
     table = table_of(Signature)
@@ -106,7 +109,6 @@ def _keep(approved: FromClause) -> Sequence[Bulk | Insert | Update]:
         constants={
             "transaction_id": approved.c.id,
             "receipt_id": value(table.c.receipt_id),
-            "signed_at": value(table.c.signed_at),
         },
     )
     erased = (

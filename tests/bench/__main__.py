@@ -9,6 +9,7 @@ import argparse
 import json
 import tempfile
 import time
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,9 +17,17 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from tests.bench.batch import measure_batches
+from tests.bench.beside import compare, open_side
 from tests.bench.load import measure
 from tests.bench.million import add_old_transactions
-from tests.bench.stage import WEB_SERVERS, Servers, new_relying_party, new_signers, running_stage
+from tests.bench.stage import (
+    WEB_SERVERS,
+    Servers,
+    Stage,
+    new_relying_party,
+    new_signers,
+    running_stage,
+)
 
 REPORT: Final = Path("var/bench.json")
 SPINS: Final = 3000
@@ -27,13 +36,11 @@ SPINS: Final = 3000
 def main() -> None:
     """Measure and report."""
     chosen = _arguments()
-    servers = Servers(processes=chosen.processes, threads=chosen.threads)
-    report: dict[str, Any] = {"server": f"{chosen.server}, {servers}", "yardstick": yardstick()}
+    server = f"{chosen.server}, {chosen.processes} processes of {chosen.threads} threads"
+    report: dict[str, Any] = {"server": server, "yardstick": yardstick()}
     _say(f"One core verifies {report['yardstick']} ES256 signatures a second; {report['server']}.")
-    with (
-        tempfile.TemporaryDirectory() as name,
-        running_stage(Path(name), servers=servers, server=chosen.server) as stage,
-    ):
+    with ExitStack() as stack:
+        stage = _stage(stack, chosen)
         signers = new_signers(stage, max(chosen.concurrency))
         party = new_relying_party(stage)
         client = (party.client_id, party.client_secret)
@@ -48,15 +55,50 @@ def main() -> None:
         report["batches"] = measure_batches(stage, client, signers[0], chosen.batches)
         for batch in report["batches"]:
             _say(f"{batch}")
-        if chosen.old:
-            _say(f"{chosen.old} old transactions are added.")
-            add_old_transactions(stage, chosen.old)
-            report["old_transactions"] = chosen.old
-            report["flows_beside_old"] = [flows(concurrency) for concurrency in chosen.concurrency]
+    if chosen.old:
+        report["old_transactions"] = chosen.old
+        report["beside_old"] = _beside_old(chosen)
     report["yardstick_after"] = yardstick()
     REPORT.parent.mkdir(exist_ok=True)
     REPORT.write_text(json.dumps(report, indent=2) + "\n", "utf-8")
     _say(f"All figures: {REPORT}")
+
+
+def _stage(stack: ExitStack, chosen: argparse.Namespace) -> Stage:
+    servers = Servers(processes=chosen.processes, threads=chosen.threads)
+    folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+    return stack.enter_context(running_stage(folder, servers=servers, server=chosen.server))
+
+
+def _beside_old(chosen: argparse.Namespace) -> list[dict[str, Any]]:
+    """Two services, one of them with old transactions, asked by turns."""
+    with ExitStack() as stack:
+        empty, old = (
+            open_side(_stage(stack, chosen), concurrency=max(chosen.pairs_at_once), until=stack)
+            for _ in range(2)
+        )
+        for side in (empty, old):
+            side.flows[0].run("the first of many")
+        began = time.perf_counter()
+        add_old_transactions(old.stage, chosen.old)
+        _say(f"{chosen.old} old transactions added in {time.perf_counter() - began:.0f} s.")
+        found = []
+        for at_once in chosen.pairs_at_once:
+            sides = (side._replace(flows=side.flows[:at_once]) for side in (empty, old))
+            found.append(compare(*sides, pairs=chosen.pairs, seconds=chosen.pair_seconds))
+            _tell_ratios(found[-1])
+        return found
+
+
+def _tell_ratios(found: dict[str, Any]) -> None:
+    _say(f"{found['at_once']} at once, {found['pairs']} pairs, {found['old']['flows']} flows each:")
+    for step, ratio in found["ratio"].items():
+        empty, old = (found[side]["milliseconds_p50"][step] for side in ("empty", "old"))
+        spread = f"{ratio['median']} ({ratio['low']} to {ratio['high']})"
+        _say(f"    {step}: p50 {empty} ms, beside old ones {old} ms, ratio {spread}")
+    for part, ratio in found["cpu_ratio"].items():
+        empty, old = (found[side]["cpu_ms_per_flow"][part] for side in ("empty", "old"))
+        _say(f"    CPU of {part}: {empty} and {old} ms a flow, ratio {ratio}")
 
 
 def _arguments() -> argparse.Namespace:
@@ -65,6 +107,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--concurrency", type=int, nargs="+", default=[1, 4, 16, 32])
     parser.add_argument("--batches", type=int, nargs="*", default=[1000, 10_000])
     parser.add_argument("--old", type=int, default=1_000_000, help="old transactions; 0 for none")
+    parser.add_argument("--pairs", type=int, default=30, help="of stretches, beside old ones")
+    parser.add_argument("--pair-seconds", type=float, default=1.5, help="of each such stretch")
+    parser.add_argument("--pairs-at-once", type=int, nargs="+", default=[1, 4])
     parser.add_argument("--server", choices=sorted(WEB_SERVERS), default="granian")
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--threads", type=int, default=2)

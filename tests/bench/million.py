@@ -53,14 +53,13 @@ def add_old_transactions(stage: Stage, count: int) -> None:
                 " JOIN approvals a ON a.transaction_id = c.copy_of"
             ),
             (
-                "INSERT INTO receipts (id, transaction_id, receipt)"
-                " SELECT c.id, c.id, r.receipt FROM copies c"
+                "INSERT INTO receipts (id, transaction_id, receipt, signed_at)"
+                " SELECT c.id, c.id, r.receipt, r.signed_at FROM copies c"
                 " JOIN receipts r ON r.transaction_id = c.copy_of"
             ),
             (
-                "INSERT INTO signatures"
-                " (transaction_id, position, signature, receipt_id, signed_at)"
-                " SELECT c.id, s.position, s.signature, c.id, s.signed_at FROM copies c"
+                "INSERT INTO signatures (transaction_id, position, signature, receipt_id)"
+                " SELECT c.id, s.position, s.signature, c.id FROM copies c"
                 " JOIN signatures s ON s.transaction_id = c.copy_of"
             ),
         ):

@@ -34,7 +34,7 @@ from backend.virtual_phone.pairing import Applicant
 from backend.virtual_phone.phone import VirtualPhone
 from backend.wiring import make_engine, make_session_factory, utc_now
 from tests.world.postgres import DURABLE, Postgres, find_programs, running_postgres
-from tests.world.softhsm import SoftHsm
+from tests.world.softhsm import SoftHsm, log_everybody_out
 
 BIN: Final = Path(sys.executable).parent
 SECONDS: Final = 60
@@ -155,7 +155,8 @@ def new_relying_party(stage: Stage) -> NewRelyingParty:
 
 def _environment(folder: Path, postgres: Postgres) -> dict[str, str]:
     store = SoftHsm(folder)
-    os.environ["SOFTHSM2_CONF"] = str(store.conf)  # SoftHSM reads it when it is first used
+    os.environ["SOFTHSM2_CONF"] = str(store.conf)
+    log_everybody_out()  # SoftHSM reads it when it is initialised
     token = store.new_token()
     return {
         "PATH": os.environ["PATH"],

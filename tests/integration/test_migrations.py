@@ -200,6 +200,18 @@ def test_a_signature_without_an_approval_is_refused(session: Session) -> None:
     _refused(session, insert(Signature).values(signature))
 
 
+def test_a_receipt_without_an_approval_is_refused(session: Session) -> None:
+    signature = _signature(session, approved=False)
+    told = {"id": signature["receipt_id"], "receipt": "receipt", "signed_at": START}
+    told["transaction_id"] = signature["transaction_id"]
+    _refused(session, insert(Receipt).values(told))
+
+
+def test_a_signature_by_the_receipt_of_another_transaction_is_refused(session: Session) -> None:
+    mine, other = (_signature(session, approved=True) for _ in range(2))
+    _refused(session, insert(Signature).values(mine | {"receipt_id": other["receipt_id"]}))
+
+
 def test_an_approval_with_a_signature_cannot_be_taken_away(session: Session) -> None:
     signature = _signature(session, approved=True)
     session.execute(insert(Signature).values(signature))
@@ -337,11 +349,7 @@ def _signature(session: Session, *, approved: bool) -> dict[str, object]:
     if approved:
         answer = {"approval": "approval", "kid": b"k" * 32, "received_at": START}
         session.execute(insert(Approval).values(about | answer))
-    session.execute(insert(Receipt).values(about | {"id": receipt, "receipt": "receipt"}))
+        told = {"id": receipt, "receipt": "receipt", "signed_at": START}
+        session.execute(insert(Receipt).values(about | told))
     session.commit()
-    return about | {
-        "position": 0,
-        "signature": b"signature",
-        "receipt_id": receipt,
-        "signed_at": START,
-    }
+    return about | {"position": 0, "signature": b"signature", "receipt_id": receipt}

@@ -73,7 +73,9 @@ def _assert_each_has_one_signature(world: SigningWorld, handed_out: tuple[bytes,
             .where(Signature.position.is_(None))
         )
         newest = session.scalars(
-            select(Signature.signature).order_by(Signature.signed_at, Signature.position)
+            select(Signature.signature)
+            .join(Receipt, Receipt.id == Signature.receipt_id)
+            .order_by(Receipt.signed_at, Signature.position)
         ).all()
         states = set(session.scalars(select(Transaction.state)))
         sealed = set(session.scalars(select(Approval.sealed)))

@@ -114,7 +114,9 @@ def test_a_token_signs_messages_by_ed25519_with_a_key_that_it_could_keep(
     with shared_token.attacker() as session:
         public, private = generate_signers_key(session, KeyAlgorithm.ED25519)
         key = Ed25519PublicKey.from_public_bytes(public[Attribute.EC_POINT][-32:])
-        opened = Pkcs11OpenedKey(KeyAlgorithm.ED25519, cast("SigningKey", private))
+        further = shared_token.hsm()._sessions().borrowed
+        key_inside = cast("SigningKey", private)
+        opened = Pkcs11OpenedKey(KeyAlgorithm.ED25519, key_inside, further=further)
         for message in (b"signed attributes", bytes(LONGEST_SIGNED_MESSAGE)):
             key.verify(sign_message(opened, message), message)
 

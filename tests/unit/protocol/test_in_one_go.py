@@ -3,13 +3,22 @@
 import base64
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from backend.errors import MalformedMessage
-from backend.protocol.encoding import Octets, Octets32, b64u, read_message, unb64u, write_message
+from backend.protocol.encoding import (
+    Octets,
+    Octets32,
+    b64u,
+    b64u_all,
+    read_message,
+    unb64u,
+    unb64u_all,
+    write_message,
+)
 from backend.protocol.receipt import ReceiptClaims, SignedItem, sign_receipt
-from backend.protocol.tree import Documents, Item, tree_root, verify_list
+from backend.protocol.tree import Documents, Item, item_texts, tree_root, verify_list
 from tests.unit.protocol import cast
 
 DIGESTS = st.sampled_from((32, 48, 64)).flatmap(lambda n: st.binary(min_size=n, max_size=n))
@@ -102,6 +111,60 @@ def test_a_receipt_is_written_as_any_other_message(digests: list[bytes]) -> None
     )
     compact = sign_receipt(claims, key=cast.public(cast.KA), sign=lambda _: bytes(64))
     assert unb64u(compact.split(".")[1]) == write_message(claims)
+
+
+@given(st.integers(0, 70).flatmap(lambda n: st.lists(st.binary(min_size=n, max_size=n))))
+def test_values_of_one_length_are_written_and_read_as_each_alone(values: list[bytes]) -> None:
+    texts = [b64u(value) for value in values]
+    assert b64u_all(values) == texts
+    assert unb64u_all(texts) == values
+
+
+@given(st.lists(st.binary(max_size=5)))
+def test_values_of_many_lengths_are_written_and_read_as_each_alone(values: list[bytes]) -> None:
+    texts = [b64u(value) for value in values]
+    assert b64u_all(values) == texts
+    assert unb64u_all(texts) == values
+
+
+TEXTS = st.text(st.sampled_from("ABQgw-_+/= \n\u00e9z9"), max_size=8)
+
+
+@example(["AAAA", "AA=="])
+@example(["AA==", "AAAA"])
+@example(["AAAAA", "AAAAA"])
+@given(st.lists(TEXTS, max_size=4) | TEXTS.flatmap(lambda text: st.lists(st.permutations(text))))
+def test_together_texts_are_base64url_only_if_each_alone_is(found: list[str | list[str]]) -> None:
+    """Of one length or not; a stray bit, another alphabet, padding, a space: all are refused."""
+    texts = ["".join(text) for text in found]
+    try:
+        alone: list[bytes] | None = [unb64u(text) for text in texts]
+    except MalformedMessage:
+        alone = None
+    try:
+        together: list[bytes] | None = unb64u_all(texts)
+    except MalformedMessage:
+        together = None
+    assert together == alone
+
+
+@given(st.lists(ITEMS, min_size=1, max_size=4, unique_by=lambda item: item.hash), st.data())
+def test_a_list_is_read_as_each_of_its_items_alone(items: list[Item], data: st.DataObject) -> None:
+    """Whatever stands in one text cannot be read as another's, nor as two."""
+    texts = list(item_texts(items))
+    if data.draw(st.booleans()):
+        place = data.draw(st.integers(0, len(texts) - 1))
+        at = data.draw(st.integers(0, len(texts[place])))
+        more = data.draw(st.sampled_from((*PARTS, "\n", "\n\n", "\n" + texts[0], texts[-1] + "\n")))
+        texts[place] = texts[place][:at] + more + texts[place][at:]
+    documents = Documents(root=tree_root(texts), count=len(texts))
+    try:
+        together = list(verify_list(texts, expected=documents).items)
+    except MalformedMessage:
+        together = []
+    alone = [read_strictly(text) for text in texts]
+    distinct = len({item.hash for item in alone if item}) == len(texts)
+    assert together == (alone if None not in alone and distinct else [])
 
 
 @given(st.binary(max_size=100))
