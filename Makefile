@@ -80,7 +80,8 @@ lint: $(DONE)/development $(DONE)/app ## Check form, types and the direction of 
 	@echo "phone app"
 	@node .venv/node/node_modules/prettier/bin/prettier.cjs --log-level warn --check \
 	  --config $(APP)/package.json '$(APP)/static/{,protocol/,screens/}*.js' 'tests/authenticator/*.mjs'
-	@node .venv/node/node_modules/typescript/bin/tsc -p $(APP)
+	@for part in $(APP) $(APP)/tsconfig.worker.json; do \
+	  node .venv/node/node_modules/typescript/bin/tsc -p $$part; done
 	@echo "import-linter"
 	@$(BIN)/lint-imports --no-cache >$(DONE)/imports.log || { cat $(DONE)/imports.log; exit 1; }
 

@@ -56,6 +56,7 @@ def put_subscription(body: Mapping[str, Any]) -> None:
         endpoint=body["endpoint"],
         p256dh=body["keys"]["p256dh"],
         auth=body["keys"]["auth"],
+        again=body["again"],
         allowed_hosts=here.push_hosts,
         now=here.clock(),
     )

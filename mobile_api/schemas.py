@@ -142,6 +142,7 @@ class SubscriptionBody(Schema):
 
     endpoint = fields.String(required=True, validate=validate.Length(min=1, max=LONGEST_ENDPOINT))
     keys = fields.Nested(SubscriptionKeys, required=True)
+    again = fields.Boolean(load_default=False, truthy={True}, falsy={False})
 
 
 class RecoveryLockBody(Schema):

@@ -54,6 +54,7 @@ _KINDS: Final[Mapping[type[Exception], _Kind]] = {
     errors.PairingOver: _Kind("pairing-over", 410, "The envelope is used, too old, or frozen"),
     errors.PairingConflict: _Kind("conflict", 409, "Something else came first"),
     errors.NotConfirmed: _Kind("not-confirmed", 409, "The pairing waits to be confirmed"),
+    errors.SubscriptionGone: _Kind("subscription-gone", 410, "Subscribe anew"),
     errors.Refused: _REFUSED,
     errors.RecordRefused: _REFUSED,
     errors.KindRefused: _Kind("kind-refused", 422, "Phones of this kind are not allowed here"),

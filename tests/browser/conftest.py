@@ -8,9 +8,7 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, Page
 
-from tests.world.chromium import DESKTOP, PROGRAM, OpenPage, running_chromium
-
-LONGEST_MS = 20_000
+from tests.world.chromium import DESKTOP, LONGEST_MS, PROGRAM, OpenPage, running_chromium
 
 
 @pytest.fixture(scope="module")
@@ -24,16 +22,12 @@ def chromium() -> Iterator[Browser]:
 
 @pytest.fixture
 def open_page(chromium: Browser) -> Iterator[OpenPage]:
-    """Open a page of a new person: own cookies, own language, own size of screen."""
+    """Open a page of a new person: own cookies, own language."""
     contexts = []
 
-    def opened(*, lang: str = "en-GB", size: tuple[int, int] = DESKTOP, dark: bool = False) -> Page:
-        width, height = size
-        context = chromium.new_context(
-            locale=lang,
-            viewport={"width": width, "height": height},
-            color_scheme="dark" if dark else "light",
-        )
+    def opened(*, lang: str = "en-GB") -> Page:
+        width, height = DESKTOP
+        context = chromium.new_context(locale=lang, viewport={"width": width, "height": height})
         context.set_default_timeout(LONGEST_MS)
         contexts.append(context)
         return context.new_page()

@@ -8,6 +8,7 @@ import pytest
 from playwright.sync_api import Browser, Page
 
 from backend.protocol.encoding import secret_text
+from tests.world.chromium import wait_until
 from tests.world.secrets_watch import Watch, extractable_keys, writings
 from tests.world.small_site import serving_files
 from tests.world.wire_tap import WireTap
@@ -112,6 +113,7 @@ def test_what_is_sent_is_seen(page: Page, watch: Watch, secret: bytes, leak: str
 @pytest.mark.usefixtures("secret")
 def test_what_the_service_worker_asks_for_is_seen(page: Page, watch: Watch) -> None:
     page.evaluate(f"async () => {{ {BY_WORKER} }}")
+    wait_until(page, lambda: any(request.service_worker for request in watch.requests))
     assert [request.method for request in watch.requests if request.service_worker] == ["POST"]
 
 

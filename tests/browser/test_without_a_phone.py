@@ -7,34 +7,25 @@ from collections.abc import Iterator
 
 import msgspec
 import pytest
-from playwright.sync_api import Page, Route, expect
+from playwright.sync_api import Page, expect
 from pyotp import TOTP
 
 from backend.virtual_phone.transactions import Consent
 from backend.wiring import utc_now
 from tests.world.browser import Browser as PlainBrowser
-from tests.world.chromium import (
-    DESKTOP,
-    PHONE,
-    TAKES_PICTURES,
-    OpenPage,
-    assert_accessible,
-    beside,
-    picture,
-)
+from tests.world.chromium import OpenPage, another_page, beside
 from tests.world.code_cell import code_in
+from tests.world.looks import LANGS, look_at
 from tests.world.oauth_client import CALLBACK, OauthClient, an_oauth_client
 from tests.world.service import ANNA, NEW_PASSWORD, hashes
 from tests.world.serving import serving
+from tests.world.shop_door import ShopDoor
 
 NEWCOMER = msgspec.structs.replace(ANNA, login="c.newcomer", by_sms=True)
 ALONE = msgspec.structs.replace(ANNA, login="b.alone", by_sms=True)
 FORGETFUL = msgspec.structs.replace(ANNA, login="d.forgetful")
 NEWER = "синий забор, 9 досок"
-LOOKS = [("ru", PHONE, True)]
-if TAKES_PICTURES:
-    LOOKS += [("ru", DESKTOP, False), ("en", PHONE, False), ("en", DESKTOP, True)]
-looks = pytest.mark.parametrize(("lang", "size", "dark"), LOOKS)
+langs = pytest.mark.parametrize("lang", LANGS)
 
 
 @pytest.fixture(scope="module")
@@ -75,16 +66,10 @@ def newest_code(shop: OauthClient) -> str:
     return code_in(beside(shop.service.work)[-1].text)
 
 
-def title(page: Page) -> str:
-    return page.get_by_role("heading", level=1).inner_text()
-
-
-def show(page: Page, name: str, looks_like: str) -> None:
-    assert_accessible(page)
-    picture(page, f"{name}-{looks_like}")
-    assert page.viewport_size is not None
-    width = page.evaluate("document.documentElement.scrollWidth")
-    assert width <= page.viewport_size["width"]
+def enter(page: Page) -> None:
+    """Send the form, and wait for the page that answers."""
+    with another_page(page):
+        page.keyboard.press("Enter")
 
 
 def test_password_and_sms_from_the_envelope_to_the_signature(
@@ -92,65 +77,67 @@ def test_password_and_sms_from_the_envelope_to_the_signature(
 ) -> None:
     """R-042; the three pages, by the keys that a person presses."""
     page = open_page()
+    shop_door = ShopDoor(page, held=True)
+    heading = page.get_by_role("heading", level=1)
     page.goto(f"{shop.here}/account/first-password")
     page.locator("#login").fill("c.newcomer")
     page.locator("#password").fill(first_password[0])
     page.locator("#new_password").fill(NEW_PASSWORD)
-    page.keyboard.press("Enter")
-    expect(page.get_by_role("heading", level=1)).to_have_text("The password was changed")
+    enter(page)
+    expect(heading).to_have_text("The password was changed")
     shop.service.clerk.run_once()
     page.goto(f"{shop.here}/account/certificate")
     page.locator("#login").fill("c.newcomer")
     page.locator("#password").fill(NEW_PASSWORD)
-    page.keyboard.press("Enter")
+    enter(page)
     page.locator("#code").fill(newest_code(shop))
-    show(page, "certificate", "en")
+    look_at(page, "certificate", lang="en")
     page.locator("#password").fill(NEW_PASSWORD)
-    page.keyboard.press("Enter")
-    expect(page.get_by_role("heading", level=1)).to_have_text("Approved")
+    enter(page)
+    expect(heading).to_have_text("Approved")
     shop.service.clerk.run_once()
 
     to_wait(shop, page, login="c.newcomer")
-    page.get_by_role("link", name="Code by SMS").click()
+    with another_page(page):
+        page.get_by_role("link", name="Code by SMS").click()
     page.locator("#code").fill(newest_code(shop))
     page.locator("#password").fill(NEW_PASSWORD)
-    page.get_by_role("button", name="Approve").click()
-    expect(page.get_by_role("heading", level=1)).to_have_text("Approved")
+    with another_page(page):
+        page.get_by_role("button", name="Approve").click()
+    expect(heading).to_have_text("Approved")
+    shop_door.let_in()
     page.wait_for_url(f"{CALLBACK}?code=*")
 
 
 def to_wait(shop: OauthClient, page: Page, *, login: str = "b.alone") -> None:
-    def answer(route: Route) -> None:
-        route.fulfill(body="<!doctype html><title>Shop</title>", content_type="text/html")
-
-    page.route(f"{CALLBACK}?*", answer)
     credential = str(shop.service.credential(login))
     wish = shop.wish_of(credential, *hashes(1, seed=page.url))
     page.goto(shop.address(shop.session(scope="credential"), **wish)[0])
     page.locator("#login").fill(login)
     page.locator("#password").fill(NEW_PASSWORD)
-    page.keyboard.press("Enter")
-    page.wait_for_url("**/wait/*")
+    enter(page)
 
 
-@looks
+@langs
 def test_the_form_for_a_code_looks_finished(
-    shop: OauthClient, open_page: OpenPage, lang: str, size: tuple[int, int], *, dark: bool
+    shop: OauthClient, open_page: OpenPage, lang: str
 ) -> None:
-    page = open_page(lang=lang, size=size, dark=dark)
-    name = f"{lang}-{size[0]}-{'dark' if dark else 'light'}"
+    page = open_page(lang=lang)
+    ShopDoor(page)
     to_wait(shop, page)
-    show(page, "approve", name)
-    page.locator("a[href$='/code/sms']").click()
-    page.wait_for_url("**/code/sms")
-    show(page, "sms", name)
+    look_at(page, "approve", lang=lang)
+    with another_page(page):
+        page.locator("a[href$='/code/sms']").click()
+    look_at(page, "sms", lang=lang)
     page.locator("#code").fill("00000000")
     page.locator("#password").fill("wrong")
-    page.keyboard.press("Enter")
-    page.get_by_role("alert").wait_for()
-    show(page, "sms-wrong", name)
-    page.get_by_role("link").first.click()
-    page.locator("form[action^='/cancel'] button").click(no_wait_after=True)
+    enter(page)
+    expect(page.get_by_role("alert")).to_be_visible()
+    look_at(page, "sms-wrong", lang=lang)
+    with another_page(page):
+        page.get_by_role("link").first.click()
+    page.locator("form[action^='/cancel'] button").click()
+    page.wait_for_url(f"{CALLBACK}?error=access_denied*")
 
 
 def to_the_seed(shop: OauthClient, page: Page) -> str:
@@ -158,20 +145,20 @@ def to_the_seed(shop: OauthClient, page: Page) -> str:
     page.goto(f"{shop.here}/account/codes")
     page.locator("#login").fill("a.ivanova")
     page.locator("#password").fill(NEW_PASSWORD)
-    page.locator("button[value=totp]").click()
+    with another_page(page):
+        page.locator("button[value=totp]").click()
     return page.locator(".seed").inner_text().replace(" ", "")
 
 
-@looks
+@langs
 def test_the_page_with_the_seed_looks_finished(
-    shop: OauthClient, open_page: OpenPage, lang: str, size: tuple[int, int], *, dark: bool
+    shop: OauthClient, open_page: OpenPage, lang: str
 ) -> None:
-    page = open_page(lang=lang, size=size, dark=dark)
-    name = f"{lang}-{size[0]}-{'dark' if dark else 'light'}"
+    page = open_page(lang=lang)
     page.goto(f"{shop.here}/account/codes")
-    show(page, "codes", name)
+    look_at(page, "codes", lang=lang)
     to_the_seed(shop, page)
-    show(page, "authenticator", name)
+    look_at(page, "authenticator", lang=lang)
 
 
 def test_an_authenticator_is_set_up(shop: OauthClient, open_page: OpenPage) -> None:
@@ -180,9 +167,10 @@ def test_an_authenticator_is_set_up(shop: OauthClient, open_page: OpenPage) -> N
     seed = to_the_seed(shop, page)
     page.locator("#password").fill(NEW_PASSWORD)
     page.locator("#code").fill(TOTP(seed, digits=8).now())
-    page.locator("button[value=confirm]").click()
+    with another_page(page):
+        page.locator("button[value=confirm]").click()
     number = page.locator("#number").inner_text()
-    show(page, "authenticator-wait", "en")
+    look_at(page, "authenticator-wait", lang="en")
     phone = shop.service.phone()
     (asked,) = phone.pending().transactions
     phone.approve(phone.show(asked.id), consent=Consent(number=number))
@@ -190,24 +178,24 @@ def test_an_authenticator_is_set_up(shop: OauthClient, open_page: OpenPage) -> N
     expect(page.get_by_role("heading", level=1)).to_have_text("Allowed")
 
 
-@looks
+@langs
 def test_a_forgotten_password_is_replaced_after_the_phones_approval(
-    shop: OauthClient, open_page: OpenPage, lang: str, size: tuple[int, int], *, dark: bool
+    shop: OauthClient, open_page: OpenPage, lang: str
 ) -> None:
-    page = open_page(lang=lang, size=size, dark=dark)
-    name = f"{lang}-{size[0]}-{'dark' if dark else 'light'}"
+    page = open_page(lang=lang)
     page.goto(f"{shop.here}/account/forgotten-password")
-    show(page, "forgotten", name)
+    look_at(page, "forgotten", lang=lang)
     page.locator("#login").fill("d.forgetful")
-    page.keyboard.press("Enter")
+    enter(page)
     number = page.locator("#number").inner_text()
-    show(page, "forgotten-wait", name)
+    look_at(page, "forgotten-wait", lang=lang)
     shop.service.clerk.run_once()
     phone = shop.service.phone("forgetful")
     asked = next(one for one in phone.pending().transactions if one.kind == "set_password")
-    phone.approve(phone.show(asked.id), consent=Consent(number=number))
+    with another_page(page):
+        phone.approve(phone.show(asked.id), consent=Consent(number=number))
     page.locator("#new_password").fill(NEWER)
-    show(page, "forgotten-new", name)
-    page.keyboard.press("Enter")
-    page.wait_for_selector(".sign.good")
-    show(page, "changed", name)
+    look_at(page, "forgotten-new", lang=lang)
+    enter(page)
+    expect(page.locator(".sign.good")).to_be_visible()
+    look_at(page, "changed", lang=lang)

@@ -5,6 +5,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from sqlalchemy import select
 
+from backend.delivery.subscriptions import drop_subscription
 from backend.model.tables import Cell, Device, Lock, PushSubscription, Record
 from backend.protocol.encoding import b64u
 from backend.protocol.record import verify_record
@@ -94,6 +95,22 @@ def test_the_newest_subscription_stands(calls: RawCalls) -> None:
 
     assert first.status_code == second.status_code == 204
     assert subscriptions(calls.service) == [ENDPOINT + "/newer"]
+
+
+def test_a_subscription_that_was_forgotten_is_not_taken_a_second_time(calls: RawCalls) -> None:
+    """The push service did not know it any more: the phone must subscribe anew."""
+    told_before = subscription() | {"again": True}
+    assert calls.send("PUT", "/push-subscription", subscription()).status_code == 204
+    assert calls.send("PUT", "/push-subscription", told_before).status_code == 204
+    with calls.service.sessions.begin() as session:
+        (kid,) = session.scalars(select(PushSubscription.kid))
+        drop_subscription(session, kid=kid, unverified_endpoint=ENDPOINT)
+
+    refused = calls.send("PUT", "/push-subscription", told_before)
+
+    assert problem(refused) == (410, "subscription-gone")
+    assert not subscriptions(calls.service)
+    assert calls.send("PUT", "/push-subscription", subscription()).status_code == 204
 
 
 def test_a_phone_may_be_woken_no_more(calls: RawCalls) -> None:

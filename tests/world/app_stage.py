@@ -5,12 +5,14 @@ from itertools import count
 from typing import Any
 from uuid import UUID
 
+import msgspec
 from cryptography.hazmat.primitives import hashes as primitives
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
 from sqlalchemy import select
 
 from backend.model.tables import Transaction
+from backend.signing.request import RequestedTransaction
 from tests.world.csc_client import CscClient
 from tests.world.handset import Handset
 from tests.world.installation import Installation, Signer
@@ -74,6 +76,19 @@ def ask(shop: CscClient, count: int = 1, **members: object) -> Asked:
         newest = session.scalars(query.order_by(Transaction.created_at.desc())).first()
     assert newest is not None
     return Asked(shop=shop, id=newest, handle=handle, hashes=wanted)
+
+
+def ask_with_number(signer: Signer, count: int = 1, **members: object) -> RequestedTransaction:
+    """Let somebody ask by our page, which shows two digits."""
+    service = signer.installation.service
+    seed = next(_SEEDS)
+    party = service.add_relying_party(f"screen-{seed}", "Торговая площадка «Восход»")
+    return service.ask(
+        *hashes(count, seed=f"document {seed}"),
+        party=msgspec.structs.replace(party, asks_number=True),
+        credential=signer.cell,
+        **members,
+    )
 
 
 def a_stage(installation: Installation, handset: Handset) -> AppStage:

@@ -1,18 +1,17 @@
-"""A real Chromium without a screen, and what is asked of each of our pages in it.
+"""A real Chromium without a screen, and how a test waits for what it shows.
 
 While Playwright is open, its event loop counts as the thread's own: what calls ``asyncio.run``, as
-our worker does, goes through :func:`beside`.
+our worker does, goes through :func:`beside`. A click that leads to another document stands inside
+:func:`another_page`: what is looked for afterwards is never found on the page that is left.
 """
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from os import environ
 from pathlib import Path
 from typing import Final, TypeVar
 
-from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 T = TypeVar("T")
 OpenPage = Callable[..., Page]
@@ -29,16 +28,14 @@ SWITCHES: Final = (
     "--disable-component-update",
     "--disable-sync",
 )
-RULES: Final = {
-    "runOnly": {
-        "type": "tag",
-        "values": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"],
-    }
-}
+LONGEST_MS: Final = 60_000
+"""For what must come at last, also where the machine has much else to do."""
+LOOK_MS: Final = 20
 PHONE: Final = (360, 780)
 TABLET: Final = (820, 1180)
 DESKTOP: Final = (1280, 800)
-TAKES_PICTURES: Final = "CELLKEY_PICTURES" in environ
+
+expect.set_options(timeout=LONGEST_MS)
 
 
 @contextmanager
@@ -58,17 +55,14 @@ def beside(work: Callable[[], T]) -> T:
         return thread.submit(work).result()
 
 
-def assert_accessible(page: Page) -> None:
-    """Have axe look for breaches of WCAG 2.2 A and AA, and of what is good practice."""
-    found = Axe().run(page, options=RULES).response
-    breaches = [
-        (breach["id"], breach["help"], [node["html"][:200] for node in breach["nodes"]])
-        for breach in found["violations"]
-    ]
-    assert not breaches, f"{page.url}: {breaches}"
+@contextmanager
+def another_page(page: Page) -> Iterator[None]:
+    """What is done inside brings another document; goes on when all of that is loaded."""
+    with page.expect_navigation(timeout=LONGEST_MS):
+        yield
 
 
-def picture(page: Page, name: str) -> None:
-    """Keep a screenshot where ``CELLKEY_PICTURES`` names a folder: people look at them."""
-    if folder := environ.get("CELLKEY_PICTURES"):
-        page.screenshot(path=Path(folder) / f"{name}.png", full_page=True)
+def wait_until(page: Page, claim: Callable[[], bool]) -> None:
+    """Wait until something is so, while the browser goes on: its events come meanwhile."""
+    while not claim():
+        page.wait_for_timeout(LOOK_MS)

@@ -17,6 +17,7 @@ from tests.world.worker import eventually
 with warnings.catch_warnings():
     # What it is made of imports what Python 3.13 has no more.
     warnings.simplefilter("ignore", DeprecationWarning)
+    from marionette_driver.errors import StaleElementException
     from marionette_driver.marionette import Marionette, WebElement
     from marionette_driver.webauthn import WebAuthn
 
@@ -63,6 +64,10 @@ FOCUS: Final = """
   const browser = Services.wm.getMostRecentWindow("navigator:browser");
   browser.focus();
   browser.gBrowser.selectedBrowser.focus();
+"""
+DO_NOT_DISTURB: Final = """
+  Cc["@mozilla.org/alerts-service;1"].getService(Ci.nsIAlertsDoNotDisturb)
+    .manualDoNotDisturb = arguments[0];
 """
 PAGES: Final = """
   return Array.from(Services.wm.getEnumerator("navigator:browser")).flatMap(
@@ -125,8 +130,16 @@ class Firefox:
         return self.marionette.find_element("css selector", f"section[data-screen='{screen}']")
 
     def tap(self, what: str) -> None:
-        """Tap on what has this test id."""
-        self.find(what).click()
+        """Tap on what has this test id; a list may just be drawn anew."""
+
+        def tapped() -> bool:
+            try:
+                self.find(what).click()
+            except StaleElementException:
+                return False
+            return True
+
+        eventually(tapped)
 
     def type(self, what: str, text: str) -> None:
         """Type into what has this test id."""
@@ -147,6 +160,10 @@ class Firefox:
     def click(self, alert: Alert) -> None:
         """Click on a notification, with the mouse as it were."""
         assert self._run_inside(CLICK, alert.title)
+
+    def do_not_disturb(self, *, on: bool) -> None:
+        """Show no notifications: none takes the focus while a passkey is used."""
+        self._run_inside(DO_NOT_DISTURB, on)
 
     def take_focus(self) -> None:
         """Close notifications and go back to the page.

@@ -3,23 +3,24 @@
 What the authenticator gives the page by PRF is told to the test, by no way that the page could use.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final
+from uuid import UUID
 
-from playwright.sync_api import Browser, CDPSession, Locator, Page
+from playwright.sync_api import Browser, CDPSession, ConsoleMessage, Locator, Page, expect
 
-from tests.world.chromium import PHONE
+from backend.devices.replacement import Replacement
+from tests.world.chromium import LONGEST_MS, PHONE, wait_until
 from tests.world.fake_camera import FakeCamera
 from tests.world.installation import Installation, Signer
 from tests.world.secrets_watch import Watch
 from tests.world.service import NEW_PASSWORD
 
-LONGEST_MS: Final = 60_000
-LOOK_MS: Final = 20
+ANDROID: Final = "Mozilla/5.0 (Linux; Android 10; K) AppleWebKit/537.36 Chrome/140.0.0.0 Mobile"
 BY_HAND: Final = Path(__file__).with_name("by_hand.js").read_text("utf-8")
 TELL_PRF: Final = """
-for (const name of ["create", "get"]) {
+for (const name of navigator.credentials ? ["create", "get"] : []) {
   const real = navigator.credentials[name].bind(navigator.credentials);
   navigator.credentials[name] = async options => {
     const credential = await real(options);
@@ -50,19 +51,27 @@ class Handset:
         installation: Installation,
         *,
         lang: str = "en-GB",
-        size: tuple[int, int] = PHONE,
-        dark: bool = False,
+        agent: str | None = ANDROID,
+        permissions: Sequence[str] = ("camera", "notifications"),
+        **passkeys: object,
     ) -> None:
+        """Switch it on.
+
+        Args:
+            browser: it is one context of this.
+            installation: whose app it has.
+            lang: its language.
+            agent: what its browser says it is; ``None`` is the truth, which is a computer.
+            permissions: what the app may do.
+            passkeys: options of the authenticator that differ.
+        """
         self.installation = installation
-        width, height = size
+        width, height = PHONE
         self.context = browser.new_context(
-            locale=lang,
-            viewport={"width": width, "height": height},
-            color_scheme="dark" if dark else "light",
+            locale=lang, user_agent=agent, viewport={"width": width, "height": height}
         )
         self.context.set_default_timeout(LONGEST_MS)
-        origin = installation.app_url
-        self.context.grant_permissions(["camera", "notifications"], origin=origin)
+        self.context.grant_permissions(permissions, origin=installation.app_url)
         self.watch = Watch(self.context, installation.tap)
         self.prf_outputs: list[bytes] = []
         self.context.expose_binding(
@@ -70,26 +79,32 @@ class Handset:
         )
         self.context.add_init_script(TELL_PRF)
         self.page: Page = self.context.new_page()
+        self.failures: list[str] = []
+        self.page.on("pageerror", lambda error: self.failures.append(str(error)))
+        self.page.on("console", self._hear)
         self.cdp: CDPSession = self.context.new_cdp_session(self.page)
         self.cdp.send("WebAuthn.enable")
         self._authenticator = ""
-        self.new_authenticator()
+        self.new_authenticator(**passkeys)
 
-    def new_authenticator(self) -> None:
+    def _hear(self, message: ConsoleMessage) -> None:
+        """Note what the browser complains about."""
+        if message.type == "error":
+            self.failures.append(message.text)
+
+    def new_authenticator(self, **passkeys: object) -> None:
         """Another in the place of the one it has: without passkeys, and with all tries left."""
         if self._authenticator:
             old = {"authenticatorId": self._authenticator}
             self.cdp.send("WebAuthn.removeVirtualAuthenticator", old)
-        added = self.cdp.send("WebAuthn.addVirtualAuthenticator", {"options": AUTHENTICATOR})
+        added = self.cdp.send(
+            "WebAuthn.addVirtualAuthenticator", {"options": AUTHENTICATOR | passkeys}
+        )
         self._authenticator = added["authenticatorId"]
 
-    def restart(self) -> None:
-        """Switch it off and on: nothing is left of the page, the authenticator keeps its keys."""
-        self.page.goto("about:blank")
-        self.open()
-
     def open(self, path: str = "/") -> Page:
-        """Open the app there."""
+        """Open the app there anew: nothing is left of the page that was shown."""
+        self.page.goto("about:blank")
         self.page.goto(self.installation.app_url + path)
         return self.page
 
@@ -101,23 +116,36 @@ class Handset:
         found.wait_for()
         return found
 
-    def tap(self, what: str) -> None:
-        """Tap on something, by its test id."""
-        self.page.get_by_test_id(what).first.click()
+    def see(self, what: str) -> Locator:
+        """What has this test id."""
+        return self.page.get_by_test_id(what)
+
+    def told(self, words: str) -> None:
+        """Wait until the app says what went wrong."""
+        expect(self.see("error").filter(has_text=words).first).to_be_visible()
+
+    def tap(self, *things: str) -> None:
+        """Tap on one thing after the other, by their test ids."""
+        for what in things:
+            self.see(what).first.click()
 
     def type(self, **fields: str) -> None:
         """Type into fields, by their test ids with ``_`` for ``-``."""
         for name, text in fields.items():
-            self.page.get_by_test_id(name.replace("_", "-")).fill(text)
+            self.see(name.replace("_", "-")).fill(text)
 
     def read(self, what: str) -> str:
         """What stands there, by its test id."""
-        return self.page.get_by_test_id(what).inner_text()
+        return self.see(what).inner_text()
 
     def wait_until(self, claim: Callable[[], bool]) -> None:
-        """Wait until something is so, while the browser goes on: its events come meanwhile."""
-        while not claim():
-            self.page.wait_for_timeout(LOOK_MS)
+        """Wait until something is so, while the browser goes on."""
+        wait_until(self.page, claim)
+
+    def room(self, name: str) -> None:
+        """Go from the settings to a room of the only cell."""
+        self.open("/#/settings")
+        self.tap(f"to-{name}")
 
     def begin_pairing(self, signer: Signer, *, camera: FakeCamera | None = None) -> None:
         """Open the app, and give it the envelope's code by camera or by hand."""
@@ -128,7 +156,7 @@ class Handset:
             camera.hold_before_it(signer.envelope.qr2)
             self.tap("scan")
         else:
-            self.type(envelope_code=signer.envelope.qr2.partition("s=")[2])
+            self.type(envelope_code=signer.qr2_code)
             self.tap("next")
         self.at("pair-password")
 
@@ -164,9 +192,46 @@ class Handset:
         self.make_passkey()
         self.confirm(signer)
 
+    def pair_again(
+        self, signer: Signer, envelope: Replacement, *, camera: FakeCamera, code: str
+    ) -> None:
+        """Pair with a cell that exists: by its recovery code, or without one by the password."""
+        camera.hold_before_it(envelope.qr2)
+        self.open()
+        self.tap("pair", "scan")
+        self.at("pair-password")
+        self.type(login=signer.login, password=NEW_PASSWORD, recovery_code=code)
+        self.tap("next")
+        self.at("pair-passkey")
+        self.make_passkey()
+        self.confirm(signer)
+
+    def save_recovery_code(self) -> str:
+        """Have the code shown, and prove that it was written down."""
+        self.room("recovery")
+        self.tap("recovery-show")
+        groups = self.read("recovery-code").split()
+        self.tap("recovery-written")
+        self.at("recovery-check")
+        asked = self.page.locator("input[data-place]")
+        expect(asked).to_have_count(3)
+        self.tap("recovery-check")
+        expect(self.see("error")).not_to_be_empty()
+        for field in asked.all():
+            field.fill(groups[int(field.get_attribute("data-place") or 0) - 1].lower())
+        self.tap("recovery-check")
+        self.at("done-saved")
+        return "".join(groups)
+
     def open_request(self) -> Locator:
         """Open the first request of the list."""
         self.tap("request")
+        return self.at("request")
+
+    def open_asked(self, transaction: UUID) -> Locator:
+        """Come from the list to that request."""
+        self.open()
+        self.page.locator(f"a[href*='{transaction}']").click()
         return self.at("request")
 
     def approve(self) -> None:
@@ -180,6 +245,12 @@ class Handset:
         self.approve()
         self.tap("to-requests")
         self.wait_until(lambda: signer.is_certified)
+
+    def decisions(self) -> list[str | None]:
+        """What the history says, newest first."""
+        self.open("/#/history")
+        self.at("history")
+        return [entry.get_attribute("data-decision") for entry in self.see("entry").all()]
 
     # --- what else happens to it ----------------------------------------------
 

@@ -16,17 +16,20 @@ from uuid import UUID
 
 import msgspec
 from cheroot.wsgi import Server
+from sqlalchemy import func, select
 
 from backend.access.registrations import RegistrationChange
 from backend.access.relying_parties import add_relying_party
 from backend.devices.envelope import Envelope
+from backend.devices.replacement import Replacement, ReplacementOrder, print_replacement
 from backend.model.changes import LOOKS_PER_SECOND
-from backend.model.tables import Cell
+from backend.model.tables import Cell, Device
+from backend.settings import Settings
 from backend.wiring import utc_now
 from mobile_api.authenticator.app import create_app as create_authenticator
 from tests.world.csc_client import CscClient, ask_token, content
 from tests.world.push_service import PushService
-from tests.world.service import ANNA, Service, open_service
+from tests.world.service import ANNA, PRINTER, Service, open_service
 from tests.world.sms_inbox import Sms
 from tests.world.wire_tap import WireTap, Wsgi
 
@@ -53,10 +56,38 @@ class Signer:
         return self.installation.service.credential(self.login)
 
     @property
+    def qr2_code(self) -> str:
+        """The 26 characters beside QR 2."""
+        return self.envelope.qr2.partition("s=")[2]
+
+    @property
     def is_certified(self) -> bool:
         """Whether the cell has its certificate."""
         with self.installation.service.sessions() as session:
             return session.get_one(Cell, self.cell).certificate is not None
+
+    @property
+    def phones(self) -> int:
+        """How many phones the cell has."""
+        query = select(func.count()).where(Device.cell_id == self.cell, Device.removed_at.is_(None))
+        with self.installation.service.sessions() as session:
+            return session.scalar(query) or 0
+
+    def replacement(self, *, remove_phones: bool = False) -> Replacement:
+        """An operator prints an envelope for the cell that is there."""
+        order = ReplacementOrder(
+            login=self.login, operator=PRINTER, remove_phones=remove_phones, reset_password=False
+        )
+        service = self.installation.service
+        with service.sessions() as session:
+            return print_replacement(
+                session,
+                service.sam,
+                order,
+                settings=service.settings,
+                public_keys=service.public_keys,
+                now=utc_now(),
+            )
 
     def texts(self) -> list[Sms]:
         """Every SMS that has arrived."""
@@ -71,6 +102,8 @@ class Installation:
     service: Service
     push: PushService
     tap: WireTap
+    serve_app: Callable[[Settings], None]
+    """Have the app's origin serve the files for these settings, as after an upgrade."""
     _people: Iterator[int] = field(default_factory=lambda: count(1))
 
     @property
@@ -141,7 +174,11 @@ def running_installation(
             _run(running, server.serve, end=server.stop)
         _run(running, lambda: service.worker.run(service.stop), end=service.stop.set)
         _run(running, lambda: service.clerk.run(service.stop), end=service.stop.set)
-        yield Installation(service=service, push=push, tap=tap)
+
+        def serve_app(changed: Settings) -> None:
+            servers["app_url"].wsgi_app = tap.at(create_authenticator(changed))
+
+        yield Installation(service=service, push=push, tap=tap, serve_app=serve_app)
         service.stop.set()
 
 

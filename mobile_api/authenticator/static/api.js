@@ -212,7 +212,7 @@ export class PhoneCalls {
     return read(answer, { state: TEXT }).state;
   }
 
-  /** @param {{ endpoint: string, keys: { p256dh: string, auth: string } }} body */
+  /** @param {{ endpoint: string, keys: { p256dh: string, auth: string }, again: boolean }} body */
   subscribe = (body) => this.call("PUT", "push-subscription", { body });
   unsubscribe = () => this.call("DELETE", "push-subscription");
   /** @param {string} lock */

@@ -137,7 +137,7 @@ async function speak(lang) {
 }
 
 async function wake() {
-  await keepSubscribed(app.profile, app.cells).catch(() => false);
+  await keepSubscribed(app.profile, app.cells, store.changeCell).catch(() => false);
 }
 
 // --- screens ------------------------------------------------------------------------

@@ -58,6 +58,7 @@ import { del, get, set, update } from "./vendor/idb-keyval.js";
  * @property {Recovery | null} recovery
  * @property {number} pairedAt seconds
  * @property {boolean} [hasSecond] whether this phone let another one in
+ * @property {string} [wokenAt] endpoint of the push subscription that the service was told of last
  */
 /**
  * @typedef {object} Answer the bytes that answer one transaction; repeated until an answer comes

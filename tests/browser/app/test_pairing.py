@@ -1,12 +1,13 @@
 """A phone is paired in a real browser: by camera or by hand, on a good network and on bad ones."""
 
-import pytest
-from sqlalchemy import select
+from pathlib import Path
 
-from backend.model.tables import Device
+import pytest
+from playwright.sync_api import Browser, expect
+
 from tests.world.bad_network import Lost, bad_network
 from tests.world.handset import Handset, NewHandset
-from tests.world.installation import Installation, Signer
+from tests.world.installation import Installation, Signer, running_installation
 
 
 @pytest.fixture
@@ -19,13 +20,8 @@ def handset(new_handset: NewHandset) -> Handset:
     return new_handset()
 
 
-def phones(signer: Signer) -> int:
-    with signer.installation.service.sessions() as session:
-        return len(session.scalars(select(Device.kid).where(Device.cell_id == signer.cell)).all())
-
-
 def test_who_has_no_camera_types_the_code_as_people_write(handset: Handset, signer: Signer) -> None:
-    code = signer.envelope.qr2.partition("s=")[2].lower().replace("1", "l").replace("0", "o")
+    code = signer.qr2_code.lower().replace("1", "l").replace("0", "o")
     handset.open()
     handset.tap("pair")
     handset.type(envelope_code=f" {code[:5]}-{code[5:10]}-{code[10:]} ")
@@ -34,7 +30,7 @@ def test_who_has_no_camera_types_the_code_as_people_write(handset: Handset, sign
     handset.sign_in(signer)
     handset.make_passkey()
     handset.confirm(signer)
-    assert phones(signer) == 1
+    assert signer.phones == 1
 
 
 @pytest.mark.parametrize("loses", list(Lost), ids=lambda lost: lost.name.lower())
@@ -56,7 +52,7 @@ def test_a_bad_network_never_burns_the_envelope(
         "POST /pairing/code",
         "POST /pairing/confirmation",
     } <= lost.keys()
-    assert phones(signer) == 1
+    assert signer.phones == 1
     handset.certify(signer)
 
 
@@ -66,7 +62,7 @@ def test_a_wrong_password_costs_a_try_and_not_the_envelope(
     handset.begin_pairing(signer)
     handset.type(login=signer.login, password="wrong", new_password="зелёный чайник 7")
     handset.tap("next")
-    handset.page.get_by_test_id("error").filter(has_text="password").wait_for()
+    handset.told("password")
     handset.sign_in(signer)
 
 
@@ -75,10 +71,34 @@ def test_without_a_verified_user_there_is_no_passkey(handset: Handset, signer: S
     handset.sign_in(signer)
     handset.verify_user(verified=False)
     handset.tap("make-passkey")
-    handset.page.get_by_test_id("error").filter(has_text="did not verify you").wait_for()
-    assert phones(signer) == 0
+    handset.told("did not verify you")
+    assert signer.phones == 0
     handset.new_authenticator()  # the old one has locked itself, as sensors do
     handset.make_passkey()
+
+
+def test_a_passkey_without_prf_pairs_nothing_where_the_authority_demands_it(
+    new_handset: NewHandset, signer: Signer
+) -> None:
+    handset = new_handset(hasPrf=False)
+    handset.begin_pairing(signer)
+    handset.sign_in(signer)
+    handset.tap("make-passkey")
+    handset.told("PRF")
+    assert signer.phones == 0
+
+
+def test_a_passkey_without_prf_is_labelled_where_the_authority_allows_it(
+    tmp_path: Path, installation: Installation, chromium: Browser
+) -> None:
+    with running_installation(tmp_path, installation.push, app_software_unlock=True) as lenient:
+        handset = Handset(chromium, lenient, hasPrf=False)
+        signer = lenient.register()
+        handset.pair(signer)
+        handset.certify(signer)
+        handset.tap("tab-settings")
+        expect(handset.see("software")).to_be_visible()
+        handset.close()
 
 
 def test_a_used_envelope_pairs_no_second_phone(
@@ -89,5 +109,5 @@ def test_a_used_envelope_pairs_no_second_phone(
     second.begin_pairing(signer)
     second.type(login=signer.login, password="зелёный чайник 7", new_password="другой чайник 8")
     second.tap("next")
-    second.page.get_by_test_id("error").filter(has_text=".").wait_for()
-    assert phones(signer) == 1
+    second.told(".")
+    assert signer.phones == 1

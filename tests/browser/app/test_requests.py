@@ -1,177 +1,103 @@
-"""What reaches the signer's eyes in a real browser, and what comes of the answer."""
+"""What the signer answers in a real browser, and what comes of it."""
 
 import json
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import Any
 
 import pytest
-from playwright.sync_api import Route
+from playwright.sync_api import expect
 
 from backend.delivery.worker_keys import read_vapid_key
-from backend.protocol.ask import TYP
-from backend.protocol.jose import LONGEST_MESSAGE, sign_payload
-from backend.virtual_phone.encoding import unb64u
-from backend.virtual_phone.jose import jwk_of, new_key, sign
-from tests.world.app_stage import AppStage, Asked, a_stage
+from backend.signing.request import RequestedTransaction
+from tests.world.app_stage import AppStage, a_stage, ask_with_number
 from tests.world.bad_network import Lost, bad_network
-from tests.world.chromium import PHONE, TABLET, assert_accessible, picture
 from tests.world.chromium_push import deliver, notification_tags, subscribe_by, tap_notification
 from tests.world.csc_client import PAYMENT, refusal, words
 from tests.world.handset import NewHandset
 from tests.world.installation import Installation
 from tests.world.push_phone import PushPhone, phones_session
-
-HOSTILE = {
-    "title": "<img src=x onerror=\"document.title='owned'\">",
-    "lines": [
-        "<script>document.title='owned'</script>",
-        "</p><form action='https://evil.example'><input name=password>",
-        "1\u202e000 \u2066RUB\u2069",
-        "invisible\u200b\u2060\ufeff\u00ad",
-        "javascript:document.title='owned'",
-        "x" * 500,
-        "\u0000\u001b[31m\u0007",
-    ],
-}
-PRESENT = "Подарок от банка"
-Forge = Callable[[dict[str, Any], dict[str, Any]], None]
-"""Changes what the service told of a transaction, given the claims of its ask."""
+from tests.world.screen_number import number_on_screen
 
 
-def open_asked(stage: AppStage, asked: Asked) -> str:
-    """Come from the list to a request; what is shown."""
-    stage.handset.open()
-    stage.handset.page.locator(f"a[href*='{asked.id}']").click()
-    return stage.handset.at("request").inner_text()
+def number_of(stage: AppStage, asked: RequestedTransaction) -> str:
+    return number_on_screen(stage.installation.service.sessions, asked.id)
 
 
-def decisions(stage: AppStage) -> list[str | None]:
-    """What the phone's history says, newest first."""
-    stage.handset.open("/#/history")
-    stage.handset.at("history")
-    entries = stage.handset.page.get_by_test_id("entry").all()
-    return [entry.get_attribute("data-decision") for entry in entries]
-
-
-@contextmanager
-def forged(stage: AppStage, forge: Forge) -> Iterator[None]:
-    """Somebody between app and service puts another ask in its place."""
-
-    def put(route: Route) -> None:
-        answer = route.fetch()
-        told = answer.json()
-        forge(told, json.loads(unb64u(told["ask"].split(".")[1])))
-        route.fulfill(response=answer, json=told)
-
-    stage.handset.page.route("**/transactions/*-*", put)
-    yield
-    stage.handset.page.unroute("**/transactions/*-*", put)
+def becomes(stage: AppStage, asked: RequestedTransaction, state: str) -> None:
+    """The app says what has become of it."""
+    stage.handset.open(f"/?tx={asked.id}")
+    stage.handset.at("over")
+    expect(stage.handset.see("state")).to_have_attribute("data-state", state)
 
 
 def test_two_taps_approve_and_the_relying_party_collects(stage: AppStage) -> None:
     asked = stage.ask(transaction=PAYMENT)
-    shown = open_asked(stage, asked)
+    shown = stage.handset.open_asked(asked.id).inner_text()
     for said in ("Shop", "12 500,00", "ИП Ромашкин", "Иванова"):
         assert said in shown.replace("\xa0", " ").replace("\u202f", " ")
     stage.handset.approve()
     asked.collect()
-    assert decisions(stage)[0] == "approved"
+    assert stage.handset.decisions()[0] == "approved"
 
 
 def test_what_is_rejected_gives_the_relying_party_nothing(stage: AppStage) -> None:
     asked = stage.ask()
-    open_asked(stage, asked)
+    stage.handset.open_asked(asked.id)
     stage.handset.tap("reject")
     stage.handset.at("done-rejected")
     assert asked.state == "rejected"
+    assert stage.handset.decisions()[0] == "rejected"
     assert refusal(asked.shop.check(asked.handle))[0] == 400
 
 
-def test_an_ask_by_another_key_is_refused_and_reported(stage: AppStage) -> None:
-    """Signed well, but not by the service that this phone knows: nothing of it is shown."""
-    asked = stage.ask(transaction=PAYMENT)
-    stranger = new_key()
-
-    def forge(told: dict[str, Any], claims: dict[str, Any]) -> None:
-        claims["text"]["lines"] = [PRESENT]
-        told["ask"] = sign(claims, typ=TYP, key=stranger)
-        told["ks"] = jwk_of(stranger).members()
-
-    with forged(stage, forge):
-        stage.handset.open(f"/?tx={asked.id}")
-        shown = stage.handset.at("refused-by-phone").inner_text()
-    assert PRESENT not in shown
-    assert "not signed by the service" in shown
-    assert not stage.handset.page.get_by_test_id("approve").count()
-    see(stage, "stranger")
-    assert asked.state == "pending"
-    assert decisions(stage)[0] == "stranger"
-
-
-@pytest.mark.parametrize("signature", ["the service's", "another's"])
-def test_changed_words_are_not_shown(stage: AppStage, signature: str) -> None:
-    """Under the signature over other words, and under one that claims to be the service's."""
-    asked = stage.ask(transaction=PAYMENT)
-
-    def forge(told: dict[str, Any], claims: dict[str, Any]) -> None:
-        claims["text"]["lines"] = [PRESENT]
-        header, _, signed = told["ask"].split(".")
-        forged = sign(claims, typ=TYP, key=new_key()).split(".")
-        told["ask"] = ".".join(
-            [header, forged[1], signed if signature == "the service's" else forged[2]]
-        )
-
-    with forged(stage, forge):
-        stage.handset.open(f"/?tx={asked.id}")
-        assert PRESENT not in stage.handset.at("refused-by-phone").inner_text()
-    assert decisions(stage)[0] == "refused"
-
-
-def test_hostile_words_are_shown_as_words(stage: AppStage) -> None:
-    """Even if the service itself signed what it must refuse: nothing runs, nothing hides."""
+def test_without_the_user_nothing_is_approved(stage: AppStage, new_handset: NewHandset) -> None:
+    """A finger on the sensor that it does not know."""
+    stage = a_stage(stage.installation, new_handset())
     asked = stage.ask()
-    voice = stage.installation.service.sam._voice
-
-    def forge(told: dict[str, Any], claims: dict[str, Any]) -> None:
-        claims["text"] |= HOSTILE
-        claims["rp"]["name"] = HOSTILE["title"]
-        told["ask"] = sign_payload(
-            json.dumps(claims).encode(),
-            typ=TYP,
-            key=voice.ks,
-            sign=voice._by_ks,
-            longest=LONGEST_MESSAGE,
-        )
-
-    with forged(stage, forge):
-        stage.handset.open(f"/?tx={asked.id}")
-        shown = stage.handset.at("request").inner_text()
-    for said in ("<script>document.title='owned'</script>", "<form action", "onerror="):
-        assert said in shown
-    for deceiving in "\u202e\u2066\u2069\u200b\u2060\ufeff\u00ad\u0000\u001b\u0007":
-        assert deceiving not in shown
-    page = stage.handset.page
-    assert page.title() != "owned"
-    assert not page.locator("main :is(img, script, iframe), main form[action]").count()
-    see(stage, "hostile")
+    stage.handset.open_asked(asked.id)
+    stage.handset.verify_user(verified=False)
+    stage.handset.tap("approve")
+    stage.handset.told("did not verify you")
+    assert asked.state == "pending"
+    stage.handset.tap("back")
+    expect(stage.handset.see("request")).to_have_count(1)
 
 
-def see(stage: AppStage, name: str) -> None:
-    """Look at the screen in every size and scheme; nothing is cut off at the side."""
-    page = stage.handset.page
-    for (width, height), scheme in [(PHONE, "light"), (TABLET, "dark"), (PHONE, "dark")]:
-        page.set_viewport_size({"width": width, "height": height})
-        page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
-        assert_accessible(page)
-        assert page.evaluate("document.getElementById('main').scrollWidth") <= width
-        picture(page, f"{name}-{width}-{scheme}")
+def test_thirty_documents_are_counted_by_kind_and_searched(stage: AppStage) -> None:
+    labels = [f"Contract {number}.pdf" for number in range(24)]
+    labels += [f"schema {number}.xml" for number in range(6)]
+    asked = stage.ask(30, labels=labels)
+    handset = stage.handset
+    handset.open_asked(asked.id)
+    expect(handset.see("document-count")).to_have_text("30 documents")
+    expect(handset.see("document-kinds")).to_have_text("PDF 24 · XML 6")
+    handset.type(document_search="schema 5")
+    expect(handset.see("documents").locator("li")).to_have_count(1)
+    handset.approve()
+    assert len(asked.collect()) == len(labels)
+
+
+def test_the_number_of_the_other_screen_is_asked_for_and_sent(stage: AppStage) -> None:
+    asked = ask_with_number(stage.signer)
+    stage.handset.open_asked(asked.id)
+    stage.handset.tap("approve")
+    stage.handset.told("two digits")
+    stage.handset.type(number=number_of(stage, asked))
+    stage.handset.approve()
+    becomes(stage, asked, "approved")
+
+
+def test_a_wrong_number_ends_the_request(stage: AppStage) -> None:
+    asked = ask_with_number(stage.signer)
+    stage.handset.open_asked(asked.id)
+    stage.handset.type(number="11" if number_of(stage, asked) != "11" else "22")
+    stage.handset.tap("approve")
+    stage.handset.told("no longer")
+    becomes(stage, asked, "failed")
 
 
 @pytest.mark.parametrize("loses", list(Lost), ids=lambda lost: lost.name.lower())
 def test_an_approval_on_a_bad_network_is_given_once(stage: AppStage, loses: Lost) -> None:
     asked = stage.ask()
-    open_asked(stage, asked)
+    stage.handset.open_asked(asked.id)
     mobile_api = stage.installation.service.settings.mobile_api_url
     with bad_network(stage.handset.context, mobile_api, loses=loses) as lost:
         stage.handset.approve()
@@ -182,7 +108,7 @@ def test_an_approval_on_a_bad_network_is_given_once(stage: AppStage, loses: Lost
 def test_an_approval_that_could_not_be_sent_is_sent_at_the_next_start(stage: AppStage) -> None:
     """The signer's finger is not asked for again: the very same bytes go out."""
     asked = stage.ask()
-    open_asked(stage, asked)
+    stage.handset.open_asked(asked.id)
     handset = stage.handset
     call = f"PUT /transactions/{asked.id}/approval"
     mobile_api = stage.installation.service.settings.mobile_api_url
@@ -232,7 +158,7 @@ def test_not_me_offers_the_freeze_and_the_freeze_stops_everything(
     stage = a_stage(installation, new_handset())
     waiting = stage.ask()
     asked = stage.ask()
-    open_asked(stage, asked)
+    stage.handset.open_asked(asked.id)
     stage.handset.tap("not-me")
     stage.handset.at("done-not_me")
     assert refusal(stage.shop().authorize(*waiting.hashes)) == (400, "access_denied")
@@ -240,3 +166,18 @@ def test_not_me_offers_the_freeze_and_the_freeze_stops_everything(
     stage.handset.at("done-frozen")
     other = installation.relying_party(stage.signer, name="Bank")
     assert words(other.authorize(*asked.hashes)).endswith("is disabled")
+
+
+def test_who_is_stopped_by_not_me_may_be_allowed_again(
+    installation: Installation, new_handset: NewHandset
+) -> None:
+    stage = a_stage(installation, new_handset())
+    asked = stage.ask()
+    stage.handset.open_asked(asked.id)
+    stage.handset.tap("not-me")
+    stage.handset.at("done-not_me")
+    assert refusal(stage.shop().authorize(*asked.hashes)) == (400, "access_denied")
+    stage.handset.room("stopped")
+    stage.handset.tap("allow")
+    expect(stage.handset.see("allow")).to_have_count(0)
+    stage.ask()

@@ -7,17 +7,15 @@ PRF, the envelope's secret and the recovery code, in every form in which they co
 
 from sqlalchemy import select
 
-from backend.devices.replacement import Replacement, ReplacementOrder, print_replacement
 from backend.model.tables import Lock
 from backend.protocol.encoding import secret_bytes
-from backend.wiring import utc_now
 from tests.world.app_stage import ask
 from tests.world.fake_camera import FakeCamera
 from tests.world.handset import Handset, NewHandset
 from tests.world.installation import Installation, Signer
 from tests.world.paper_phone import secret_in_envelope
 from tests.world.secrets_watch import extractable_keys, stored, writings
-from tests.world.service import NEW_PASSWORD, PRINTER
+from tests.world.service import NEW_PASSWORD
 
 FIRST_LOAD_BYTES = 120 * 1024
 
@@ -31,64 +29,15 @@ def cell_secret(signer: Signer) -> bytes:
 
 
 def envelope_secret(signer: Signer) -> bytes:
-    return secret_bytes(signer.envelope.qr2.partition("s=")[2])
-
-
-def replacement(signer: Signer) -> Replacement:
-    """An operator prints an envelope for the cell, after the phone was lost."""
-    service = signer.installation.service
-    order = ReplacementOrder(
-        login=signer.login, operator=PRINTER, remove_phones=True, reset_password=False
-    )
-    with service.sessions() as session:
-        return print_replacement(
-            session,
-            service.sam,
-            order,
-            settings=service.settings,
-            public_keys=service.public_keys,
-            now=utc_now(),
-        )
-
-
-def read_recovery_code(handset: Handset) -> str:
-    """Have the code shown, and prove that it was written down."""
-    handset.open("/#/settings")
-    handset.tap("to-recovery")
-    handset.tap("recovery-show")
-    groups = handset.read("recovery-code").split()
-    handset.tap("recovery-written")
-    handset.at("recovery-check")
-    for field in handset.page.locator("input[data-place]").all():
-        field.fill(groups[int(field.get_attribute("data-place") or 0) - 1])
-    handset.tap("recovery-check")
-    handset.at("done-saved")
-    return "".join(groups)
+    return secret_bytes(signer.qr2_code)
 
 
 def sign(handset: Handset, signer: Signer) -> None:
     """The relying party asks, the signer approves, the relying party collects."""
     asked = ask(signer.installation.relying_party(signer))
-    handset.open()
-    handset.page.locator(f"a[href*='{asked.id}']").click()
-    handset.at("request")
+    handset.open_asked(asked.id)
     handset.approve()
     asked.collect()
-
-
-def pair_by_recovery(handset: Handset, signer: Signer, camera: FakeCamera, *, code: str) -> None:
-    """Pair a new phone with a cell that exists."""
-    envelope = replacement(signer)
-    camera.hold_before_it(envelope.qr2)
-    handset.open()
-    handset.tap("pair")
-    handset.tap("scan")
-    handset.at("pair-password")
-    handset.type(login=signer.login, password=NEW_PASSWORD, recovery_code=code)
-    handset.tap("next")
-    handset.at("pair-passkey")
-    handset.make_passkey()
-    handset.confirm(signer)
 
 
 def test_no_secret_leaves_the_page_in_a_phones_whole_life(
@@ -101,9 +50,9 @@ def test_no_secret_leaves_the_page_in_a_phones_whole_life(
     first.pair(signer, camera=camera)
     first.certify(signer)
     sign(first, signer)
-    code = read_recovery_code(first)
+    code = first.save_recovery_code()
     secrets["recovery code"] = secret_bytes(code)
-    pair_by_recovery(second, signer, camera, code=code)
+    second.pair_again(signer, signer.replacement(remove_phones=True), camera=camera, code=code)
     sign(second, signer)
 
     for handset in (first, second):

@@ -44,7 +44,7 @@ def installation(
 def pair(firefox: Firefox, signer: Signer) -> None:
     firefox.open(signer.installation.app_url)
     firefox.tap("pair")
-    firefox.type("envelope-code", signer.envelope.qr2.partition("s=")[2])
+    firefox.type("envelope-code", signer.qr2_code)
     firefox.tap("next")
     firefox.at("pair-password")
     firefox.type("login", signer.login)
@@ -76,15 +76,19 @@ def approve(firefox: Firefox) -> None:
 
 
 @pytest.fixture(scope="module")
-def signer(firefox: Firefox, installation: Installation) -> Signer:
+def signer(firefox: Firefox, installation: Installation, push_service: PushService) -> Signer:
     """The signer, whose Firefox is paired and may sign."""
     firefox.add_authenticator()
     signer = installation.register()
+    # The first request may wake the phone or not: the subscription comes beside it.
+    firefox.do_not_disturb(on=True)
     pair(firefox, signer)
     eventually(lambda: len(subscriptions(signer)) == 1)
     firefox.tap("request")
     approve(firefox)
     eventually(lambda: signer.is_certified)
+    eventually(lambda: not push_service.waiting(subscriptions(signer)[0]))
+    firefox.do_not_disturb(on=False)
     return signer
 
 
@@ -113,7 +117,10 @@ def test_a_real_push_brings_the_signer_to_what_is_asked(
 def test_where_no_push_arrives_any_more_the_open_app_hears_of_it_all_the_same(
     firefox: Firefox, signer: Signer, shop: CscClient, push_service: PushService
 ) -> None:
-    """410: the worker forgets the subscription; the list is the truth, and is looked at."""
+    """410: the worker forgets the subscription; the list is the truth, and is looked at.
+
+    At the next start the browser gives up the dead one and subscribes anew.
+    """
     firefox.open(f"{signer.installation.app_url}/")
     firefox.find("no-requests")
     (endpoint,) = subscriptions(signer)
@@ -124,8 +131,8 @@ def test_where_no_push_arrives_any_more_the_open_app_hears_of_it_all_the_same(
     approve(firefox)
     assert not firefox.alerts
     asked.collect()
-    # The others want a phone that is woken, in whatever order they come.
-    push_service.lose_browsers()
+    firefox.open("about:blank")
+    firefox.open(f"{signer.installation.app_url}/")
     eventually(lambda: subscriptions(signer) not in ([], [endpoint]))
 
 

@@ -27,6 +27,7 @@ NAMES: list[tuple[Exception, int, str, dict[str, object]]] = [
     (errors.NotFound("x"), 404, "not-found", {}),
     (errors.TransactionOver("expired"), 409, "over", {"state": "expired"}),
     (errors.PairingOver("x"), 410, "pairing-over", {}),
+    (errors.SubscriptionGone("x"), 410, "subscription-gone", {}),
     (errors.PairingConflict("x"), 409, "conflict", {}),
     (errors.NotConfirmed("x"), 409, "not-confirmed", {}),
     (errors.EnrolmentRefused(4, "x"), 422, "refused", {}),
