@@ -33,7 +33,14 @@ from backend.sam.locks import PasswordSeals, open_outer
 from backend.sam.releases import Release
 from backend.sam.service_keys import IssueCertificate
 from tests.world.clock import SettableClock
-from tests.world.paired_cell import CA, PASSWORD_HASH, PairedCell, make_cell, ready_cell
+from tests.world.paired_cell import (
+    CA,
+    PASSWORD_HASH,
+    PairedCell,
+    make_cell,
+    ready_cell,
+    screen_of,
+)
 from tests.world.paper_phone import PaperPhone, read
 from tests.world.sam import SamWorld, open_sam_world
 from tests.world.softhsm import Token, softhsm
@@ -312,6 +319,44 @@ def test_a_pairing_is_not_confirmed_by_another_enrolments_code(
                 code=f"{int.from_bytes(code, 'big') % 10**8:08}",
             )
         )
+
+
+def test_a_phone_planted_in_a_forged_record_lets_no_other_in(
+    world: SamWorld, cell: PairedCell, intruder: Intruder
+) -> None:
+    """It approves what KS asks for the attacker; the cell's secret it does not have (rule 8)."""
+    record = verify_record(cell.record, expected_ks=intruder.ks)
+    planted, other = PaperPhone(), PaperPhone()
+    devices = (*record.devices, as_device(planted, record.devices[0]))
+    cell.record = intruder.forged_record(cell.record, devices=devices)
+    opened = cell.open_further(other)
+    ask = read(opened.ask, intruder.ks)
+    approval, sealed = planted.approve(ask, b"x" * 32)
+    request = msgspec.structs.replace(
+        cell.further_request(other),
+        ask=opened.ask,
+        enrolment=other.enrol_without_secret(ask),
+        approval=approval,
+        sealed=sealed,
+    )
+    with pytest.raises(CellkeyError, match="rule 8"):
+        world.sam.enrol(request)
+
+
+def test_the_phones_yes_to_one_further_phone_lets_no_other_in(
+    world: SamWorld, cell: PairedCell, intruder: Intruder
+) -> None:
+    """The attacker's keys under the ask that the signer approved, and in an ask of KS's beside."""
+    mine, theirs = PaperPhone(), PaperPhone()
+    good = cell.further_request(mine)
+    ask = read(good.ask, intruder.ks)
+    with pytest.raises(CellkeyError, match="rule 4"):
+        world.sam.enrol(msgspec.structs.replace(good, enrolment=theirs.enrol_without_secret(ask)))
+    claims = world.sam._voice.verified_ask(good.ask).claims  # its claims only
+    forged = intruder.forged_ask(claims, key_thumbprints=screen_of(theirs))
+    enrolment = theirs.enrol_without_secret(read(forged, intruder.ks))
+    with pytest.raises(CellkeyError, match="rule 6"):
+        world.sam.enrol(msgspec.structs.replace(good, ask=forged, enrolment=enrolment))
 
 
 def test_the_blob_of_a_cell_at_rest_says_nothing_to_the_token(

@@ -21,6 +21,7 @@ from hypothesis.stateful import (
     consumes,
     invariant,
     multiple,
+    precondition,
     rule,
     run_state_machine_as_test,
 )
@@ -43,7 +44,8 @@ from tests.world.clock import SettableClock
 from tests.world.code_cell import policy_with
 from tests.world.code_world import open_code_world
 from tests.world.sam import open_sam_world, software_hsm
-from tests.world.signing_world import hashes
+from tests.world.second_phone import ask_removal_of, follow_removals, let_in
+from tests.world.signing_world import SigningWorld, hashes
 
 GUARDS_OF_ONCE = {"signatures", "receipts", "authorised_hashes", "approvals", "transactions"}
 """Who rewrites these can have a hash signed again: invariant 4 is not against the database."""
@@ -82,6 +84,10 @@ class Life(RuleBasedStateMachine):
         self.approved: set[bytes] = set()
         self.out: dict[bytes, set[bytes]] = {}
         self.once_is_guarded = True
+        self.second: SigningWorld | None = None
+        self.second_is_removed = False
+        self.by_second_alone: set[bytes] = set()
+        self.rows_are_ours = True
 
     def teardown(self) -> None:
         """Throw everything away."""
@@ -105,8 +111,13 @@ class Life(RuleBasedStateMachine):
         requested, wanted = transaction
         with suppress(CellkeyError, SQLAlchemyError, ValueError, TypeError):
             approval, sealed = self.world.answer(requested.id)
-            self.approved |= set(wanted)
+            self._said_yes(wanted)
             self.world.send(requested.id, approval, sealed)
+
+    def _said_yes(self, wanted: tuple[bytes, ...]) -> None:
+        """Write it into the book."""
+        self.approved |= set(wanted)
+        self.by_second_alone -= set(wanted)
 
     @rule(transaction=asked)
     def approve_by_code(self, transaction: tuple[RequestedTransaction, tuple[bytes, ...]]) -> None:
@@ -114,7 +125,7 @@ class Life(RuleBasedStateMachine):
         requested, wanted = transaction
         with suppress(CellkeyError, SQLAlchemyError, ValueError, TypeError, IndexError):
             code = self.page.code(requested.id)
-            self.approved |= set(wanted)
+            self._said_yes(wanted)
             self.page.approve(requested.id, code)
 
     @rule(
@@ -222,6 +233,47 @@ class Life(RuleBasedStateMachine):
             session.execute(update(Device).values(removed_at=self.clock()))
         del removed
 
+    # --- a second phone ---------------------------------------------------------
+
+    @precondition(lambda self: self.second is None)
+    @rule()
+    def let_a_second_phone_in(self) -> None:
+        """The first one asks for it and approves it; the clerk writes the record."""
+        with suppress(CellkeyError, SQLAlchemyError, ValueError, TypeError, AssertionError):
+            self.second = let_in(self.world)
+
+    @precondition(lambda self: self.second is not None)
+    @rule(transaction=asked)
+    def approve_on_the_second_phone(
+        self, transaction: tuple[RequestedTransaction, tuple[bytes, ...]]
+    ) -> None:
+        """It counts until the phone is removed; who writes rows may put the record back."""
+        requested, wanted = transaction
+        assert self.second is not None
+        with suppress(CellkeyError, SQLAlchemyError, ValueError, TypeError):
+            approval, sealed = self.second.answer(requested.id)
+            if not (self.second_is_removed and self.rows_are_ours):
+                self.by_second_alone |= set(wanted) - self.approved
+                self.approved |= set(wanted)
+            self.second.send(requested.id, approval, sealed)
+
+    @precondition(lambda self: self.second is not None and not self.second_is_removed)
+    @rule()
+    def remove_the_second_phone(self) -> None:
+        """From here on nothing is signed by its word that has not been."""
+        assert self.second is not None
+        with suppress(CellkeyError, SQLAlchemyError, ValueError, TypeError):
+            ask_removal_of(self.second, by=self.world)
+            self.second_is_removed = True
+            if self.rows_are_ours:
+                self.approved -= self.by_second_alone - self.out.keys()
+
+    @rule()
+    def the_clerk_follows_removals(self) -> None:
+        """The record forgets what is removed."""
+        with suppress(CellkeyError, SQLAlchemyError, ValueError, TypeError):
+            follow_removals(self.world)
+
     # --- attackers and accidents ------------------------------------------------
 
     @rule(one=asked, other=asked)
@@ -248,7 +300,7 @@ class Life(RuleBasedStateMachine):
             approval, sealed = self.world.answer(transaction[0].id)
             changed = approval[:position] + by + approval[position + 1 :]
             if changed == approval:
-                self.approved |= set(transaction[1])
+                self._said_yes(transaction[1])
             self.world.send(transaction[0].id, changed, sealed)
 
     @rule(place=st.sampled_from(EDITABLE), value=IDEAS)
@@ -263,6 +315,7 @@ class Life(RuleBasedStateMachine):
             connection.commit()
         if table in GUARDS_OF_ONCE:
             self.once_is_guarded = False
+        self.rows_are_ours = False
 
     @rule()
     def crash(self) -> None:
@@ -326,5 +379,28 @@ def test_the_machine_does_release_signatures(sqlite_template: Path) -> None:
         life.approve(transaction)
         life.collect(transaction, 2, transaction)
         assert len(life.out) == 2
+    finally:
+        life.teardown()
+
+
+def test_the_machine_does_approve_on_a_second_phone_until_it_is_removed(
+    sqlite_template: Path,
+) -> None:
+    """Likewise; and what it approved in vain is not signed after its removal."""
+    Life.template = sqlite_template
+    life = Life()
+    try:
+        life.let_a_second_phone_in()
+        signed, unsigned, late = (life.request(1) for _ in range(3))
+        life.approve_on_the_second_phone(signed)
+        life.approve_on_the_second_phone(unsigned)
+        life.collect(signed, 1, signed)
+        life.remove_the_second_phone()
+        life.approve_on_the_second_phone(late)
+        for transaction in (unsigned, late):
+            life.collect(transaction, 1, transaction)
+        life.the_clerk_follows_removals()
+        life.collect(unsigned, 1, late)
+        assert life.out.keys() == life.approved == set(signed[1])
     finally:
         life.teardown()

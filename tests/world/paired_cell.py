@@ -93,14 +93,8 @@ class PairedCell:
 
     def open_further(self, new: PaperPhone) -> OpenedTransaction:
         """Ask to enrol a further phone, as the paired one read it from the screen."""
-        keys = new.keys.public()
-        prints = KeyThumbprints(
-            approval=Octets32(keys.approval.thumbprint()),
-            request=Octets32(keys.request.thumbprint()),
-            unlock=Octets32(keys.unlock.thumbprint()),
-        )
         fields = {"type": "enrol", "name": NAME}
-        return self.open("enrol", fields=fields, key_thumbprints=prints)
+        return self.open("enrol", fields=fields, key_thumbprints=screen_of(new))
 
     def further_request(self, new: PaperPhone, *, app: str | None = None) -> Enrol:
         """Everything for a further phone to be believed: the paired phone approved it."""
@@ -266,6 +260,16 @@ class PairedCell:
         )
         self.record, self.certificate = issued.record, issued.certificate
         return issued
+
+
+def screen_of(phone: PaperPhone) -> KeyThumbprints:
+    """What a new phone shows to the one that lets it in."""
+    keys = phone.keys.public()
+    return KeyThumbprints(
+        approval=Octets32(keys.approval.thumbprint()),
+        request=Octets32(keys.request.thumbprint()),
+        unlock=Octets32(keys.unlock.thumbprint()),
+    )
 
 
 def make_cell(
