@@ -5,6 +5,7 @@
    by which what the phone sealed is erased. A crash before it costs nothing: the clerk comes again.
 3. A lock that was sealed anew under another password meanwhile, or destroyed, is not replaced: then
    it is over, and the signer asks again.
+4. A freeze, and the removal of the phone that approved, stop it up to that commit (T-37).
 """
 
 import logging
@@ -30,6 +31,7 @@ from backend.model.tables import (
 from backend.protocol.encoding import sha256
 from backend.sam.amending import Amend, Amended, Amendments
 from backend.signers.freeze import not_frozen
+from backend.signing.evidence import approving_phone_stays
 from backend.signing.moves import move
 
 log = logging.getLogger(__name__)
@@ -44,6 +46,7 @@ def approved_amendments(session: Session, now: datetime) -> Sequence[UUID]:
             Transaction.state == TransactionState.APPROVED,
             Transaction.use_by > now,
             not_frozen(Transaction.signer_id),
+            approving_phone_stays(Transaction.id),
         )
         .order_by(Transaction.created_at)
     ).all()
@@ -121,9 +124,8 @@ def _keep(
     now: datetime,
 ) -> bool:
     """Write it, if the ask waits for it, and lock and record are still those it was made from."""
-    redeemed = move(
-        session, transaction, TransactionState.REDEEMED, not_frozen(Transaction.signer_id)
-    )
+    stays = (not_frozen(Transaction.signer_id), approving_phone_stays(Transaction.id))
+    redeemed = move(session, transaction, TransactionState.REDEEMED, *stays)
     followed = session.scalar(
         update(Cell)
         .where(Cell.id == held.cell, Cell.epoch == amended.epoch - 1)

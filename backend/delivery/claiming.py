@@ -14,7 +14,7 @@ from typing import final
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import CTE, ColumnElement, Row, and_, func, not_, or_, select, update
+from sqlalchemy import CTE, ColumnElement, Row, and_, exists, func, not_, or_, select, update
 from sqlalchemy.orm import Session
 
 from backend.delivery.bulk import buried_values, bury_rows, mark_transactions, padded
@@ -23,6 +23,7 @@ from backend.delivery.outbox import MOST_ATTEMPTS, Channel, is_free, is_open
 from backend.delivery.subscriptions import is_in_use
 from backend.model.tables import (
     Device,
+    Freeze,
     OutboxMessage,
     PushSubscription,
     RelyingParty,
@@ -150,6 +151,7 @@ def _due(
         select(
             due,
             Transaction.state,
+            _is_frozen().label("is_frozen"),
             Transaction.relying_party_id.label("asked_by"),
             Signer.lang,
             PushSubscription.endpoint,
@@ -171,6 +173,11 @@ def _due(
         .outerjoin(Webhook, Webhook.relying_party_id == RelyingParty.id)
         .order_by(due.c.due_at)
     ).all()
+
+
+def _is_frozen() -> ColumnElement[bool]:
+    """Say in SQL that the signer of a transaction is frozen (``signers/freeze.py``)."""
+    return exists().where(Freeze.signer_id == Transaction.signer_id, Freeze.lifted_at.is_(None))
 
 
 def _locked(*, now: datetime, limit: int, full: Full) -> CTE:

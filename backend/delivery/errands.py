@@ -63,6 +63,8 @@ def errand_of(row: Row[*tuple[object, ...]]) -> Errand | str:
         return _telling(row)
     if row.state != TransactionState.PENDING:
         return f"the transaction is {row.state}"
+    if row.is_frozen:
+        return "the signer's access is locked"
     if row.channel == Channel.SMS:
         return _text(row) if row.sealed_sms else "there is no text"
     if row.endpoint is None:

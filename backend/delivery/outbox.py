@@ -4,9 +4,10 @@
 2. A worker claims a message for a lease (``claiming.py``). A worker that dies loses its lease and
    another one takes over: what was committed is sent, perhaps twice, under the same message id.
 3. Claiming counts as an attempt, so that a message that kills its worker ends too.
-4. What wakes a signer is sent only while its transaction is pending; the claim asks, and sending
-   follows it at once. What tells a relying party is sent afterwards; a trigger of the database adds
-   it (``migrations/versions/0014_webhooks.py``), but for a freeze, which moves nothing.
+4. What wakes a signer is sent only while its transaction is pending and the signer not frozen; the
+   claim asks, and sending follows it at once. What tells a relying party is sent afterwards; a
+   trigger of the database adds it (``migrations/versions/0014_webhooks.py``), but for a freeze,
+   which moves nothing.
 5. What is sent or buried keeps no sealed text (``recording.py``).
 
 One code path for both databases: PostgreSQL skips rows that another worker holds; SQLite, whose

@@ -479,6 +479,29 @@ def test_a_freeze_while_the_sam_works_keeps_the_record(owner: CodeWorld) -> None
     assert newest_record(owner) == record
 
 
+def remove_the_phone(page: CodeWorld) -> None:
+    removed = update(Device).values(removal_asked_at=page.clock())
+    page.world.overwrite(lambda session: session.execute(removed))
+
+
+def test_t_37_what_a_phone_approved_that_is_removed_since_is_not_finished(
+    boris: CodeWorld,
+) -> None:
+    """Another phone of the signer removed it, before the clerk came or while the SAM works."""
+    asked = ask(boris)
+    answer(boris, asked)
+    record = newest_record(boris)
+    with boris.world.sessions() as session, pytest.raises(AlreadyThere):
+        finish_amendment(
+            session,
+            Meanwhile(boris, lambda: remove_the_phone(boris)),  # type: ignore[arg-type]  # as far as it is asked
+            transaction=asked.transaction,
+            now=boris.clock(),
+        )
+    assert finish(boris) == []
+    assert newest_record(boris) == record
+
+
 def test_a_password_that_was_changed_meanwhile_ends_it(owner: CodeWorld) -> None:
     """The lock that was sealed anew is the old password's."""
     asked = ask(owner)

@@ -11,7 +11,7 @@ from backend.delivery.outbox import Channel, enqueue_push
 from backend.delivery.outcomes import Ended, NoPlace, Taken
 from backend.delivery.recording import record
 from backend.delivery.subscriptions import drop_subscription
-from backend.model.tables import PushSubscription, TransactionState
+from backend.model.tables import Freeze, PushSubscription, TransactionState
 from tests.world.clock import SettableClock
 from tests.world.outbox import Outbox, Sessions
 from tests.world.statements import counted
@@ -44,6 +44,41 @@ def test_nothing_is_sent_for_a_transaction_that_is_over(
     assert (row.dead_at, row.sealed_sms) == (clock(), None)
     assert row.last_error == f"the transaction is {state.value}"
     assert outbox.read_transaction().sent_at is None
+
+
+def test_nothing_is_sent_to_a_signer_who_is_frozen(
+    outbox: Outbox, session_factory: Sessions, clock: SettableClock
+) -> None:
+    """R-048, T-14: whoever has the lost phone would get the code, and we would pay for it."""
+    outbox.text()
+    frozen = Freeze(
+        id=uuid4(),
+        signer_id=outbox.read_transaction().signer_id,
+        frozen_at=clock(),
+        frozen_by="phone",
+    )
+    with session_factory.begin() as session:
+        session.add(frozen)
+    assert outbox.claim() == []
+    row = outbox.row()
+    assert (row.dead_at, row.sealed_sms) == (clock(), None)
+    assert row.last_error == "the signer's access is locked"
+
+
+def test_a_freeze_that_was_lifted_holds_nothing_back(
+    outbox: Outbox, session_factory: Sessions, clock: SettableClock
+) -> None:
+    outbox.text()
+    lifted = Freeze(
+        id=uuid4(),
+        signer_id=outbox.read_transaction().signer_id,
+        frozen_at=clock(),
+        frozen_by="phone",
+        lifted_at=clock(),
+    )
+    with session_factory.begin() as session:
+        session.add(lifted)
+    assert len(outbox.claim()) == 1
 
 
 def test_a_phone_that_was_removed_meanwhile_is_not_woken(
