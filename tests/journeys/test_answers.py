@@ -1,5 +1,6 @@
 """What a paired phone is asked, and what becomes of its answers, through HTTP."""
 
+import msgspec
 import pytest
 
 from backend.signing.request import RequestedTransaction, Requester
@@ -8,7 +9,7 @@ from backend.virtual_phone.phone import VirtualPhone
 from backend.virtual_phone.transactions import Consent, make_approval, make_refusal
 from tests.world.clock import SettableClock
 from tests.world.raw_calls import RawCalls, problem
-from tests.world.service import Service, hashes
+from tests.world.service import ANNA, Service, hashes
 
 
 @pytest.fixture
@@ -55,6 +56,32 @@ def test_what_is_asked_of_another_cell_is_not_there(
 
     assert problem(calls.send("GET", nowhere)) == (404, "not-found")
     assert problem(calls.send("GET", "/transactions/no-id")) == (404, "not-found")
+
+
+def test_t_34_a_phone_of_another_cell_neither_sees_nor_answers(
+    signing_service: Service, phone: VirtualPhone, asked: RequestedTransaction
+) -> None:
+    """With a true proof, and with answers that are well made but for whose they are."""
+    other = signing_service.phone("other")
+    boris = msgspec.structs.replace(ANNA, login="boris")
+    applicant = signing_service.applicant(signing_service.register(boris))
+    other.pair_start(applicant, kind="virtual")
+    other.send_code()
+    assert other.pair_confirm(signing_service.work()[-1].code)
+    shown, path = phone.show(str(asked.id)), f"/transactions/{asked.id}"
+    no = make_refusal(shown, device=other.device(), decision="not_me", now=other.now())
+    made = make_approval(shown, device=phone.device(), consent=Consent(), now=phone.now())
+    yes = {"approval": made.approval, "sealed": made.sealed}
+    calls = RawCalls(signing_service, other)
+
+    assert other.pending().transactions == ()
+    for answer in (
+        calls.send("GET", path),
+        calls.send("PUT", f"{path}/approval", yes),
+        calls.send("PUT", f"{path}/refusal", {"refusal": no}),
+    ):
+        assert problem(answer) == (404, "not-found")
+    assert phone.show(str(asked.id)).state == "pending"
 
 
 # --- yes --------------------------------------------------------------------------

@@ -1,5 +1,6 @@
 """The phone's yes and no."""
 
+from datetime import timedelta
 from uuid import UUID, uuid4
 
 import msgspec
@@ -20,8 +21,10 @@ from backend.model.tables import Approval, Refusal, Transaction, TransactionStat
 from backend.signing.approval import approve, asked_beside
 from backend.virtual_phone.answers import request_proof
 from backend.virtual_phone.phone_keys import new_keys
+from tests.world.paired_cell import ready_cell
 from tests.world.paper_phone import PaperPhone
-from tests.world.signing_world import SigningWorld, hashes
+from tests.world.sam import ORIGIN
+from tests.world.signing_world import SigningWorld, hashes, world_of
 
 
 def approvals(world: SigningWorld) -> int:
@@ -158,6 +161,29 @@ def test_nobody_answers_for_another_cell(world: SigningWorld) -> None:
             public_keys=world.sam.public_keys,
             now=world.clock(),
         )
+
+
+@pytest.fixture
+def with_passkey(world: SigningWorld) -> SigningWorld:
+    """The world of another signer, whose phone is a browser with a passkey."""
+    cell = ready_cell(world.sam, app=ORIGIN)
+    after = world.clock() + timedelta(days=400)
+    return world_of(
+        world.sam, world.sessions, world.clock, cell=cell, not_after=after, login="boris"
+    )
+
+
+def test_a_browsers_approval_without_its_passkey_is_not_even_kept(
+    with_passkey: SigningWorld,
+) -> None:
+    """The door would refuse it; kept, it would stand in the way of the signer's own."""
+    requested = with_passkey.request(*hashes(1))
+    passkey, with_passkey.cell.phone.passkey = with_passkey.cell.phone.passkey, None
+    with pytest.raises(MalformedMessage):
+        with_passkey.approve(requested.id)
+    assert with_passkey.state(requested.id) == "pending"
+    with_passkey.cell.phone.passkey = passkey
+    assert with_passkey.approve(requested.id) is TransactionState.APPROVED
 
 
 def test_a_refusal_ends_it_and_is_kept(world: SigningWorld) -> None:
