@@ -391,7 +391,8 @@ def test_the_machine_does_approve_on_a_second_phone_until_it_is_removed(
     life = Life()
     try:
         life.let_a_second_phone_in()
-        signed, unsigned, late = (life.request(1) for _ in range(3))
+        asked: list[Any] = [life.request(1) for _ in range(3)]
+        signed, unsigned, late = asked
         life.approve_on_the_second_phone(signed)
         life.approve_on_the_second_phone(unsigned)
         life.collect(signed, 1, signed)
