@@ -20,14 +20,8 @@ from tests.bench.batch import measure_batches
 from tests.bench.beside import compare, open_side
 from tests.bench.load import measure
 from tests.bench.million import add_old_transactions
-from tests.bench.stage import (
-    WEB_SERVERS,
-    Servers,
-    Stage,
-    new_relying_party,
-    new_signers,
-    running_stage,
-)
+from tests.bench.stage import Stage, new_relying_party, new_signers, running_stage
+from tests.world.production import WEB_SERVERS, Servers
 
 REPORT: Final = Path("var/bench.json")
 SPINS: Final = 3000

@@ -1,21 +1,15 @@
 """The production form on one machine: PostgreSQL, SoftHSM behind ``cellkey sam``, two applications.
 
-PostgreSQL is as durable as in production. Each part is a process of its own, as docs/deployment.md
-has it, but all under one user. Phones are paired by the reference client, a signer each.
+PostgreSQL is as durable as in production. Phones are paired by the reference client, a signer each.
 """
 
 import os
-import subprocess
-import sys
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from socket import create_server
 from typing import Final, NamedTuple
 from uuid import UUID
 
-import requests
 from sqlalchemy import Engine, func, select
 from sqlalchemy.orm import Session, sessionmaker
 
@@ -23,7 +17,6 @@ from backend.access.relying_parties import NewRelyingParty, add_relying_party
 from backend.algorithms import KeyAlgorithm
 from backend.devices.enrolment.confirmation import confirm_by_operator
 from backend.devices.envelope import register_signer_with_cell
-from backend.model import schema
 from backend.model.tables import Cell, Signer
 from backend.sam.client import SamClient
 from backend.settings import Settings, read_settings
@@ -34,10 +27,9 @@ from backend.virtual_phone.pairing import Applicant
 from backend.virtual_phone.phone import VirtualPhone
 from backend.wiring import make_engine, make_session_factory, utc_now
 from tests.world.postgres import DURABLE, Postgres, find_programs, running_postgres
+from tests.world.production import Process, Servers, new_environment, running_parts, wait_for
 from tests.world.softhsm import SoftHsm, log_everybody_out
 
-BIN: Final = Path(sys.executable).parent
-SECONDS: Final = 60
 PASSWORD: Final = "green kettle 7"  # of a signer that lives for a minute
 MULTISIGN: Final = 10_000
 RATES_OF_A_LOAD_TEST: Final[Mapping[str, str]] = {
@@ -47,20 +39,6 @@ RATES_OF_A_LOAD_TEST: Final[Mapping[str, str]] = {
     "CELLKEY_TOKENS_PER_MINUTE": "6000",
 }
 """Limits on requests, raised: here one relying party asks as fast as it can."""
-
-
-class Servers(NamedTuple):
-    """How many processes and threads each application has."""
-
-    processes: int
-    threads: int
-
-
-class Process(NamedTuple):
-    """A part of the service."""
-
-    name: str
-    process: subprocess.Popen[bytes]
 
 
 class Signing(NamedTuple):
@@ -92,17 +70,10 @@ def running_stage(folder: Path, *, servers: Servers, server: str) -> Iterator[St
         postgres = stack.enter_context(running_postgres(programs, options=DURABLE))
         environment = _environment(folder, postgres)
         settings = read_settings(environment)
+        parts = running_parts(folder, environment, servers=servers, server=server)
+        processes = stack.enter_context(parts)
         engine = make_engine(settings.database)
         stack.callback(engine.dispose)
-        schema.upgrade(engine)
-        for words in (("hsm", "init", "--if-missing"), ("worker", "keys")):
-            command(environment, *words)
-        processes = [
-            stack.enter_context(_running(name, words, environment, folder))
-            for name, words in _parts(settings, servers, server).items()
-        ]
-        wait_for(lambda: _is_ready(settings.authorization_server_url))
-        wait_for(lambda: _is_ready(settings.mobile_api_url))
         yield Stage(
             folder=folder,
             settings=settings,
@@ -112,24 +83,6 @@ def running_stage(folder: Path, *, servers: Servers, server: str) -> Iterator[St
             engine=engine,
             sessions=make_session_factory(engine),
         )
-
-
-def command(environment: Mapping[str, str], *words: str) -> None:
-    """Run a command of ours, which must succeed."""
-    subprocess.run([BIN / "cellkey", *words], env=environment, check=True, capture_output=True)
-
-
-def wait_for(condition: Callable[[], object]) -> None:
-    """Wait for what must come.
-
-    Raises:
-        TimeoutError: it did not.
-    """
-    end = time.monotonic() + SECONDS
-    while not condition():
-        if time.monotonic() > end:
-            raise TimeoutError("what must come did not; the logs of the parts say why")
-        time.sleep(0.05)
 
 
 def new_signers(stage: Stage, count: int) -> list[Signing]:
@@ -157,95 +110,12 @@ def _environment(folder: Path, postgres: Postgres) -> dict[str, str]:
     store = SoftHsm(folder)
     os.environ["SOFTHSM2_CONF"] = str(store.conf)
     log_everybody_out()  # SoftHSM reads it when it is initialised
-    token = store.new_token()
+    database = postgres.url(postgres.create_database())
     return {
-        "PATH": os.environ["PATH"],
-        "PYTHONPATH": os.environ.get("PYTHONPATH", ""),
-        "CELLKEY_DATA_DIR": str(folder / "data"),
-        "CELLKEY_DATABASE_URL": postgres.url(postgres.create_database()),
-        "CELLKEY_AUTHORIZATION_SERVER_URL": f"http://127.0.0.1:{_free_port()}",
-        "CELLKEY_MOBILE_API_URL": f"http://127.0.0.1:{_free_port()}",
-        "CELLKEY_SAM_SOCKET": str(folder / "sam.sock"),
+        **new_environment(folder, database=database, token=store.new_token()),
         "CELLKEY_MULTISIGN": str(MULTISIGN),
         **RATES_OF_A_LOAD_TEST,
-        **token.environment,
     }
-
-
-def _parts(settings: Settings, servers: Servers, server: str) -> dict[str, list[str]]:
-    """The SAM first: the others ask it whether it is there."""
-    applications = {
-        "backend": ("backend.app", settings.authorization_server_url),
-        "mobile_api": ("mobile_api.app", settings.mobile_api_url),
-    }
-    return {
-        "sam": [str(BIN / "cellkey"), "sam"],
-        **{
-            name: WEB_SERVERS[server](module, address, servers)
-            for name, (module, address) in applications.items()
-        },
-        "worker": [str(BIN / "cellkey"), "worker"],
-        "clerk": [str(BIN / "cellkey"), "clerk"],
-    }
-
-
-def _gunicorn(module: str, address: str, servers: Servers) -> list[str]:
-    return [
-        str(BIN / "gunicorn"),
-        "--worker-class=gthread",
-        f"--workers={servers.processes}",
-        f"--threads={servers.threads}",
-        "--keep-alive=60",
-        f"--bind={address.removeprefix('http://')}",
-        f"{module}:create_app_from_environment()",
-    ]
-
-
-def _granian(module: str, address: str, servers: Servers) -> list[str]:
-    host, _, port = address.removeprefix("http://").partition(":")
-    return [
-        str(BIN / "granian"),
-        "--interface=wsgi",
-        f"--workers={servers.processes}",
-        f"--blocking-threads={servers.threads}",
-        "--log-level=warning",
-        "--no-ws",
-        f"--host={host}",
-        f"--port={port}",
-        "--factory",
-        f"{module}:create_app_from_environment",
-    ]
-
-
-WEB_SERVERS: Final = {"gunicorn": _gunicorn, "granian": _granian}
-
-
-@contextmanager
-def _running(
-    name: str, words: list[str], environment: Mapping[str, str], folder: Path
-) -> Iterator[Process]:
-    with (folder / f"{name}.log").open("wb") as log:
-        process = subprocess.Popen(words, env=environment, stdout=log, stderr=log, cwd=Path.cwd())
-    try:
-        if name == "sam":
-            wait_for((folder / "sam.sock").exists)
-        yield Process(name=name, process=process)
-    finally:
-        process.terminate()
-        process.wait()
-
-
-def _is_ready(address: str) -> bool:
-    try:
-        return requests.get(f"{address}/readyz", timeout=SECONDS).ok
-    except requests.ConnectionError:
-        return False
-
-
-def _free_port() -> int:
-    with create_server(("127.0.0.1", 0)) as probe:
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def _paired(stage: Stage, sam: SamClient, number: int) -> VirtualPhone:

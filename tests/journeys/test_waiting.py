@@ -12,9 +12,10 @@ from backend.virtual_phone.following import events, lists
 from backend.virtual_phone.transactions import Shown
 from backend.wiring import utc_now
 from tests.world.changing_rows import connected, stop_listening, telling
+from tests.world.ports import free_port
 from tests.world.service import ANNA, Service, hashes
 from tests.world.serving import serving
-from tests.world.wait_process import WaitProcess, free_port, running_wait
+from tests.world.wait_process import WaitProcess, running_wait
 
 
 @pytest.fixture

@@ -8,8 +8,6 @@ it is production.
 
 import json
 import os
-import random
-import socket
 import subprocess
 import sys
 import tempfile
@@ -26,6 +24,7 @@ import urllib3
 from backend.errors import CellkeyError
 from backend.sam.client import SamClient
 from tests.soak.parts import Part, Supervisor, Works
+from tests.world.ports import free_port
 from tests.world.postgres import Cluster, Postgres, find_programs
 from tests.world.softhsm import SO_PIN, SoftHsm, Token
 
@@ -33,8 +32,6 @@ TRANSACTION_SECONDS = 8
 USE_SECONDS = 12
 """Longer than a lease (``signing/reservation.py``): who takes over from the dead still collects."""
 _MEMORY = Path("/dev/shm")  # noqa: S108  # only what nobody kills lies there: tokens and phones
-_PORTS = range(20_000, 30_000)
-"""Below those that the kernel lends: nobody takes the port of a server that is dead right now."""
 
 _http = urllib3.PoolManager(retries=False)
 
@@ -253,17 +250,6 @@ def _cellkey(environment: Mapping[str, str], *arguments: str) -> Any:  # noqa: A
     )
     assert done.returncode == 0, done.stderr.decode()
     return json.loads(done.stdout) if "--json" in arguments else None
-
-
-def free_port() -> int:
-    """A port that nobody listens on."""
-    while True:
-        port = random.SystemRandom().choice(_PORTS)
-        try:
-            socket.create_server(("127.0.0.1", port)).close()
-        except OSError:
-            continue
-        return port
 
 
 # --- whether a part works -------------------------------------------------------

@@ -13,10 +13,11 @@ from sqlalchemy import select
 
 from backend.model.tables import Transaction
 from backend.signing.request import RequestedTransaction
+from tests.world.authority import Signer
 from tests.world.csc_client import CscClient
 from tests.world.handset import Handset
-from tests.world.installation import Installation, Signer
-from tests.world.service import hashes
+from tests.world.installation import Installation
+from tests.world.service import Service, hashes
 
 _SEEDS = count()
 
@@ -78,9 +79,10 @@ def ask(shop: CscClient, count: int = 1, **members: object) -> Asked:
     return Asked(shop=shop, id=newest, handle=handle, hashes=wanted)
 
 
-def ask_with_number(signer: Signer, count: int = 1, **members: object) -> RequestedTransaction:
+def ask_with_number(
+    service: Service, signer: Signer, count: int = 1, **members: object
+) -> RequestedTransaction:
     """Let somebody ask by our page, which shows two digits."""
-    service = signer.installation.service
     seed = next(_SEEDS)
     party = service.add_relying_party(f"screen-{seed}", "Торговая площадка «Восход»")
     return service.ask(

@@ -6,6 +6,7 @@ handed to the service worker, as the browser itself does it.
 
 import json
 from typing import Final
+from uuid import UUID
 
 from tests.world.handset import Handset
 from tests.world.push_phone import PushPhone
@@ -33,8 +34,21 @@ def subscribe_by(handset: Handset, phone: PushPhone) -> None:
     handset.context.add_init_script(SUBSCRIBED % given)
 
 
-def deliver(handset: Handset, message: bytes) -> None:
-    """Hand a message to the service worker."""
+def deliver(handset: Handset, phone: PushPhone, transaction: UUID) -> None:
+    """Wait for the message about a transaction, and hand it to the service worker."""
+    messages: dict[str, bytes] = {}
+
+    def arrived() -> bool:
+        read = phone.read_all()
+        messages.update((json.loads(each)["notification"]["tag"], each) for each in read)
+        return str(transaction) in messages
+
+    handset.wait_until(arrived)
+    _hand_over(handset, messages[str(transaction)])
+    handset.wait_until(lambda: _notification_tags(handset) == [str(transaction)])
+
+
+def _hand_over(handset: Handset, message: bytes) -> None:
     registrations: list[str] = []
 
     def note(event: dict[str, list[dict[str, str]]]) -> None:
@@ -46,14 +60,14 @@ def deliver(handset: Handset, message: bytes) -> None:
     handset.cdp.send(
         "ServiceWorker.deliverPushMessage",
         {
-            "origin": handset.installation.app_url,
+            "origin": handset.authority.app_url,
             "registrationId": registrations[-1],
             "data": message.decode(),
         },
     )
 
 
-def notification_tags(handset: Handset) -> list[str]:
+def _notification_tags(handset: Handset) -> list[str]:
     """The notifications that are shown, by tag."""
     tags: list[str] = handset.page.evaluate(TAGS)
     return tags

@@ -11,9 +11,9 @@ from uuid import UUID
 from playwright.sync_api import Browser, CDPSession, ConsoleMessage, Locator, Page, expect
 
 from backend.devices.replacement import Replacement
+from tests.world.authority import Authority, Signer
 from tests.world.chromium import LONGEST_MS, PHONE, wait_until
 from tests.world.fake_camera import FakeCamera
-from tests.world.installation import Installation, Signer
 from tests.world.secrets_watch import Watch
 from tests.world.service import NEW_PASSWORD
 
@@ -48,7 +48,7 @@ class Handset:
     def __init__(
         self,
         browser: Browser,
-        installation: Installation,
+        authority: Authority,
         *,
         lang: str = "en-GB",
         agent: str | None = ANDROID,
@@ -59,20 +59,20 @@ class Handset:
 
         Args:
             browser: it is one context of this.
-            installation: whose app it has.
+            authority: whose app it has.
             lang: its language.
             agent: what its browser says it is; ``None`` is the truth, which is a computer.
             permissions: what the app may do.
             passkeys: options of the authenticator that differ.
         """
-        self.installation = installation
+        self.authority = authority
         width, height = PHONE
         self.context = browser.new_context(
             locale=lang, user_agent=agent, viewport={"width": width, "height": height}
         )
         self.context.set_default_timeout(LONGEST_MS)
-        self.context.grant_permissions(permissions, origin=installation.app_url)
-        self.watch = Watch(self.context, installation.tap)
+        self.context.grant_permissions(permissions, origin=authority.app_url)
+        self.watch = Watch(self.context, authority.tap)
         self.prf_outputs: list[bytes] = []
         self.context.expose_binding(
             "tellPrf", lambda _source, output: self.prf_outputs.append(bytes(output))
@@ -105,7 +105,7 @@ class Handset:
     def open(self, path: str = "/") -> Page:
         """Open the app there anew: nothing is left of the page that was shown."""
         self.page.goto("about:blank")
-        self.page.goto(self.installation.app_url + path)
+        self.page.goto(self.authority.app_url + path)
         return self.page
 
     # --- what its owner does --------------------------------------------------

@@ -8,6 +8,7 @@ from pathlib import Path
 from time import sleep
 
 from tests.world import sms_centre
+from tests.world.ports import free_port
 from tests.world.sms_centre import Centre
 
 USER, PASSWORD = "cellkey", "kannel & word"
@@ -53,7 +54,7 @@ class Kannel:
 @contextmanager
 def running_kannel(folder: Path, centre: Centre) -> Iterator[Kannel]:
     """Run bearerbox and smsbox until the block ends."""
-    admin, box, sendsms = _free_ports(3)
+    admin, box, sendsms = (free_port() for _ in range(3))
     path = folder / "kannel.conf"
     path.write_text(
         _CONFIGURATION.format(
@@ -92,14 +93,6 @@ def _program(name: str, configuration: Path, folder: Path) -> Iterator[None]:
             yield
         finally:
             process.kill()
-
-
-def _free_ports(count: int) -> list[int]:
-    with ExitStack() as held:
-        sockets = [held.enter_context(socket.socket()) for _ in range(count)]
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [each.getsockname()[1] for each in sockets]
 
 
 def _wait_for_port(port: int) -> None:

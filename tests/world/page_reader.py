@@ -6,12 +6,13 @@ What a person types or copies is done by the shell function ``cellkey`` below; t
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from tests.world.ports import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```", re.DOTALL | re.MULTILINE)
@@ -104,9 +105,3 @@ def made_and_served(folder: Path, environment: dict[str, str]) -> Iterator[None]
     finally:
         process.send_signal(signal.SIGTERM)
         process.wait()
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port: int = probe.getsockname()[1]
-        return port

@@ -1,7 +1,6 @@
 """`cellkey wait` as a process of its own."""
 
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -11,6 +10,8 @@ from pathlib import Path
 
 import msgspec
 import requests
+
+from tests.world.ports import free_port
 
 COMMAND = [sys.executable, "-c", "from backend.cli.main import main; main()", "wait"]
 START_SECONDS = 60
@@ -47,13 +48,6 @@ class WaitProcess(msgspec.Struct, kw_only=True):
             return requests.get(f"{self.url}/readyz", timeout=5).status_code == 200
         except requests.ConnectionError:
             return False
-
-
-def free_port() -> int:
-    """A port that is free now."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port: int = probe.getsockname()[1]
-        return port
 
 
 @contextmanager

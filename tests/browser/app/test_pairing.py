@@ -5,9 +5,10 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, expect
 
+from tests.world.authority import Signer
 from tests.world.bad_network import Lost, bad_network
 from tests.world.handset import Handset, NewHandset
-from tests.world.installation import Installation, Signer, running_installation
+from tests.world.installation import Installation, running_installation
 
 
 @pytest.fixture

@@ -1,7 +1,5 @@
 """What the signer answers in a real browser, and what comes of it."""
 
-import json
-
 import pytest
 from playwright.sync_api import expect
 
@@ -9,7 +7,7 @@ from backend.delivery.worker_keys import read_vapid_key
 from backend.signing.request import RequestedTransaction
 from tests.world.app_stage import AppStage, a_stage, ask_with_number
 from tests.world.bad_network import Lost, bad_network
-from tests.world.chromium_push import deliver, notification_tags, subscribe_by, tap_notification
+from tests.world.chromium_push import deliver, subscribe_by, tap_notification
 from tests.world.csc_client import PAYMENT, refusal, words
 from tests.world.handset import NewHandset
 from tests.world.installation import Installation
@@ -76,7 +74,7 @@ def test_thirty_documents_are_counted_by_kind_and_searched(stage: AppStage) -> N
 
 
 def test_the_number_of_the_other_screen_is_asked_for_and_sent(stage: AppStage) -> None:
-    asked = ask_with_number(stage.signer)
+    asked = ask_with_number(stage.installation.service, stage.signer)
     stage.handset.open_asked(asked.id)
     stage.handset.tap("approve")
     stage.handset.told("two digits")
@@ -86,7 +84,7 @@ def test_the_number_of_the_other_screen_is_asked_for_and_sent(stage: AppStage) -
 
 
 def test_a_wrong_number_ends_the_request(stage: AppStage) -> None:
-    asked = ask_with_number(stage.signer)
+    asked = ask_with_number(stage.installation.service, stage.signer)
     stage.handset.open_asked(asked.id)
     stage.handset.type(number="11" if number_of(stage, asked) != "11" else "22")
     stage.handset.tap("approve")
@@ -135,17 +133,8 @@ def test_a_push_brings_the_signer_to_what_is_asked(
         handset = new_handset()
         subscribe_by(handset, push_phone)
         stage = a_stage(installation, handset)
-        messages: dict[str, bytes] = {}
-
-        def arrived() -> bool:
-            read = push_phone.read_all()
-            messages.update((json.loads(each)["notification"]["tag"], each) for each in read)
-            return str(asked.id) in messages
-
         asked = stage.ask(transaction=PAYMENT)
-        handset.wait_until(arrived)
-        deliver(handset, messages[str(asked.id)])
-    handset.wait_until(lambda: notification_tags(handset) == [str(asked.id)])
+        deliver(handset, push_phone, asked.id)
     tap_notification(handset)
     assert "ИП Ромашкин" in handset.at("request").inner_text()
     handset.approve()

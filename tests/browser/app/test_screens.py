@@ -6,10 +6,11 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.world.app_stage import ask_with_number
+from tests.world.authority import Signer
 from tests.world.handset import Handset, NewHandset
-from tests.world.installation import Installation, Signer
+from tests.world.installation import Installation
 from tests.world.looks import LANGS, look_at
-from tests.world.service import NEW_PASSWORD
+from tests.world.service import NEW_PASSWORD, Service
 
 
 class Tour:
@@ -38,7 +39,7 @@ def tour(request: pytest.FixtureRequest, new_handset: NewHandset) -> Iterator[To
     handset = new_handset(lang=request.param, permissions=("camera",))
     yield Tour(handset, request.param)
     assert not handset.failures
-    assert handset.watch.origins == handset.installation.origins
+    assert handset.watch.origins == handset.authority.origins
 
 
 @pytest.fixture
@@ -46,9 +47,11 @@ def signer(installation: Installation, tour: Tour) -> Signer:
     return installation.register(lang=tour.lang)
 
 
-def test_every_screen_can_be_used_by_everyone(tour: Tour, signer: Signer) -> None:
+def test_every_screen_can_be_used_by_everyone(
+    installation: Installation, tour: Tour, signer: Signer
+) -> None:
     pair(tour, signer)
-    answer(tour, signer)
+    answer(tour, signer, installation.service)
     look_around(tour)
     leave(tour)
 
@@ -75,7 +78,7 @@ def pair(tour: Tour, signer: Signer) -> None:
     handset.confirm(signer)
 
 
-def answer(tour: Tour, signer: Signer) -> None:
+def answer(tour: Tour, signer: Signer, service: Service) -> None:
     handset = tour.handset
     expect(handset.see("request")).to_be_visible()
     tour.at("requests")
@@ -86,7 +89,7 @@ def answer(tour: Tour, signer: Signer) -> None:
     handset.wait_until(lambda: signer.is_certified)
     labels = [f"Договор поставки {number}.pdf" for number in range(24)]
     labels += [f"schema {number}.xml" for number in range(6)]
-    asked = ask_with_number(signer, len(labels), labels=tuple(labels))
+    asked = ask_with_number(service, signer, len(labels), labels=tuple(labels))
     handset.open(f"/?tx={asked.id}")
     tour.at("request")
     handset.tap("not-me")

@@ -10,9 +10,11 @@ from sqlalchemy import select
 from backend.model.tables import Lock
 from backend.protocol.encoding import secret_bytes
 from tests.world.app_stage import ask
+from tests.world.authority import Signer
+from tests.world.csc_client import CscClient
 from tests.world.fake_camera import FakeCamera
 from tests.world.handset import Handset, NewHandset
-from tests.world.installation import Installation, Signer
+from tests.world.installation import Installation
 from tests.world.paper_phone import secret_in_envelope
 from tests.world.secrets_watch import extractable_keys, stored, writings
 from tests.world.service import NEW_PASSWORD
@@ -22,7 +24,7 @@ FIRST_LOAD_BYTES = 120 * 1024
 
 def cell_secret(signer: Signer) -> bytes:
     """The cell's secret, as who holds the envelope gets it."""
-    with signer.installation.service.sessions() as session:
+    with signer.authority.sessions() as session:
         query = select(Lock.lock).where(Lock.cell_id == signer.cell, Lock.kind == "envelope")
         lock = session.scalars(query).one()
     return secret_in_envelope(envelope_secret(signer), lock, signer.cell)
@@ -32,9 +34,9 @@ def envelope_secret(signer: Signer) -> bytes:
     return secret_bytes(signer.qr2_code)
 
 
-def sign(handset: Handset, signer: Signer) -> None:
+def sign(handset: Handset, shop: CscClient) -> None:
     """The relying party asks, the signer approves, the relying party collects."""
-    asked = ask(signer.installation.relying_party(signer))
+    asked = ask(shop)
     handset.open_asked(asked.id)
     handset.approve()
     asked.collect()
@@ -49,11 +51,12 @@ def test_no_secret_leaves_the_page_in_a_phones_whole_life(
 
     first.pair(signer, camera=camera)
     first.certify(signer)
-    sign(first, signer)
+    shop = installation.relying_party(signer)
+    sign(first, shop)
     code = first.save_recovery_code()
     secrets["recovery code"] = secret_bytes(code)
     second.pair_again(signer, signer.replacement(remove_phones=True), camera=camera, code=code)
-    sign(second, signer)
+    sign(second, shop)
 
     for handset in (first, second):
         assert len(set(handset.prf_outputs)) == 1

@@ -14,9 +14,10 @@ from backend.model.tables import Device, PushSubscription
 from backend.summary.render import push_text
 from backend.wiring import Clock, utc_now
 from tests.world.app_stage import ask
+from tests.world.authority import Signer
 from tests.world.csc_client import PAYMENT, CscClient
 from tests.world.firefox import Alert, Firefox
-from tests.world.installation import Installation, Signer, running_installation
+from tests.world.installation import Installation, running_installation
 from tests.world.push_service import PushService
 from tests.world.push_socket import DELIVERED
 from tests.world.service import NEW_PASSWORD
@@ -42,7 +43,7 @@ def installation(
 
 
 def pair(firefox: Firefox, signer: Signer) -> None:
-    firefox.open(signer.installation.app_url)
+    firefox.open(signer.authority.app_url)
     firefox.tap("pair")
     firefox.type("envelope-code", signer.qr2_code)
     firefox.tap("next")
@@ -63,7 +64,7 @@ def pair(firefox: Firefox, signer: Signer) -> None:
 
 def subscriptions(signer: Signer) -> list[str]:
     """Where the signer's phones are woken."""
-    with signer.installation.service.sessions() as session:
+    with signer.authority.sessions() as session:
         query = select(PushSubscription.endpoint).join(Device, Device.kid == PushSubscription.kid)
         return list(session.scalars(query.where(Device.cell_id == signer.cell)))
 
@@ -93,8 +94,8 @@ def signer(firefox: Firefox, installation: Installation, push_service: PushServi
 
 
 @pytest.fixture
-def shop(signer: Signer) -> CscClient:
-    return signer.installation.relying_party(signer)
+def shop(installation: Installation, signer: Signer) -> CscClient:
+    return installation.relying_party(signer)
 
 
 def test_a_real_push_brings_the_signer_to_what_is_asked(
@@ -108,7 +109,7 @@ def test_a_real_push_brings_the_signer_to_what_is_asked(
     assert firefox.alert() == ALERT
     eventually(lambda: [ack.code for ack in push_service.browsers.acknowledged] == [DELIVERED])
     firefox.click(ALERT)
-    firefox.switch_to(f"{signer.installation.app_url}/#/tx/{asked.id}")
+    firefox.switch_to(f"{signer.authority.app_url}/#/tx/{asked.id}")
     assert "12 500,00" in firefox.at("request").text
     approve(firefox)
     asked.collect()
@@ -121,7 +122,7 @@ def test_where_no_push_arrives_any_more_the_open_app_hears_of_it_all_the_same(
 
     At the next start the browser gives up the dead one and subscribes anew.
     """
-    firefox.open(f"{signer.installation.app_url}/")
+    firefox.open(f"{signer.authority.app_url}/")
     firefox.find("no-requests")
     (endpoint,) = subscriptions(signer)
     push_service.expire(endpoint)
@@ -132,7 +133,7 @@ def test_where_no_push_arrives_any_more_the_open_app_hears_of_it_all_the_same(
     assert not firefox.alerts
     asked.collect()
     firefox.open("about:blank")
-    firefox.open(f"{signer.installation.app_url}/")
+    firefox.open(f"{signer.authority.app_url}/")
     eventually(lambda: subscriptions(signer) not in ([], [endpoint]))
 
 
@@ -140,7 +141,7 @@ def test_a_browser_that_lost_its_subscription_gets_another_while_the_app_is_open
     firefox: Firefox, signer: Signer, shop: CscClient, push_service: PushService
 ) -> None:
     """``pushsubscriptionchange``: the push service has lost all it knew of this browser."""
-    firefox.open(f"{signer.installation.app_url}/")
+    firefox.open(f"{signer.authority.app_url}/")
     eventually(lambda: len(subscriptions(signer)) == 1)
     (lost,) = subscriptions(signer)
     push_service.lose_browsers()

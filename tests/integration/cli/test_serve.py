@@ -22,6 +22,7 @@ from backend.cli.main import main
 from backend.virtual_phone.invitation import read_addresses, read_envelope
 from backend.virtual_phone.pairing import Applicant
 from backend.virtual_phone.phone import VirtualPhone
+from tests.world.ports import free_port
 
 # The commands open software cells, as their settings say.
 pytestmark = pytest.mark.filterwarnings("ignore::backend.hsm.software.SoftwareCellsWarning")
@@ -46,12 +47,6 @@ def environment(tmp_path: Path) -> dict[str, str]:
         "PYTHONWARNINGS": "ignore",
     }
     return {**os.environ, **ours}
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def cellkey(environment: dict[str, str], *arguments: str) -> str:
