@@ -33,7 +33,7 @@ from backend.errors import HsmNotReady
 from backend.model.changes import watch_changes
 from backend.model.tables import PairingState
 from backend.oauth import blueprint as oauth
-from backend.oauth import further, metadata, pages, pairing
+from backend.oauth import further, metadata, pages, pairing, security_keys
 from backend.oauth.account import blueprint as account
 from backend.oauth.server import Server
 from backend.oauth.uses import OauthUses
@@ -102,6 +102,7 @@ def create_app(services: Services) -> Flask:
     oauth_uses = _oauth_uses(services, gate)
     app.register_blueprint(pairing.create_blueprint(oauth_uses))
     app.register_blueprint(further.create_blueprint(oauth_uses))
+    app.register_blueprint(security_keys.create_blueprint(oauth_uses))
     server = Server(oauth_uses)
     app.register_blueprint(oauth.create_blueprint(oauth_uses, server))
     app.register_blueprint(look.create_blueprint(services.settings))
@@ -231,6 +232,7 @@ def _oauth_uses(services: Services, gate: _Gate) -> OauthUses:
         send_code=code,
         confirm_by_code=confirm,
         ask_further=ask_phone,
+        security_keys=page_uses.security_key_uses(bound),
         doorman=gate.doorman,
         calls=gate.calls,
         tokens=gate.tokens,

@@ -232,6 +232,10 @@ class NewPasswordRefused(Refused):
     """No new password: a rule of ``set_password`` was not kept."""
 
 
+class SecurityKeyRefused(Refused):
+    """No security key: a rule of ``backend/sam/security_keys.py`` was not kept."""
+
+
 class AmendmentRefused(Refused):
     """No looser policy: a rule of ``backend/sam/amendments.py`` was not kept."""
 
@@ -246,10 +250,6 @@ class RecordRefused(CellkeyError):
 
 class KindRefused(RecordRefused):
     """The cell's policy allows no phones of that kind: no computer, as a rule."""
-
-    def __init__(self, kind: str) -> None:
-        """Name the kind."""
-        super().__init__(f"phones of the kind {kind} are not allowed here")
 
 
 class WrongCode(CellkeyError):

@@ -8,13 +8,16 @@ from uuid import UUID
 import msgspec
 from sqlalchemy.orm import Session
 
+from backend.access.phones import ProvenCall
 from backend.devices import forgotten, own_password
+from backend.devices.enrolment import security_keys
 from backend.model.tables import TransactionState
 from backend.oauth.uses import (
     AmendingUses,
     CodeUses,
     ForgottenUses,
     PasswordUses,
+    SecurityKeyUses,
     TypedAmendment,
     TypedCode,
 )
@@ -51,6 +54,22 @@ def password_uses(bound: Bound) -> PasswordUses:
         )
 
     return PasswordUses(change=change, change_first=change_first)
+
+
+def security_key_uses(bound: Bound) -> SecurityKeyUses:
+    """Bind further passkeys of phones."""
+
+    def add(session: Session, call: ProvenCall, message: str) -> None:
+        security_keys.add_security_key(
+            session, bound.sam, call=call, message=message, now=bound.clock()
+        )
+
+    def remove(session: Session, call: ProvenCall, credential: bytes) -> None:
+        security_keys.remove_security_key(
+            session, bound.sam, call=call, credential=credential, now=bound.clock()
+        )
+
+    return SecurityKeyUses(add=add, remove=remove)
 
 
 def code_uses(bound: Bound) -> CodeUses:

@@ -9,6 +9,7 @@ from backend.devices.recovery import store_recovery_lock
 from backend.devices.removal import ask_removal
 from backend.errors import MalformedMessage, NotFound
 from backend.protocol.encoding import unb64u
+from backend.protocol.record import record_hash
 from backend.signers.freeze import BY_PHONE, freeze
 from backend.wiring import db
 from mobile_api.blueprint import Blueprint
@@ -18,6 +19,7 @@ from mobile_api.schemas import (
     EmptyBody,
     LockAnswer,
     RecoveryLockBody,
+    SecurityKeysAnswer,
     SubscriptionBody,
 )
 from mobile_api.services import services
@@ -41,6 +43,16 @@ def remove_device(kid: str) -> None:
     """Stop a phone at once; the cell's record follows within seconds."""
     phone = calling_phone()
     ask_removal(db.session(), phone=phone, kid=_kid(kid), now=services().clock())
+
+
+@blueprint.get("/security-keys")
+@blueprint.response(200, SecurityKeysAnswer)
+@blueprint.doc(security=PROOF)
+def list_security_keys() -> Mapping[str, object]:
+    """The security keys of this phone, and the hash of the record that a further one follows."""
+    phone = reading_phone()
+    keys = phone.device.security_keys
+    return {"record": record_hash(phone.record), "security_keys": [{"id": key.id} for key in keys]}
 
 
 @blueprint.put("/push-subscription")

@@ -275,6 +275,21 @@ class DevicesAnswer(Schema):
     devices = fields.List(fields.Nested(Device))
 
 
+class SecurityKey(Schema):
+    """A further passkey of the phone that asks."""
+
+    id = Base64url(metadata={"description": "Of the credential."})
+
+
+class SecurityKeysAnswer(Schema):
+    """The further passkeys of the phone that asks."""
+
+    record = Base64url(
+        metadata={"description": "SHA-256 of the cell's newest record: what a new one is made for."}
+    )
+    security_keys = fields.List(fields.Nested(SecurityKey))
+
+
 class StoppedParty(Schema):
     """A relying party that may not ask this signer."""
 

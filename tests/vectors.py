@@ -42,6 +42,7 @@ KEYS: Final = {
     "request": REQUEST,
     "unlock": UNLOCK,
     "passkey": cast.PASSKEY.key,
+    "security key": cast.SECURITY_KEY.key,
 }
 
 
@@ -93,7 +94,15 @@ def messages() -> list[Vector]:
             cast.FURTHER_ENROLMENT_CLAIMS,
             "of a further phone: another one brings the secret",
         ),
+        message(
+            "cell-record+jwt", cast.SECURITY_KEY_RECORD_CLAIMS, "the next one, with a security key"
+        ),
         message("cell-approval+jwt", cast.APPROVAL_CLAIMS | {"webauthn": None}, "of a native app"),
+        message(
+            "cell-approval+jwt",
+            cast.APPROVAL_CLAIMS | {"webauthn": cast.SECURITY_KEY.sign(cast.APPROVAL_CHALLENGE)},
+            "by the security key",
+        ),
         message("dpop+jwt", without_body, "without a body"),
         message(
             "cell-code-approval+jwt",

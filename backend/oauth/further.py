@@ -32,13 +32,13 @@ def create_blueprint(uses: OauthUses) -> Blueprint:
     @blueprint.post(PATH)
     def ask() -> ResponseReturnValue:
         prints = read_thumbprints(load_body(request, FurtherBody())["keys"])
-        asked = uses.ask_further(uses.session(), _proven_call(uses), prints)
+        asked = uses.ask_further(uses.session(), proven_call(uses), prints)
         return jsonify(AskedFurtherAnswer().dump(asked)), HTTPStatus.CREATED
 
     return blueprint
 
 
-def _proven_call(uses: OauthUses) -> ProvenCall:
+def proven_call(uses: OauthUses) -> ProvenCall:
     """The paired phone that made this very request, and its proof, which what it asks for uses up.
 
     Raises:

@@ -4,6 +4,8 @@ from typing import Final
 
 from marshmallow import Schema, fields, validate
 
+from backend.protocol.jose import LONGEST_MESSAGE
+
 LONGEST_TEXT: Final = 1024
 """Of a login or password before anything looks at it."""
 LONGEST_CODE: Final = 32
@@ -47,6 +49,14 @@ class AskedFurtherAnswer(Schema):
 
     transaction = fields.UUID()
     expires_at = fields.AwareDateTime()
+
+
+class SecurityKeyBody(Schema):
+    """Body of ``POST /security-keys``."""
+
+    security_key = fields.String(
+        required=True, validate=validate.Length(min=1, max=LONGEST_MESSAGE)
+    )
 
 
 class EmptyBody(Schema):

@@ -93,6 +93,15 @@ class ForgottenUses(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @final
+class SecurityKeyUses(msgspec.Struct, frozen=True, kw_only=True):
+    """Further passkeys of a phone: :mod:`backend.devices.enrolment.security_keys`."""
+
+    add: Callable[[Session, ProvenCall, str], None]
+    remove: Callable[[Session, ProvenCall, bytes], None]
+    """By the credential's id."""
+
+
+@final
 class OauthUses(msgspec.Struct, frozen=True, kw_only=True):
     """One application's."""
 
@@ -108,6 +117,7 @@ class OauthUses(msgspec.Struct, frozen=True, kw_only=True):
     """Pairing, step 3, for the holder of a ticket, by the code that came; and by the password."""
     ask_further: Callable[[Session, ProvenCall, KeyThumbprints], AskedFurther]
     """A paired phone wants to add the phone of these keys."""
+    security_keys: SecurityKeyUses
     public_keys: PublicKeys
     sign_in: Callable[[Session, PasswordSignIn], SignedIn]
     """Login and password; see :func:`backend.signers.sign_in.sign_in`."""

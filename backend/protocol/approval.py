@@ -154,10 +154,11 @@ def check_user_verification(claims: ApprovalClaims, device: RecordDevice) -> Non
         return
     if claims.webauthn is None:
         raise MalformedMessage("no assertion by a phone that has a passkey")
+    passkey = device.passkey(claims.webauthn.id)
     verify_assertion(
         claims.webauthn,
         expected_challenge=approval_challenge(tx_hash=claims.tx_hash, epk=claims.epk),
-        passkey=device.webauthn,
+        passkey=passkey,
     )
 
 

@@ -29,6 +29,7 @@ Method = Literal["app", "password+sms", "password+totp"]
 LONGEST_CREDENTIAL_ID: Final = 1023
 MOST_DEVICES: Final = 16
 MOST_AMOUNTS: Final = 5
+MOST_SECURITY_KEYS: Final = 3
 
 
 def _check_once(words: Sequence[str]) -> None:
@@ -52,7 +53,9 @@ class Passkey(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 
 @final
-class RecordDevice(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class RecordDevice(
+    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True
+):
     """A paired phone and its three keys."""
 
     kid: Octets32
@@ -66,6 +69,8 @@ class RecordDevice(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     enrolment: Octets32
     """SHA-256 of the enrolment by which it came."""
     confirmed_by: Confirmations
+    security_keys: Annotated[tuple[Passkey, ...], msgspec.Meta(max_length=MOST_SECURITY_KEYS)] = ()
+    """Further passkeys of a browser; absent where there are none (docs/decisions/0024)."""
 
     def __post_init__(self) -> None:
         """Refuse a device that contradicts itself."""
@@ -78,7 +83,28 @@ class RecordDevice(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
             raise MalformedMessage("a passkey, its user verification and a browser go together")
         if self.uv == "attested" and self.kind != "native":
             raise MalformedMessage("an attestation comes only from a native phone")
+        if self.security_keys and not passkey:
+            raise MalformedMessage("a security key is a browser's")
+        for distinct in ({key.id for key in self.passkeys}, {key.key for key in self.passkeys}):
+            if len(distinct) != len(self.passkeys):
+                raise MalformedMessage("a passkey stands twice")
         _check_once(self.confirmed_by)
+
+    @property
+    def passkeys(self) -> tuple[Passkey, ...]:
+        """All of them; the one that it was paired with is the first."""
+        return () if self.webauthn is None else (self.webauthn, *self.security_keys)
+
+    def passkey(self, credential_id: bytes) -> Passkey:
+        """The passkey of that id.
+
+        Raises:
+            MalformedMessage: the phone has none of it.
+        """
+        for passkey in self.passkeys:
+            if passkey.id == credential_id:
+                return passkey
+        raise MalformedMessage("webauthn: another passkey")
 
 
 @final
@@ -132,7 +158,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             KindRefused: they may not.
         """
         if kind not in self.caps.kinds:
-            raise KindRefused(kind)
+            raise KindRefused(f"phones of the kind {kind} are not allowed here")
 
 
 @final

@@ -141,6 +141,26 @@ class RemoveDevice(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
 
 @final
+class AddSecurityKey(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A further passkey of a phone. The rules are in ``backend/sam/security_keys.py``."""
+
+    record: str
+    message: str
+    """``cell-security-key+jwt``."""
+
+
+@final
+class RemoveSecurityKey(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A security key to believe no more; needs nobody's consent."""
+
+    record: str
+    kid: bytes
+    """Of the phone."""
+    id: bytes
+    """Of the credential."""
+
+
+@final
 class NextRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The record's next epoch."""
 
@@ -255,6 +275,20 @@ class Cells(Protocol):
 
         Raises:
             backend.errors.RecordRefused: the record is not ours.
+        """
+
+    def add_security_key(self, request: AddSecurityKey) -> NextRecord:
+        """Make the next epoch with a further passkey of a phone.
+
+        Raises:
+            backend.errors.SecurityKeyRefused: a rule was not kept.
+        """
+
+    def remove_security_key(self, request: RemoveSecurityKey) -> NextRecord:
+        """Make the next epoch without a security key of a phone.
+
+        Raises:
+            backend.errors.RecordRefused: the record is not ours, or has no such phone.
         """
 
     def check_password(self, request: CheckPassword) -> PasswordChecked:

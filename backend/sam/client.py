@@ -24,6 +24,7 @@ from backend.sam.amending import (
     OpenedAmendment,
 )
 from backend.sam.cells import (
+    AddSecurityKey,
     ChangedPassword,
     ChangePassword,
     CheckPassword,
@@ -36,6 +37,7 @@ from backend.sam.cells import (
     PasswordSeal,
     PasswordVerifier,
     RemoveDevice,
+    RemoveSecurityKey,
     ResetPassword,
     SealedSms,
     SendPairingCode,
@@ -113,6 +115,14 @@ class SamClient:
     def remove_device(self, request: RemoveDevice) -> NextRecord:
         """See ``Cells``."""
         return self._call("remove_device", request, NextRecord)
+
+    def add_security_key(self, request: AddSecurityKey) -> NextRecord:
+        """See ``Cells``."""
+        return self._call("add_security_key", request, NextRecord)
+
+    def remove_security_key(self, request: RemoveSecurityKey) -> NextRecord:
+        """See ``Cells``."""
+        return self._call("remove_security_key", request, NextRecord)
 
     def check_password(self, request: CheckPassword) -> PasswordChecked:
         """See ``Cells``."""

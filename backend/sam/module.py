@@ -28,6 +28,7 @@ from backend.sam.amending import (
 from backend.sam.amendments import PolicyAmendments
 from backend.sam.asks import Asks
 from backend.sam.cells import (
+    AddSecurityKey,
     ChangedPassword,
     ChangePassword,
     CheckPassword,
@@ -40,6 +41,7 @@ from backend.sam.cells import (
     PasswordSeal,
     PasswordVerifier,
     RemoveDevice,
+    RemoveSecurityKey,
     ResetPassword,
     SealedSms,
     SendPairingCode,
@@ -58,6 +60,7 @@ from backend.sam.new_passwords import NewPasswords
 from backend.sam.receipts import Receipts
 from backend.sam.records import ServiceVoice
 from backend.sam.releases import Release, Released
+from backend.sam.security_keys import SecurityKeys
 from backend.sam.service_keys import IssueCertificate, IssuedCertificate, SamHealth
 from backend.sam.sms_texts import SmsTexts
 from backend.sam.totp import TotpSeeds
@@ -139,6 +142,7 @@ class Sam:
             rp_id=rp_id,
             origin=origin,
         )
+        self._security_keys = SecurityKeys(voice=self._voice, rp_id=rp_id, origin=origin)
         self._known_passwords = KnownPasswords(
             voice=self._voice, passwords=self._passwords, tries=self._password_tries
         )
@@ -227,6 +231,14 @@ class Sam:
         staying = tuple(device for device in record.devices if device.kid != request.kid)
         text, following = self._voice.next_record(request.record, devices=staying)
         return NextRecord(record=text, epoch=following.epoch)
+
+    def add_security_key(self, request: AddSecurityKey) -> NextRecord:
+        """See ``Cells``."""
+        return self._security_keys.add(request)
+
+    def remove_security_key(self, request: RemoveSecurityKey) -> NextRecord:
+        """See ``Cells``."""
+        return self._security_keys.remove(request)
 
     # --- passwords ------------------------------------------------------------
 

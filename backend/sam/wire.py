@@ -25,6 +25,7 @@ from backend.sam.amending import (
     OpenedAmendment,
 )
 from backend.sam.cells import (
+    AddSecurityKey,
     ChangedPassword,
     ChangePassword,
     CheckPassword,
@@ -37,6 +38,7 @@ from backend.sam.cells import (
     PasswordSeal,
     PasswordVerifier,
     RemoveDevice,
+    RemoveSecurityKey,
     ResetPassword,
     SealedSms,
     SendPairingCode,
@@ -76,6 +78,8 @@ CALLS: Final[dict[str, tuple[type[msgspec.Struct], type[msgspec.Struct]]]] = {
     "pairing_code": (SendPairingCode, SealedSms),
     "enrol": (Enrol, Enrolled),
     "remove_device": (RemoveDevice, NextRecord),
+    "add_security_key": (AddSecurityKey, NextRecord),
+    "remove_security_key": (RemoveSecurityKey, NextRecord),
     "check_password": (CheckPassword, PasswordChecked),
     "change_password": (ChangePassword, ChangedPassword),
     "set_password": (SetPassword, PasswordSeal),

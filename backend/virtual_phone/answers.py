@@ -60,6 +60,28 @@ def enrolment_challenge(*, tx_hash: bytes, keys: PhoneKeys, epk: bytes | None) -
     return sha256(b"cell-enrol-v1\0" + tx_hash + b"".join(thumbprints(keys)) + sealed_with)
 
 
+def security_key_challenge(*, record: bytes, kid: bytes) -> bytes:
+    """What a new security key signs, twice; ``record`` is the hash of the cell's newest record."""
+    return sha256(b"cell-security-key-v1\0" + record + kid)
+
+
+def consent_challenge(*, record: bytes, kid: bytes, attestation_object: bytes) -> bytes:
+    """What a passkey that the record knows signs, so that the new one is let in."""
+    return sha256(b"cell-security-key-consent-v1\0" + record + kid + sha256(attestation_object))
+
+
+def security_key(
+    *,
+    key: ec.EllipticCurvePrivateKey,
+    record: bytes,
+    webauthn: Mapping[str, object],
+    consent: Mapping[str, object],
+) -> str:
+    """A ``cell-security-key+jwt`` by the phone's approval key."""
+    claims: dict[str, object] = {"record": b64u(record), "webauthn": webauthn, "consent": consent}
+    return sign(claims, typ="cell-security-key+jwt", key=key)
+
+
 def twelve_characters(enrolment: str) -> str:
     """The characters that name this phone, in groups of four."""
     digest = sha256(b"cell-pair-v1\0" + enrolment.encode())

@@ -69,13 +69,20 @@ def create(*, app: str, challenge: bytes) -> tuple[Passkey, Registration]:
         private_key=b64u(key_bytes(key)),
         prf_secret=b64u(os.urandom(32)),
     )
+    return passkey, register(passkey, challenge=challenge)
+
+
+def register(passkey: Passkey, *, challenge: bytes) -> Registration:
+    """What ``create`` answers for a passkey that is made."""
+    credential_id, key = unb64u(passkey.id), key_from(unb64u(passkey.private_key))
     attested = NO_AAGUID + CREDENTIAL_ID.to_bytes(2) + credential_id + cose_key(key)
     flags = USER_PRESENT | USER_VERIFIED | CREDENTIAL_INCLUDED
-    data = authenticator_data(rp_id, flags=flags) + attested
-    return passkey, Registration(
+    data = authenticator_data(passkey.rp_id, flags=flags) + attested
+    client = client_data("webauthn.create", challenge=challenge, origin=passkey.origin)
+    return Registration(
         id=passkey.id,
         attestation_object=b64u(attestation_object(data)),
-        client_data=b64u(client_data("webauthn.create", challenge=challenge, origin=origin)),
+        client_data=b64u(client),
     )
 
 

@@ -183,6 +183,20 @@ class PairingCalls:
         )
 
 
+class NamedSecurityKey(msgspec.Struct, frozen=True, kw_only=True):
+    """A security key that counts."""
+
+    id: str
+
+
+class SecurityKeys(msgspec.Struct, frozen=True, kw_only=True):
+    """Answer of ``GET M/security-keys``."""
+
+    record: str
+    """Hash of the cell's newest record."""
+    security_keys: tuple[NamedSecurityKey, ...]
+
+
 class PhoneCalls:
     """Section 8.3: a paired phone, known by its request key."""
 
@@ -265,6 +279,18 @@ class PhoneCalls:
         """Hand in the enrolment of a phone that another one adds; the state it led to."""
         answer = self.call("PUT", "further-phone/enrolment", {"enrolment": enrolment})
         return read_json(answer.body, StateAnswer).state
+
+    def security_keys(self) -> SecurityKeys:
+        """The security keys of this phone that count, and what a further one is made for."""
+        return read_json(self.call("GET", "security-keys").body, SecurityKeys)
+
+    def add_security_key(self, message: str, *, authorization_server: str) -> None:
+        """Have a security key count."""
+        self.call("POST", "security-keys", {"security_key": message}, server=authorization_server)
+
+    def remove_security_key(self, credential: str, *, authorization_server: str) -> None:
+        """Have a security key count no more."""
+        self.call("DELETE", f"security-keys/{credential}", server=authorization_server)
 
     def call(
         self,

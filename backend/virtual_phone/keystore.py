@@ -25,6 +25,13 @@ OWNER_ONLY = 0o600
 OWNER_ONLY_FOLDER = 0o700
 
 
+class SecurityKey(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A further passkey, on a token of its own, and the unlock key under its PRF output."""
+
+    passkey: Passkey
+    wrapped: str
+
+
 class Keys(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The phone's three keys."""
 
@@ -34,6 +41,7 @@ class Keys(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """In a browser wrapped under the passkey's PRF output."""
     passkey: Passkey | None = None
     """What the operating system would keep; only in a browser."""
+    security_keys: tuple[SecurityKey, ...] = ()
 
 
 class Recovery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

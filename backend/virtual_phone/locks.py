@@ -20,6 +20,9 @@ from backend.virtual_phone.jose import NONCE, TAG, key_bytes, key_from, unseal
 CELL_SECRET = 32
 THUMBPRINT = 32
 KEY = 32
+BY_PASSKEY = "cell-unlock-v1"
+BY_KEY = "cell-unlock-key-v1"
+"""What the unlock key is kept under: HKDF info."""
 LOCK_LIMIT = 1024
 
 
@@ -103,19 +106,32 @@ def prf_salt(cell: bytes) -> bytes:
     return sha256(b"cell-prf-v1\0" + cell)
 
 
-def wrap_unlock(unlock: ec.EllipticCurvePrivateKey, *, prf_output: bytes, cell: bytes) -> str:
-    """The unlock key under the passkey's PRF output."""
-    key = hkdf(prf_output, info="cell-unlock-v1")
+def security_key_salt(cell: bytes) -> bytes:
+    """What a security key's PRF is evaluated at."""
+    return sha256(b"cell-prf-key-v1\0" + cell)
+
+
+def wrap_unlock(
+    unlock: ec.EllipticCurvePrivateKey,
+    *,
+    prf_output: bytes,
+    cell: bytes,
+    info: str = BY_PASSKEY,
+) -> str:
+    """The unlock key under a PRF output: the passkey's, or with ``BY_KEY`` a security key's."""
+    key = hkdf(prf_output, info=info)
     return encrypt(key_bytes(unlock), key=key, associated=cell)
 
 
-def unwrap_unlock(wrapped: str, *, prf_output: bytes, cell: bytes) -> ec.EllipticCurvePrivateKey:
+def unwrap_unlock(
+    wrapped: str, *, prf_output: bytes, cell: bytes, info: str = BY_PASSKEY
+) -> ec.EllipticCurvePrivateKey:
     """The unlock key again.
 
     Raises:
         MessageRefused: the PRF output is of another passkey, or for another cell.
     """
-    key = hkdf(prf_output, info="cell-unlock-v1")
+    key = hkdf(prf_output, info=info)
     return key_from(decrypt(wrapped, key=key, associated=cell))
 
 

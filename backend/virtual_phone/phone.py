@@ -11,7 +11,7 @@ from pathlib import Path
 
 import msgspec
 
-from backend.virtual_phone import further, pairing, recovery, transactions
+from backend.virtual_phone import further, pairing, recovery, security_keys, transactions
 from backend.virtual_phone.answers import Decision, PhoneKind
 from backend.virtual_phone.calls import LONGEST_WAIT_SECONDS, PendingList, PhoneCalls
 from backend.virtual_phone.encoding import b64u
@@ -105,6 +105,16 @@ class VirtualPhone:
         return self.show(
             self.calls().ask_further(read_further_phone(code), authorization_server=server)
         )
+
+    # --- security keys ------------------------------------------------------
+
+    def add_security_key(self) -> str:
+        """Add a further passkey, on a token of its own; its id."""
+        return security_keys.add(self.keystore, self.calls(), device=self.device())
+
+    def remove_security_key(self, credential: str) -> None:
+        """Remove one, by its id."""
+        security_keys.remove(self.keystore, self.calls(), credential, device=self.device())
 
     # --- transactions -------------------------------------------------------
 

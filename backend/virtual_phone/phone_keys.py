@@ -9,10 +9,17 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from backend.virtual_phone.authenticator import Assertion, Passkey, get
 from backend.virtual_phone.encoding import b64u, unb64u
+from backend.virtual_phone.errors import CannotAnswer
 from backend.virtual_phone.invitation import PhoneKeys
 from backend.virtual_phone.jose import jwk_of, key_bytes, key_from, new_key
 from backend.virtual_phone.keystore import Keys
-from backend.virtual_phone.locks import prf_salt, unwrap_unlock, wrap_unlock
+from backend.virtual_phone.locks import (
+    BY_KEY,
+    prf_salt,
+    security_key_salt,
+    unwrap_unlock,
+    wrap_unlock,
+)
 
 
 class OpenKeys(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,13 +60,37 @@ def request_key(keys: Keys) -> ec.EllipticCurvePrivateKey:
     return key_from(unb64u(keys.request))
 
 
-def unlock(keys: Keys, *, cell: bytes, challenge: bytes) -> Unlocked:
-    """The unlock key; a browser's passkey signs ``challenge`` for it."""
+def unlock(
+    keys: Keys, *, cell: bytes, challenge: bytes, security_key: str | None = None
+) -> Unlocked:
+    """The unlock key; a browser's passkey signs ``challenge`` for it.
+
+    Args:
+        keys: as the phone keeps them.
+        cell: which the key opens.
+        challenge: what it is wanted for.
+        security_key: id of the one that answers instead.
+
+    Raises:
+        CannotAnswer: the phone has no such security key.
+    """
+    if security_key is not None:
+        return _by_security_key(keys, security_key, cell=cell, challenge=challenge)
     if keys.passkey is None:
         return Unlocked(key=key_from(unb64u(keys.unlock)), assertion=None)
     assertion, output = get(keys.passkey, challenge=challenge, salt=prf_salt(cell))
     key = unwrap_unlock(keys.unlock, prf_output=output, cell=cell)
     return Unlocked(key=key, assertion=assertion)
+
+
+def _by_security_key(keys: Keys, security_key: str, *, cell: bytes, challenge: bytes) -> Unlocked:
+    for held in keys.security_keys:
+        if held.passkey.id == security_key:
+            salt = security_key_salt(cell)
+            assertion, output = get(held.passkey, challenge=challenge, salt=salt)
+            key = unwrap_unlock(held.wrapped, prf_output=output, cell=cell, info=BY_KEY)
+            return Unlocked(key=key, assertion=assertion)
+    raise CannotAnswer("this phone has no such security key")
 
 
 def keep(keys: OpenKeys) -> Keys:

@@ -44,6 +44,8 @@ class Consent(msgspec.Struct, frozen=True, kw_only=True):
     """The number on the other screen, where the ask wants it."""
     further_phone: str | None = None
     """QR code on the screen of the phone to be added, for an ``enrol``."""
+    security_key: str | None = None
+    """Id of the security key that answers in the passkey's place."""
 
 
 def fetch(keystore: Keystore, calls: PhoneCalls, *, device: Device, transaction: str) -> Shown:
@@ -90,7 +92,9 @@ def make_approval(shown: Shown, *, device: Device, consent: Consent, now: int) -
     kid = jwk_of(key).thumbprint()
     ephemeral = new_key()
     challenge = approval_challenge(tx_hash=checked.tx_hash, epk=jwk_of(ephemeral).thumbprint())
-    unlocked = unlock(device.keys, cell=checked.cell, challenge=challenge)
+    unlocked = unlock(
+        device.keys, cell=checked.cell, challenge=challenge, security_key=consent.security_key
+    )
     sealed = seal_secret(
         open_device_lock(shown.lock, cell=checked.cell, kid=kid, unlock=unlocked.key),
         sam=checked.ask.sam,

@@ -263,6 +263,22 @@ export class PhoneCalls {
     return read(await this.call("GET", "devices"), { devices: list(known, 100) }).devices;
   }
 
+  /**
+   * This phone's security keys that count, and the hash of the record that a further one follows.
+   * @returns {Promise<{ record: string, security_keys: { id: string }[] }>}
+   */
+  async securityKeys() {
+    const known = (/** @type {unknown} */ value) => isObject(value) && TEXT(value.id);
+    const answer = await this.call("GET", "security-keys");
+    return read(answer, { record: TEXT, security_keys: list(known, 16) });
+  }
+
+  /** @param {string} message */
+  addSecurityKey = (message) =>
+    this.call("POST", `${this.a}/security-keys`, { body: { security_key: message } });
+  /** @param {string} id of the credential */
+  removeSecurityKey = (id) => this.call("DELETE", `${this.a}/security-keys/${id}`);
+
   /** @returns {Promise<StoppedParty[]>} */
   async stopped() {
     const known = (/** @type {unknown} */ value) =>

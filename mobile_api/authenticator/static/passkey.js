@@ -21,20 +21,23 @@ const written = (buffer) => b64u(new Uint8Array(buffer));
 
 /**
  * Make a passkey.
- * @param {{ rpId: string, ca: string, name: string, userId: Bytes, challenge: Bytes, salt: Bytes }}
- *   wanted
+ * @param {{ rpId: string, ca: string, name: string, userId: Bytes, challenge: Bytes, salt: Bytes,
+ *   beside?: string[] }} wanted
+ *   `beside`: it is to lie on a security key, which holds none of these yet
  * @returns {Promise<Registration>}
  */
-export async function createPasskey({ rpId, ca, name, userId, challenge, salt }) {
+export async function createPasskey({ rpId, ca, name, userId, challenge, salt, beside }) {
   const publicKey = {
     rp: { id: rpId, name: ca },
     user: { id: userId, name, displayName: name },
     challenge,
     pubKeyCredParams: [{ type: /** @type {const} */ ("public-key"), alg: ES256 }],
     authenticatorSelection: {
-      residentKey: /** @type {const} */ ("preferred"),
+      residentKey: /** @type {ResidentKeyRequirement} */ (beside ? "discouraged" : "preferred"),
       userVerification: /** @type {const} */ ("required"),
+      ...(beside && { authenticatorAttachment: /** @type {const} */ ("cross-platform") }),
     },
+    ...(beside && { excludeCredentials: beside.map(named), hints: ["security-key"] }),
     attestation: /** @type {const} */ ("none"),
     timeout: TIMEOUT_MS,
     extensions: { prf: { eval: { first: salt } } },
@@ -48,27 +51,44 @@ export async function createPasskey({ rpId, ca, name, userId, challenge, salt })
   };
 }
 
+/** @param {string} id */
+const named = (id) => ({ type: /** @type {const} */ ("public-key"), id: unb64u(id) });
+
+/** @typedef {{ id: string, salt: Bytes }} Held a passkey, and what its PRF is evaluated at */
+
+/**
+ * What the PRF is asked: of one passkey the short form, which more browsers know.
+ * @param {Held[]} held
+ */
+const asksPrf = (held) =>
+  held.length === 1
+    ? { eval: { first: held[0].salt } }
+    : {
+        evalByCredential: Object.fromEntries(held.map(({ id, salt }) => [id, { first: salt }])),
+      };
+
 /**
  * Have the passkey's holder verified for a challenge; `output` is the PRF's, if there is one.
  *
  * An authenticator that answers the PRF in a form that no verifier accepts (extension data without
  * its flag: Firefox's software token) is asked again without it.
- * @param {{ rpId: string, id: string, challenge: Bytes, salt: Bytes | null }} wanted
+ * @param {{ rpId: string, id: string, challenge: Bytes, salt: Bytes | null, others?: Held[] }}
+ *   wanted `others` may answer as well; the assertion's `id` says which did
  * @returns {Promise<{ assertion: Assertion, output: Bytes | null }>}
  */
-export async function usePasskey({ rpId, id, challenge, salt }) {
+export async function usePasskey({ rpId, id, challenge, salt, others = [] }) {
   const publicKey = {
     rpId,
     challenge,
-    allowCredentials: [{ type: /** @type {const} */ ("public-key"), id: unb64u(id) }],
+    allowCredentials: [id, ...others.map((other) => other.id)].map(named),
     userVerification: /** @type {const} */ ("required"),
     timeout: TIMEOUT_MS,
-    ...(salt && { extensions: { prf: { eval: { first: salt } } } }),
+    ...(salt && { extensions: { prf: asksPrf([{ id, salt }, ...others]) } }),
   };
   const credential = await asked(navigator.credentials.get({ publicKey }));
   const response = /** @type {AuthenticatorAssertionResponse} */ (credential.response);
   if (salt && isTorn(new Uint8Array(response.authenticatorData))) {
-    return usePasskey({ rpId, id, challenge, salt: null });
+    return usePasskey({ rpId, id, challenge, salt: null, others });
   }
   const assertion = {
     id: written(credential.rawId),

@@ -34,9 +34,12 @@ export async function newRecovery(cellSecret, cell, keeping) {
 export async function makeNewRecovery(profile, cell) {
   const lock = await new PhoneCalls(profile, cell.keys.request).lock();
   const wanted = { rpId: profile.rp_id, cell: cell.id, challenge: random(32) };
-  const { unlock, code } = await unlockKey(cell.keys, wanted);
+  const { assertion, unlock, code } = await unlockKey(cell.keys, wanted);
   const cellSecret = await openLock(cell.keys, lock, cell.id, unlock);
-  const recovery = await newRecovery(cellSecret, rawUuid(cell.id), code);
+  const recovery = {
+    ...(await newRecovery(cellSecret, rawUuid(cell.id), code)),
+    by: assertion.id,
+  };
   cellSecret.fill(0);
   await store.changeCell(cell.id, { recovery });
   await uploadRecoveryLock(profile, cell.id);

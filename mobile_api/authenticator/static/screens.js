@@ -16,6 +16,7 @@ const history = () => import("./screens/history.js");
 const settings = () => import("./screens/settings.js");
 const phones = () => import("./screens/phones.js");
 const recovery = () => import("./screens/recovery.js");
+const securityKeys = () => import("./screens/security_keys.js");
 
 /** @type {Record<string, Screen>} */
 export const SCREENS = {
@@ -31,4 +32,5 @@ export const SCREENS = {
   freeze: later(settings, "freeze"),
   phones: later(phones, "phones"),
   recovery: later(recovery, "recovery"),
+  keys: later(securityKeys, "keys"),
 };

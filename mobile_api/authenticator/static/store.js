@@ -18,12 +18,21 @@ import { del, get, set, update } from "./vendor/idb-keyval.js";
  * @property {CryptoKey | null} keep where there is no PRF: keeps the recovery code until it is
  *   shown
  * @property {string} passkey id of the credential, base64url
+ * @property {SecurityKey[]} [securityKeys] further passkeys for the same unlock key
+ */
+/**
+ * @typedef {object} SecurityKey a further passkey, on a token of its own
+ * @property {string} id of the credential, base64url
+ * @property {string} wrapped the unlock key under its PRF output
+ * @property {number} addedAt seconds
+ * @property {boolean} counts whether the service is known to have it in the cell's record
  */
 /**
  * @typedef {object} Recovery
  * @property {string} lock what the service keeps
  * @property {string | null} code the code as ciphertext; null once its owner has proved to have it
  * @property {boolean} uploaded
+ * @property {string} [by] id of the passkey that keeps the code, where it is not the first
  */
 /**
  * @typedef {{ txHash: string, enrolment: string, sealed: string | null, recovery: Recovery | null

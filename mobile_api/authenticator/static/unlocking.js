@@ -8,6 +8,8 @@ import { aesKey, decrypt, encrypt, hkdf, rawUuid, text, utf8 } from "./protocol/
 import {
   openDeviceLock,
   prfSalt,
+  securityKeySalt,
+  securityKeyWrapping,
   unwrapUnlock,
   wrapUnlock,
   wrappingKey,
@@ -60,26 +62,67 @@ const newKeep = async () =>
   );
 
 /**
+ * @typedef {object} Way to the unlock key: a passkey, and what lies under its PRF output
+ * @property {string} id
+ * @property {Bytes} salt
+ * @property {string} wrapped
+ * @property {(output: Bytes) => Promise<CryptoKey>} wrapping
+ */
+
+/**
+ * Every one that counts; the phone's own passkey is the first.
+ * @param {Keys} keys @param {string} wrapped @param {Bytes} cell @returns {Promise<Way[]>}
+ */
+async function waysTo({ passkey, securityKeys = [] }, wrapped, cell) {
+  const salt = await securityKeySalt(cell);
+  return [
+    { id: passkey, salt: await prfSalt(cell), wrapped, wrapping: wrappingKey },
+    ...securityKeys
+      .filter((key) => key.counts)
+      .map((key) => ({ id: key.id, salt, wrapped: key.wrapped, wrapping: securityKeyWrapping })),
+  ];
+}
+
+/**
  * Have the user verified for a challenge, and open the unlock key.
  * @param {Keys} keys
- * @param {{ rpId: string, cell: string, challenge: Bytes, extractable?: boolean }} wanted
- *   `extractable` where it is to be wrapped anew
+ * @param {{ rpId: string, cell: string, challenge: Bytes, extractable?: boolean, by?: string }}
+ *   wanted `extractable` where it is to be wrapped anew; `by` one passkey and no other
  * @returns {Promise<{ assertion: Assertion, unlock: CryptoKey, code: CryptoKey }>}
  */
-export async function unlockKey(keys, { rpId, cell, challenge, extractable = false }) {
+export async function unlockKey(keys, { rpId, cell, challenge, extractable = false, by }) {
   const raw = rawUuid(cell);
-  const salt = keys.wrapped === null ? null : await prfSalt(raw);
-  const { assertion, output } = await usePasskey({ rpId, id: keys.passkey, challenge, salt });
   if (keys.wrapped === null) {
+    const { assertion } = await usePasskey({ rpId, id: keys.passkey, challenge, salt: null });
     if (keys.software === null || keys.keep === null) throw new CannotAnswer("error.passkey");
     return { assertion, unlock: keys.software, code: keys.keep };
   }
+  const ways = (await waysTo(keys, keys.wrapped, raw)).filter((way) => !by || way.id === by);
+  if (ways.length === 0) throw new CannotAnswer("error.passkey");
+  const [{ id, salt }, ...others] = ways;
+  const { assertion, output } = await usePasskey({ rpId, id, challenge, salt, others });
+  const used = ways.find((way) => way.id === assertion.id);
+  if (!used) throw new CannotAnswer("error.passkey");
   if (output === null) throw new CannotAnswer("error.no-prf-now");
   try {
-    const unlock = await unwrapUnlock(keys.wrapped, await wrappingKey(output), raw, extractable);
+    const unlock = await unwrapUnlock(used.wrapped, await used.wrapping(output), raw, extractable);
     return { assertion, unlock, code: await keepingKey(output) };
   } finally {
     output.fill(0);
+  }
+}
+
+/**
+ * The unlock key once more, under a security key's PRF output.
+ * @param {CryptoKey} unlock extractable, and dropped afterwards
+ * @param {Bytes} prfOutput @param {string} cell @returns {Promise<string>}
+ */
+export async function wrapForSecurityKey(unlock, prfOutput, cell) {
+  const pkcs8 = new Uint8Array(await crypto.subtle.exportKey("pkcs8", unlock));
+  try {
+    return await wrapUnlock(pkcs8, await securityKeyWrapping(prfOutput), rawUuid(cell));
+  } finally {
+    pkcs8.fill(0);
   }
 }
 

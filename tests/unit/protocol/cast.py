@@ -38,6 +38,10 @@ PASSKEY = Authenticator(
     key=by_hand.private_key("passkey"), credential_id=by_hand.octets("credential id", 24)
 )
 
+SECURITY_KEY = Authenticator(
+    key=by_hand.private_key("security key"), credential_id=by_hand.octets("security key's id", 48)
+)
+
 
 def public(key: ec.EllipticCurvePrivateKey) -> PublicJwk:
     return PublicJwk.of(key.public_key())
@@ -252,6 +256,32 @@ DESKTOP_RECORD_CLAIMS = RECORD_CLAIMS | {
         "caps": {"multisign": 100, "kinds": ["pwa", "native", "desktop"], "confirm": ["sms"]},
     },
 }
+RECORD_HASH = by_hand.sha(by_hand.jws(RECORD_CLAIMS, KS, typ="cell-record+jwt").encode())
+NEW_KEY_CHALLENGE = by_hand.sha(b"cell-security-key-v1\0", RECORD_HASH, tp(APPROVAL))
+NEW_KEY = SECURITY_KEY.register(NEW_KEY_CHALLENGE)
+CONSENT_CHALLENGE = by_hand.sha(
+    b"cell-security-key-consent-v1\0",
+    RECORD_HASH,
+    tp(APPROVAL),
+    by_hand.sha(by_hand.unb64(NEW_KEY["attestationObject"])),
+)
+SECURITY_KEY_CLAIMS: dict[str, Any] = {
+    "record": by_hand.b64(RECORD_HASH),
+    "webauthn": {"registration": NEW_KEY, "assertion": SECURITY_KEY.sign(NEW_KEY_CHALLENGE)},
+    "consent": PASSKEY.sign(CONSENT_CHALLENGE),
+}
+HELD_SECURITY_KEY: dict[str, Any] = {
+    "id": by_hand.b64(SECURITY_KEY.credential_id),
+    "key": by_hand.jwk(SECURITY_KEY.key),
+    "rp_id": RP_ID,
+    "origin": ORIGIN,
+}
+SECURITY_KEY_RECORD_CLAIMS = RECORD_CLAIMS | {
+    "epoch": 3,
+    "prev": by_hand.b64(RECORD_HASH),
+    "devices": [RECORD_CLAIMS["devices"][0] | {"security_keys": [HELD_SECURITY_KEY]}],
+}
+"""The record once the security key is believed."""
 PASSWORD_PROOF_CLAIMS: dict[str, Any] = {
     "signer": str(SIGNER),
     "use": "enrol",

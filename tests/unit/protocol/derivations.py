@@ -181,19 +181,24 @@ def challenges() -> Vector:
             "output": cast.ENROLMENT_CHALLENGE.hex(),
             "output_without_seal": sha(enrol, bytes(32)).hex(),
         },
+        "security_key": {
+            "record": cast.RECORD_HASH.hex(),
+            "kid": cast.tp(APPROVAL).hex(),
+            "attestation_object": by_hand.unb64(cast.NEW_KEY["attestationObject"]).hex(),
+            "output": cast.NEW_KEY_CHALLENGE.hex(),
+            "consent": cast.CONSENT_CHALLENGE.hex(),
+        },
     }
 
 
-def prf() -> Vector:
-    output = octets("PRF output")
+def prf(whose: str, *, salt: bytes, info: bytes) -> Vector:
+    output = octets(f"PRF output{whose}")
     pkcs8 = UNLOCK.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
     return {
         "cell": str(CELL),
-        "salt": sha(b"cell-prf-v1\0", CELL.bytes).hex(),
+        "salt": sha(salt, CELL.bytes).hex(),
         "prf_output": output.hex(),
-        **raw_lock(
-            pkcs8, key=hkdf(output, info=b"cell-unlock-v1"), aad=CELL.bytes, name="unlock key"
-        ),
+        **raw_lock(pkcs8, key=hkdf(output, info=info), aad=CELL.bytes, name=f"unlock key{whose}"),
     }
 
 
@@ -297,7 +302,10 @@ def derivations() -> Vector:
         "number": number(),
         "transaction_key": transaction_key(),
         "challenges": challenges(),
-        "prf": prf(),
+        "prf": prf("", salt=b"cell-prf-v1\0", info=b"cell-unlock-v1"),
+        "prf_of_a_security_key": prf(
+            " of a security key", salt=b"cell-prf-key-v1\0", info=b"cell-unlock-key-v1"
+        ),
         "codes": codes(),
         "totp": totp(),
         "further_phone": further_phone(),

@@ -15,6 +15,7 @@ from backend.protocol.password_proof import verify_password_proof
 from backend.protocol.receipt import verify_receipt
 from backend.protocol.record import verify_record
 from backend.protocol.request_proof import verify_request_proof
+from backend.protocol.security_key import read_security_key
 from tests.unit.protocol import by_hand
 from tests.unit.protocol.cast import (
     ADDRESS,
@@ -34,6 +35,7 @@ from tests.unit.protocol.cast import (
     RECORD_CLAIMS,
     REFUSAL_CLAIMS,
     REQUEST,
+    SECURITY_KEY_CLAIMS,
     ask,
     device,
     public,
@@ -99,6 +101,13 @@ EXAMPLES: tuple[Example, ...] = (
         key=KS,
         good=RECORD_CLAIMS,
         read=lambda text: verify_record(text, expected_ks=public(KS)),
+    ),
+    Example(
+        typ="cell-security-key+jwt",
+        signed_by="approval",
+        key=APPROVAL,
+        good=SECURITY_KEY_CLAIMS,
+        read=lambda text: read_security_key(text, expected_device=device()),
     ),
     Example(
         typ="cell-password-proof+jwt",

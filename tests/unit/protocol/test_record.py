@@ -3,6 +3,7 @@
 from copy import deepcopy
 from typing import Any
 
+import msgspec
 import pytest
 
 from backend.errors import KindRefused, MalformedMessage, NotFound
@@ -14,6 +15,7 @@ from tests.unit.protocol.examples import BY_TYP
 EXAMPLE = BY_TYP["cell-record+jwt"]
 PHONE: dict[str, Any] = EXAMPLE.good["devices"][0]
 PASSKEY: dict[str, Any] = PHONE["webauthn"]
+NATIVE: dict[str, Any] = {"kind": "native", "uv": "self_asserted"}
 PLAIN = {"kind": "virtual", "uv": "self_asserted", "webauthn": None}
 
 
@@ -23,6 +25,11 @@ def phone(**changes: object) -> dict[str, Any]:
 
 def passkey(**changes: object) -> dict[str, Any]:
     return phone(webauthn=PASSKEY | changes)
+
+
+def other_key(number: int) -> dict[str, Any]:
+    key = by_hand.jwk(by_hand.private_key(f"security key {number}"))
+    return cast.HELD_SECURITY_KEY | {"id": by_hand.b64(bytes([number])), "key": key}
 
 
 RUB: dict[str, str] = {"currency": "RUB", "value": "15000.00"}
@@ -62,6 +69,8 @@ ALLOWED: tuple[dict[str, Any], ...] = (
     phone(confirmed_by=["device"]),
     passkey(id="AA"),
     passkey(id=by_hand.b64(bytes(1023))),
+    phone(security_keys=[cast.HELD_SECURITY_KEY]),
+    phone(security_keys=[other_key(number) for number in range(3)]),
     policy(methods=["password+totp"], kinds=[], confirm=["sms", "operator"], multisign=10_000),
     policy(amounts=[RUB], sms_delay=0),
     policy(amounts=[RUB, {"currency": "JPY", "value": "500"}], sms_delay=3600),
@@ -101,6 +110,14 @@ REFUSED: tuple[dict[str, Any], ...] = (
     phone(confirmed_by=[]),
     phone(confirmed_by=["sms", "sms"]),
     phone(confirmed_by=["none"]),
+    phone(security_keys=[]),
+    phone(security_keys=None),
+    phone(**PLAIN | {"security_keys": [cast.HELD_SECURITY_KEY]}),
+    phone(security_keys=[other_key(number) for number in range(4)]),
+    phone(security_keys=[cast.HELD_SECURITY_KEY, cast.HELD_SECURITY_KEY]),
+    phone(security_keys=[cast.HELD_SECURITY_KEY | {"id": PASSKEY["id"]}]),
+    phone(security_keys=[cast.HELD_SECURITY_KEY | {"key": PASSKEY["key"]}]),
+    phone(security_keys=[cast.HELD_SECURITY_KEY | {"more": 1}]),
     passkey(id=""),
     passkey(id=by_hand.b64(bytes(1024))),
     passkey(rp_id=""),
@@ -173,6 +190,27 @@ def test_a_phone_approves_only_if_the_policy_allows_its_kind() -> None:
         refuses.approver(kid)
     with pytest.raises(NotFound):
         allows.approver(cast.tp(cast.REQUEST))
+
+
+def test_a_record_from_before_there_were_security_keys_reads_and_is_written_as_before() -> None:
+    device = cast.device()
+    assert device.security_keys == ()
+    assert device.passkeys == (device.webauthn,)
+    assert b"security_keys" not in msgspec.json.encode(cast.record(), enc_hook=str)
+
+
+def test_a_phones_passkeys_are_found_by_their_ids() -> None:
+    compact = by_hand.jws(cast.SECURITY_KEY_RECORD_CLAIMS, KS, typ=EXAMPLE.typ)
+    device = verify_record(compact, expected_ks=cast.public(KS)).devices[0]
+    for found in device.passkeys:
+        assert device.passkey(found.id) == found
+    assert len(device.passkeys) == 2
+    with pytest.raises(MalformedMessage, match="another passkey"):
+        device.passkey(b"another")
+    without = msgspec.structs.replace(device, webauthn=None, security_keys=(), **NATIVE)
+    assert without.passkeys == ()
+    with pytest.raises(MalformedMessage, match="another passkey"):
+        without.passkey(device.passkeys[0].id)
 
 
 def test_bounds_of_codes_are_absent_where_a_record_has_none() -> None:

@@ -21,6 +21,7 @@ from backend.protocol.enrolment import (
 from backend.protocol.invitation import addresses_text, pairing_text
 from backend.protocol.jose import PublicJwk, open_seal, unverified_seal
 from backend.protocol.sealed import open_sealed
+from backend.protocol.security_key import consent_challenge, new_key_challenge
 from backend.protocol.tree import leaf_hash, tree_root, verify_list
 from backend.protocol.webauthn import approval_challenge, enrolment_challenge
 from backend.sam.codes import PairingCodes, SmsCodes
@@ -242,11 +243,26 @@ def test_the_challenges() -> None:
         assert challenge.hex() == vector[output]
 
 
-def test_the_passkeys_wrapping_of_the_unlock_key() -> None:
+def test_the_challenges_of_a_security_key() -> None:
+    vector = {name: hexed(value) for name, value in D["challenges"]["security_key"].items()}
+    named = {"record": vector["record"], "kid": vector["kid"]}
+    assert new_key_challenge(**named) == vector["output"]
+    agreed = consent_challenge(**named, attestation_object=vector["attestation_object"])
+    assert agreed == vector["consent"]
+
+
+@pytest.mark.parametrize(
+    ("name", "salt", "info"),
+    [
+        ("prf", b"cell-prf-v1\0", b"cell-unlock-v1"),
+        ("prf_of_a_security_key", b"cell-prf-key-v1\0", b"cell-unlock-key-v1"),
+    ],
+)
+def test_the_wrapping_of_the_unlock_key(name: str, salt: bytes, info: bytes) -> None:
     """Only a phone does this: by hand."""
-    vector = D["prf"]
-    assert by_hand.sha(b"cell-prf-v1\0", CELL.bytes).hex() == vector["salt"]
-    key = locks.hkdf(hexed(vector["prf_output"]), info=b"cell-unlock-v1")
+    vector = D[name]
+    assert by_hand.sha(salt, CELL.bytes).hex() == vector["salt"]
+    key = locks.hkdf(hexed(vector["prf_output"]), info=info)
     assert key.hex() == vector["key"]
     assert vector["aad"] == CELL.bytes.hex()
     opens(vector)

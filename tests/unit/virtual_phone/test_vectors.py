@@ -11,6 +11,7 @@ from backend.virtual_phone import answers, jose, locks
 from backend.virtual_phone.asks import KeyChange, check_documents, read_ask, trust
 from backend.virtual_phone.documents import tree_root
 from backend.virtual_phone.encoding import raw_uuid, read_json, secret_of, secret_text
+from backend.virtual_phone.errors import MessageRefused
 from backend.virtual_phone.invitation import (
     Addresses,
     Envelope,
@@ -219,6 +220,17 @@ def test_the_unlock_key_comes_back_under_the_prf_output() -> None:
     assert jose.jwk_of(key) == public("unlock")
 
 
+def test_the_unlock_key_comes_back_under_a_security_keys_output() -> None:
+    name = "prf_of_a_security_key"
+    cell, sealed = cell_of(name), DERIVED[name]["sealed"]
+    assert locks.security_key_salt(cell) == raw(name, "salt")
+    output = raw(name, "prf_output")
+    key = locks.unwrap_unlock(sealed, prf_output=output, cell=cell, info=locks.BY_KEY)
+    assert jose.jwk_of(key) == public("unlock")
+    with pytest.raises(MessageRefused):
+        locks.unwrap_unlock(sealed, prf_output=output, cell=cell)
+
+
 @pytest.mark.parametrize("vector", DERIVED["secret_texts"])
 def test_secrets_are_written_and_read(vector: dict[str, str]) -> None:
     secret = bytes.fromhex(vector["secret"])
@@ -267,6 +279,24 @@ def test_challenges_bind_what_they_must() -> None:
     for epk, output in ((vector["epk"], "output"), (None, "output_without_seal")):
         made = answers.enrolment_challenge(tx_hash=vector["tx_hash"], keys=keys, epk=epk)
         assert made == vector[output]
+
+
+def test_a_security_key_is_named_as_published() -> None:
+    vector = unhexed(DERIVED["challenges"]["security_key"])
+    named = {"record": vector["record"], "kid": vector["kid"]}
+    assert answers.security_key_challenge(**named) == vector["output"]
+    agreed = answers.consent_challenge(**named, attestation_object=vector["attestation_object"])
+    assert agreed == vector["consent"]
+    (message,) = messages("cell-security-key+jwt")
+    claims = message["claims"]
+    made = answers.security_key(
+        key=private("approval"),
+        record=unb64u(claims["record"]),
+        webauthn=claims["webauthn"],
+        consent=claims["consent"],
+    )
+    payload = jose.verify(made, typ="cell-security-key+jwt", key=public("approval"))
+    assert json.loads(payload) == claims
 
 
 def test_the_12_characters_are_the_published_ones() -> None:

@@ -53,6 +53,38 @@ export async function enrolmentChallenge(txHash, keys, epk) {
   return sha256(concat(utf8("cell-enrol-v1\0"), txHash, await allThumbprints(keys), ephemeral));
 }
 
+/**
+ * What a new security key signs, twice.
+ * @param {Bytes} record hash of the cell's newest record @param {Bytes} kid
+ * @returns {Promise<Bytes>}
+ */
+export const securityKeyChallenge = (record, kid) =>
+  sha256(concat(utf8("cell-security-key-v1\0"), record, kid));
+
+/**
+ * What a passkey that the record knows signs, so that the new one is let in.
+ * @param {Bytes} record @param {Bytes} kid @param {Registration} registration
+ * @returns {Promise<Bytes>}
+ */
+export async function consentChallenge(record, kid, { attestationObject }) {
+  const registered = await sha256(unb64u(attestationObject));
+  return sha256(concat(utf8("cell-security-key-consent-v1\0"), record, kid, registered));
+}
+
+/**
+ * A `cell-security-key+jwt` by the approval key.
+ * @param {Key} key
+ * @param {{ record: Bytes, registration: Registration, assertion: Assertion, consent: Assertion }}
+ *   said
+ * @returns {Promise<string>}
+ */
+export const makeSecurityKey = (key, { record, registration, assertion, consent }) =>
+  sign(
+    { record: b64u(record), webauthn: { registration, assertion }, consent },
+    "cell-security-key+jwt",
+    key,
+  );
+
 /** The three, in the order of every message. @param {PhoneKeys} keys @returns {Promise<Bytes>} */
 export async function allThumbprints({ approval, request, unlock }) {
   return concat(await thumbprint(approval), await thumbprint(request), await thumbprint(unlock));

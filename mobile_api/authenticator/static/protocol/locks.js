@@ -91,8 +91,15 @@ export async function vouchedFor(cellSecret, cell, { ks, approval, pin }) {
 /** What the passkey's PRF is evaluated at. @param {Bytes} cell @returns {Promise<Bytes>} */
 export const prfSalt = (cell) => sha256(concat(utf8("cell-prf-v1" + ZERO), cell));
 
+/** What a security key's PRF is evaluated at. @param {Bytes} cell @returns {Promise<Bytes>} */
+export const securityKeySalt = (cell) => sha256(concat(utf8("cell-prf-key-v1" + ZERO), cell));
+
 /** The key that wraps the unlock key. @param {Bytes} prfOutput @returns {Promise<CryptoKey>} */
 export const wrappingKey = async (prfOutput) => aesKey(await hkdf(prfOutput, "cell-unlock-v1"));
+
+/** The same, of a security key. @param {Bytes} prfOutput @returns {Promise<CryptoKey>} */
+export const securityKeyWrapping = async (prfOutput) =>
+  aesKey(await hkdf(prfOutput, "cell-unlock-key-v1"));
 
 /**
  * The unlock key as the phone keeps it.

@@ -41,7 +41,12 @@ export async function recovery(app, [id, step]) {
 
 /** @param {App} app @param {Cell} cell */
 const opened = (app, cell) =>
-  unlockKey(cell.keys, { rpId: app.profile.rp_id, cell: cell.id, challenge: random(32) });
+  unlockKey(cell.keys, {
+    rpId: app.profile.rp_id,
+    cell: cell.id,
+    challenge: random(32),
+    by: cell.recovery?.by ?? cell.keys.passkey,
+  });
 
 /** @param {App} app @param {Cell} cell */
 function revealScreen(app, cell) {

@@ -63,6 +63,7 @@ function cellCard(app, cell) {
       { class: "list plain" },
       link("phones", "phones.title", "phone"),
       link("recovery", "recovery.title", "key"),
+      cell.keys.wrapped !== null && link("keys", "keys.title", "key"),
       link("stopped", "stopped.title", "no"),
       link("freeze", "freeze.title", "alert"),
     ),
