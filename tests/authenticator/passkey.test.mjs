@@ -105,3 +105,40 @@ test("a person who turns away, and a phone that cannot, are told apart", async (
     browser(null);
     await assert.rejects(usePasskey(WANTED), { word: "error.passkey" });
 });
+
+test("of several passkeys any may answer, each with its own PRF; without it, each once more", async () => {
+    const others = [{ id: "BAUG", salt: bytes(3) }];
+    const answer = assertion(authenticatorData(0x85, 60), { prf: { results: { first: OUTPUT } } });
+    const asked = browser(answer, assertion(authenticatorData(0x05, 60)), answer);
+    const used = await usePasskey({ ...WANTED, others });
+    assert.deepEqual(used.output, OUTPUT);
+    assert.deepEqual(
+        asked[0].allowCredentials.map(({ id }) => b64u(id)),
+        ["AQID", "BAUG"],
+    );
+    assert.deepEqual(asked[0].extensions.prf, {
+        evalByCredential: { AQID: { first: WANTED.salt }, BAUG: { first: bytes(3) } },
+    });
+    assert.equal((await usePasskey({ ...WANTED, others })).output, null);
+    assert.equal(asked[2].extensions, undefined);
+    assert.equal(asked[2].allowCredentials.length, 2);
+});
+
+test("a security key is another device than the ones that are known, and asks for its PIN", async () => {
+    const asked = browser({
+        rawId: bytes(1, 2, 3).buffer,
+        response: { attestationObject: bytes(7).buffer, clientDataJSON: bytes(8).buffer },
+        getClientExtensionResults: () => ({}),
+    });
+    const wanted = { ca: "CA", name: "Anna", userId: bytes(9), ...WANTED, beside: ["BAUG"] };
+    await createPasskey(wanted);
+    assert.deepEqual(asked[0].authenticatorSelection, {
+        residentKey: "discouraged",
+        userVerification: "required",
+        authenticatorAttachment: "cross-platform",
+    });
+    assert.deepEqual(
+        asked[0].excludeCredentials.map(({ id }) => b64u(id)),
+        ["BAUG"],
+    );
+});

@@ -373,7 +373,13 @@ export const claims = {
             unlock: vectors.keys.unlock.jwk,
         };
         const epk = vectors.keys.ephemeral.jwk;
-        const { approval, enrolment } = challenges;
+        const { approval, enrolment, security_key: token } = challenges;
+        const named = [hex(token.record), hex(token.kid)];
+        assert.equal(shown(await answers.securityKeyChallenge(...named)), token.output);
+        const { b64u } = await load("bytes");
+        const registration = { attestationObject: b64u(hex(token.attestation_object)) };
+        const agreed = await answers.consentChallenge(...named, registration);
+        assert.equal(shown(agreed), token.consent);
         assert.equal(
             shown(await answers.approvalChallenge(hex(approval.tx_hash), epk)),
             approval.output,
@@ -400,6 +406,22 @@ export const claims = {
         await unwrapUnlock(again, wrapping, rawUuid(cell));
         await assert.rejects(unwrapUnlock(sealed, wrapping, hex(salt).slice(0, 16)));
         await assert.rejects(unwrapUnlock(sealed, await wrappingKey(hex(salt)), rawUuid(cell)));
+    },
+
+    "under a security key's output it lies by another salt and key": async (
+        vectors,
+        load,
+        assert,
+    ) => {
+        const locks = await load("locks");
+        const { rawUuid } = await load("bytes");
+        const vector = vectors.derivations.prf_of_a_security_key;
+        const { salt, prf_output: output, sealed } = vector;
+        const cell = rawUuid(vector.cell);
+        assert.equal(shown(await locks.securityKeySalt(cell)), salt);
+        await locks.unwrapUnlock(sealed, await locks.securityKeyWrapping(hex(output)), cell);
+        const other = await locks.wrappingKey(hex(output));
+        await assert.rejects(locks.unwrapUnlock(sealed, other, cell));
     },
 
     "what the phone says has exactly the claims of the vectors": async (vectors, load, assert) => {
@@ -450,6 +472,14 @@ export const claims = {
             });
             assert.deepEqual(await said(enrolled, "cell-enrolment+jwt", "approval"), new_);
         }
+
+        const token = messageOf(vectors, "cell-security-key+jwt", undefined).claims;
+        const named = await answers.makeSecurityKey(approval, {
+            record: unb64u(token.record),
+            ...token.webauthn,
+            consent: token.consent,
+        });
+        assert.deepEqual(await said(named, "cell-security-key+jwt", "approval"), token);
 
         const proof = messageOf(vectors, "dpop+jwt", "without a body").claims;
         const proved = await answers.requestProof(request, {

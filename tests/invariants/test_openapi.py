@@ -144,6 +144,7 @@ MOBILE = [
     ("DELETE", "/push-subscription"),
     ("GET", "/devices"),
     ("DELETE", "/devices/{kid}"),
+    ("GET", "/security-keys"),
     ("GET", "/lock"),
     ("PUT", "/recovery-lock"),
     ("POST", "/freeze"),

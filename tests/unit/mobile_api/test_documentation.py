@@ -22,6 +22,7 @@ CALLS = {
     ("get", "/devices"),
     ("delete", "/devices/{kid}"),
     ("put", "/recovery-lock"),
+    ("get", "/security-keys"),
     ("get", "/lock"),
     ("post", "/further-phone"),
     ("put", "/further-phone/enrolment"),

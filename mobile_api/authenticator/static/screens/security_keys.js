@@ -8,6 +8,7 @@ import {
   removeSecurityKey,
   securityKeys,
 } from "../security_keys.js";
+import * as store from "../store.js";
 import { alertLine, cellLine, screen, working } from "./parts.js";
 
 /** @typedef {import("../app.js").App} App */
@@ -84,7 +85,7 @@ function confirmation(app, cell, made) {
   const confirm = working(app, { word: "keys.confirm", id: "confirm-key", alert }, async () => {
     await addSecurityKey(app.profile, cell, made);
     between = null;
-    await app.reload();
+    app.cells = await store.cells();
     app.go(`/keys/${cell.id}`);
   });
   return screen(
