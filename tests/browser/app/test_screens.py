@@ -106,7 +106,7 @@ def look_around(tour: Tour) -> None:
     handset.open("/#/history")
     handset.see("entry").last.click()
     tour.at("entry")
-    for room in ("phones", "stopped", "freeze", "recovery"):
+    for room in ("phones", "keys", "stopped", "freeze", "recovery"):
         handset.room(room)
         tour.at(room)
     handset.tap("recovery-show")

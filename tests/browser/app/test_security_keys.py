@@ -53,7 +53,7 @@ def touched(handset: Handset, authenticator: str, *, yes: bool) -> None:
 def make_key(handset: Handset, token: str) -> None:
     """The first step, at which the security key alone is asked; the second waits."""
     handset.room("keys")
-    handset.at("security-keys")
+    handset.at("keys")
     handset.tap("add-key")
     handset.at("confirm-key")
     touched(handset, token, yes=False)
@@ -91,7 +91,7 @@ def test_a_security_key_opens_the_key_beside_the_phones_own_passkey_until_it_is_
     make_key(handset, token)
     look_at(handset.page, "app-confirm-key", lang="en")
     handset.tap("confirm-key")
-    handset.at("security-keys")
+    handset.at("keys")
     look_at(handset.page, "app-security-keys", lang="en")
     believed = device(stage)
     assert believed.webauthn is not None
@@ -128,14 +128,14 @@ def test_a_security_key_that_the_phones_passkey_did_not_agree_to_is_not_added(
     handset.verify_user(verified=True)
     assert device(stage).security_keys == ()
     handset.room("keys")
-    handset.at("security-keys")
+    handset.at("keys")
     assert handset.page.evaluate(STORED) == []
 
 
 def test_a_security_key_without_prf_is_not_added(stage: AppStage) -> None:
     with plugged_in(stage.handset, hasPrf=False):
         stage.handset.room("keys")
-        stage.handset.at("security-keys")
+        stage.handset.at("keys")
         stage.handset.tap("add-key")
         stage.handset.told("cannot lock keys")
     assert device(stage).security_keys == ()

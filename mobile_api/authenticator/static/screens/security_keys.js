@@ -24,7 +24,7 @@ let between = null;
 export async function keys(app, [id, step]) {
   const { t } = app.words;
   const cell = app.cells.find((known) => known.id === id);
-  if (!cell) return { element: screen(t("keys.title"), { id: "security-keys" }) };
+  if (!cell) return { element: screen(t("keys.title"), { id: "keys" }) };
   if (step === "confirm" && between?.cell === id) {
     return { tab: "settings", element: confirmation(app, cell, between.made) };
   }
@@ -43,7 +43,7 @@ function all(app, cell, known) {
   });
   return screen(
     t("keys.title"),
-    { id: "security-keys", back: "#/settings", backWord: t("tab.settings") },
+    { id: "keys", back: "#/settings", backWord: t("tab.settings") },
     cellLine(app, cell.id),
     h("p", null, t(known.length ? "keys.text" : "keys.none")),
     alert,
