@@ -156,9 +156,13 @@ class Handset:
             camera.hold_before_it(signer.envelope.qr2)
             self.tap("scan")
         else:
-            self.type(envelope_code=signer.qr2_code)
-            self.tap("next")
+            self.type_code(signer)
         self.at("pair-password")
+
+    def type_code(self, signer: Signer) -> None:
+        """Give the envelope's code by hand."""
+        self.type(envelope_code=signer.qr2_code)
+        self.tap("next")
 
     def sign_in(self, signer: Signer, **changed: str) -> None:
         """Type login, first and new password."""
@@ -207,8 +211,12 @@ class Handset:
         self.confirm(signer)
 
     def save_recovery_code(self) -> str:
-        """Have the code shown, and prove that it was written down."""
+        """Have the only cell's code shown, and prove that it was written down."""
         self.room("recovery")
+        return self.prove_recovery_code()
+
+    def prove_recovery_code(self) -> str:
+        """The same, on the cell's own screen."""
         self.tap("recovery-show")
         groups = self.read("recovery-code").split()
         self.tap("recovery-written")

@@ -23,7 +23,15 @@ export async function loadWords(lang) {
     await response.json()
   );
   const plural = new Intl.PluralRules(lang);
-  const date = new Intl.DateTimeFormat(lang, { dateStyle: "medium", timeStyle: "short" });
+  // With the zone: the ask's own text may name moments by another clock than this phone's.
+  const date = new Intl.DateTimeFormat(lang, {
+    day: "numeric",
+    month: "short",
+    year: "numeric",
+    hour: "2-digit",
+    minute: "2-digit",
+    timeZoneName: "short",
+  });
   return {
     lang,
     has: (name) => Object.hasOwn(words, name),

@@ -9,6 +9,7 @@ from tests.world.authority import Signer
 from tests.world.bad_network import Lost, bad_network
 from tests.world.handset import Handset, NewHandset
 from tests.world.installation import Installation, running_installation
+from tests.world.looks import look_at
 
 
 @pytest.fixture
@@ -32,6 +33,23 @@ def test_who_has_no_camera_types_the_code_as_people_write(handset: Handset, sign
     handset.make_passkey()
     handset.confirm(signer)
     assert signer.phones == 1
+
+
+def test_where_there_is_no_number_an_operator_confirms_by_the_12_characters(
+    handset: Handset, installation: Installation
+) -> None:
+    signer = installation.register(number=None)
+    handset.begin_pairing(signer)
+    handset.sign_in(signer)
+    handset.make_passkey()
+    twelve = handset.read("twelve")
+    expect(handset.see("send-code")).to_have_count(0)
+    look_at(handset.page, "app-operator", lang="en")
+    assert signer.phones == 0
+    installation.service.confirm_by_operator(signer.login, twelve)
+    handset.at("requests")
+    assert signer.phones == 1
+    handset.certify(signer)
 
 
 @pytest.mark.parametrize("loses", list(Lost), ids=lambda lost: lost.name.lower())

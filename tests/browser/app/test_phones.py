@@ -44,11 +44,15 @@ def test_a_phone_lets_in_another_whose_screen_it_scans_and_removes_it(
     stage: AppStage, new: Handset, camera: FakeCamera
 ) -> None:
     old = stage.handset
+    old.open()
+    expect(old.see("remind-recovery")).to_be_visible()
     scan_further_phone(old, new, camera)
     new.tap("make-passkey")
     expect(new.see("further-status")).not_to_be_empty()
     old.approve()
     new.at("requests")
+    old.open()
+    expect(old.see("remind-recovery")).to_have_count(0)
     asked = stage.ask()
     new.open_asked(asked.id)
     new.approve()

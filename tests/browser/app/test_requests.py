@@ -1,10 +1,15 @@
 """What the signer answers in a real browser, and what comes of it."""
 
+import json
+import re
+
 import pytest
 from playwright.sync_api import expect
 
 from backend.delivery.worker_keys import read_vapid_key
+from backend.model.tables import Transaction
 from backend.signing.request import RequestedTransaction
+from backend.virtual_phone.jose import unverified_payload
 from tests.world.app_stage import AppStage, a_stage, ask_with_number
 from tests.world.bad_network import Lost, bad_network
 from tests.world.chromium_push import deliver, subscribe_by, tap_notification
@@ -90,6 +95,31 @@ def test_a_wrong_number_ends_the_request(stage: AppStage) -> None:
     stage.handset.tap("approve")
     stage.handset.told("no longer")
     becomes(stage, asked, "failed")
+
+
+def test_a_receipt_is_kept_here_and_says_what_was_asked_and_answered(stage: AppStage) -> None:
+    """It is enough for who knows the keys: the very ask, its list, and the signed answer."""
+    asked = stage.ask(transaction=PAYMENT)
+    stage.handset.open_asked(asked.id)
+    stage.handset.approve()
+    stage.handset.open("/#/history")
+    stage.handset.tap("entry")
+    shown = stage.handset.at("entry")
+    expect(shown).to_contain_text(str(asked.id))
+    expect(shown).to_contain_text("ИП Ромашкин")
+    expect(shown).to_contain_text("1 document")
+    expect(shown).to_contain_text(re.compile("[0-9]:[0-9]{2}.* (UTC|GMT)"))
+    with stage.handset.page.expect_download() as saved:
+        stage.handset.tap("save-receipt")
+    receipt = json.loads(saved.value.path().read_text("utf-8"))
+    assert saved.value.suggested_filename == f"cellkey-{asked.id}.json"
+    assert (receipt["tx"], receipt["decision"]) == (str(asked.id), "approved")
+    with stage.installation.sessions() as session:
+        kept = session.get_one(Transaction, asked.id)
+        assert receipt["ask"] == kept.ask
+    answered = json.loads(unverified_payload(receipt["answer"]))
+    assert answered["tx"] == str(asked.id)
+    asked.collect()
 
 
 @pytest.mark.parametrize("loses", list(Lost), ids=lambda lost: lost.name.lower())

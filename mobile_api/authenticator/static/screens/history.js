@@ -81,7 +81,8 @@ function read({ ask, list }) {
   if (!ask) return { lines: [], count: 0 };
   const payload = ask.split(".")[1].replaceAll("-", "+").replaceAll("_", "/");
   const bytes = Uint8Array.from(atob(payload), (character) => character.charCodeAt(0));
-  return { lines: JSON.parse(new TextDecoder().decode(bytes)).text.lines, count: list.length };
+  const { kind, text } = JSON.parse(new TextDecoder().decode(bytes));
+  return { lines: text.lines, count: kind === "sign" ? list.length : 0 };
 }
 
 /** @param {App} app @param {Entry} entry */

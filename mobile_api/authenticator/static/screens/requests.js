@@ -81,7 +81,14 @@ function reminders(app) {
       ),
     );
   } else if (pushState() !== "on") {
-    cards.push(h("aside", { class: "card" }, h("p", null, t(`push.${pushState()}`))));
+    cards.push(
+      h(
+        "aside",
+        { class: "card" },
+        h("h2", null, icon("bell"), t("push.title")),
+        h("p", null, t(`push.${pushState()}`)),
+      ),
+    );
   }
   for (const cell of app.cells) {
     if (!cell.recovery?.code || cell.hasSecond) continue;
