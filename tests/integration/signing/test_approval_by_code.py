@@ -38,7 +38,7 @@ from backend.model.tables import (
     TransactionState,
 )
 from backend.protocol.codes import operation_number
-from backend.sam.transactions import ApproveByCode, ApprovedByCode
+from backend.sam.transactions import ApproveByCode, ApprovedByCode, CodeSms, RenderSms
 from backend.settings import SmsGatewayKind
 from backend.signers.password import argon2_hash
 from backend.signing import approval_by_code
@@ -339,6 +339,24 @@ def test_what_ends_while_the_password_is_hashed_costs_no_try(
     with pytest.raises(refusal):
         alone.approve(requested.id, code)
     assert (alone.row(requested.id).code_tries, alone.tries_of_day()) == (0, 0)
+
+
+@pytest.mark.parametrize("happens", [call_off, freeze_signer])
+def test_no_sms_is_added_to_what_ends_while_the_sam_writes_it(
+    alone: CodeWorld, happens: Callable[[CodeWorld, UUID], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    requested = alone.world.request(*hashes(1))
+    sam = alone.world.sam.sam
+    render_sms = sam.render_sms
+
+    def interposed(asked: RenderSms) -> CodeSms:
+        happens(alone, requested.id)
+        return render_sms(asked)
+
+    monkeypatch.setattr(sam, "render_sms", interposed)
+    with pytest.raises(TooManyTries):
+        alone.send(requested.id)
+    assert (len(alone.texts(requested.id)), alone.row(requested.id).sms_asked) == (1, 0)
 
 
 class Meanwhile:
