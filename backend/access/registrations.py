@@ -8,6 +8,7 @@
 """
 
 import logging
+import re
 from ipaddress import ip_address
 from typing import Any, Final, final
 from urllib.parse import urlsplit
@@ -39,6 +40,8 @@ SCOPES: Final = ("service", "credential")
 
 MOST_URIS: Final = 20
 LONGEST_URI: Final = 1000
+_HOST: Final = re.compile(r"[a-z0-9.:-]+")
+"""The origin stands in a page's policy, which other characters would end."""
 LONGEST_JWKS: Final = 32 * 1024
 SHORTEST_RSA_BITS: Final = 2048
 
@@ -226,7 +229,8 @@ def check_redirect_uri(uri: str) -> None:
     except ValueError as error:
         raise RequestRefused("this is no URI") from error
     is_safe = parts.scheme == "https" or (parts.scheme == "http" and _is_loopback(host))
-    if not host or not is_safe or "#" in uri or parts.username is not None:
+    is_host = host is not None and _HOST.fullmatch(host) is not None
+    if not is_host or not is_safe or "#" in uri or parts.username is not None:
         raise RequestRefused("a redirect URI is https, or http on its own machine; no fragment")
 
 

@@ -4,18 +4,20 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from backend.devices.replacement import ReplacementOrder, print_replacement
-from backend.errors import TooManyTries
+from backend.errors import TooManyTries, TransactionOver
 from backend.model.tables import (
     BrowserSession,
+    Device,
     KnownBrowser,
     Signer,
     TotpSeed,
     Transaction,
 )
 from backend.signers import password
+from backend.signers.freeze import freeze
 from backend.virtual_phone.transactions import Consent
 from tests.journeys.test_account import NEWER, change
 from tests.journeys.test_account_codes import (
@@ -140,6 +142,33 @@ def test_a_forgotten_password_is_not_set_over_an_operators_reset(
     assert row(signing_service, select(Signer.password_change_due))
     set_it(signing_service, asked, NEWER)
     assert signs_in(signing_service, NEWER)
+
+
+def freeze_it(service: Service) -> None:
+    with service.sessions() as session:
+        freeze(session, signer=service.signer(), by="operator", now=service.clock())
+
+
+def remove_it(service: Service) -> None:
+    with service.sessions.begin() as session:
+        session.execute(update(Device).values(removal_asked_at=service.clock()))
+
+
+@pytest.mark.parametrize("happens", [freeze_it, remove_it])
+def test_t_37_a_freeze_or_removal_while_the_sam_works_keeps_the_old_password(
+    signing_service: Service,
+    monkeypatch: pytest.MonkeyPatch,
+    happens: Callable[[Service], None],
+) -> None:
+    """Of the phone that approved the new one."""
+    asked = ask(signing_service)
+    approve(signing_service, asked)
+    verifier = row(signing_service, select(Signer.password_verifier))
+    once_before(monkeypatch, signing_service.sam, "set_password", lambda: happens(signing_service))
+    with pytest.raises(TransactionOver):
+        set_it(signing_service, asked)
+
+    assert row(signing_service, select(Signer.password_verifier)) == verifier
 
 
 def test_who_sends_the_form_twice_changes_the_password_once(

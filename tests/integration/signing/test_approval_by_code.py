@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from functools import cache, partial
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import msgspec
 import pytest
@@ -38,7 +38,7 @@ from backend.model.tables import (
     TransactionState,
 )
 from backend.protocol.codes import operation_number
-from backend.sam.transactions import ApproveByCode, ApprovedByCode
+from backend.sam.transactions import ApproveByCode, ApprovedByCode, CodeSms, RenderSms
 from backend.settings import SmsGatewayKind
 from backend.signers.password import argon2_hash
 from backend.signing import approval_by_code
@@ -307,6 +307,56 @@ def test_an_end_while_the_sam_works_stands(alone: CodeWorld) -> None:
     with pytest.raises(TransactionOver) as caught:
         alone.approve(requested.id, sam=Meanwhile(alone, called_off))
     assert caught.value.state == TransactionState.CANCELLED
+
+
+def call_off(world: CodeWorld, transaction: UUID) -> None:
+    with world.world.sessions() as session:
+        cancel(session, transaction=transaction, because="test", now=world.clock())
+
+
+def freeze_signer(world: CodeWorld, _transaction: UUID) -> None:
+    world.world.freeze()
+
+
+@pytest.mark.parametrize(
+    ("happens", "refusal"), [(call_off, TransactionOver), (freeze_signer, SignerFrozen)]
+)
+def test_what_ends_while_the_password_is_hashed_costs_no_try(
+    alone: CodeWorld,
+    monkeypatch: pytest.MonkeyPatch,
+    happens: Callable[[CodeWorld, UUID], None],
+    refusal: type[Exception],
+) -> None:
+    """Between the look at the request and the count: the SAM is not asked."""
+    requested = alone.world.request(*hashes(1))
+    code = alone.code(requested.id)
+
+    def interposed(typed: str, salt: bytes) -> bytes:
+        happens(alone, requested.id)
+        return argon2_once(typed, salt)
+
+    monkeypatch.setattr(approval_by_code, "argon2_hash", interposed)
+    with pytest.raises(refusal):
+        alone.approve(requested.id, code)
+    assert (alone.row(requested.id).code_tries, alone.tries_of_day()) == (0, 0)
+
+
+@pytest.mark.parametrize("happens", [call_off, freeze_signer])
+def test_no_sms_is_added_to_what_ends_while_the_sam_writes_it(
+    alone: CodeWorld, happens: Callable[[CodeWorld, UUID], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    requested = alone.world.request(*hashes(1))
+    sam = alone.world.sam.sam
+    render_sms = sam.render_sms
+
+    def interposed(asked: RenderSms) -> CodeSms:
+        happens(alone, requested.id)
+        return render_sms(asked)
+
+    monkeypatch.setattr(sam, "render_sms", interposed)
+    with pytest.raises(TooManyTries):
+        alone.send(requested.id)
+    assert (len(alone.texts(requested.id)), alone.row(requested.id).sms_asked) == (1, 0)
 
 
 class Meanwhile:

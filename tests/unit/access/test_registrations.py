@@ -84,6 +84,8 @@ URIS = (
     "https://shop.example:x/",
     "https://[::1/",
     "https://магазин.example/",
+    "https://shop.example;img-src/",
+    "https://shop.example'/",
     "https://shop.example/\n",
     "com.example.app:/callback",
     "javascript:alert(1)",
