@@ -11,6 +11,7 @@ import click
 from backend.cli.context import answer, json_option
 from backend.cli.phone_further import add, further, recovery_code
 from backend.cli.phone_pair import EXISTING_FILE, pair, phone_option
+from backend.cli.phone_security_key import security_key
 from backend.virtual_phone.calls import PendingList
 from backend.virtual_phone.errors import PhoneError
 from backend.virtual_phone.following import Event, events, lists
@@ -37,7 +38,7 @@ def phone() -> None:
     """Be a phone: pair with an envelope, see what is asked, approve or reject it."""
 
 
-for command in (pair, further, add, recovery_code):
+for command in (pair, further, add, recovery_code, security_key):
     phone.add_command(command)
 
 
@@ -60,8 +61,9 @@ def list_pending(phone_: VirtualPhone, *, follow: bool, as_json: bool) -> None:
 @click.option("--yes", is_flag=True, help="Approve without asking; it is printed all the same.")
 @click.option("--number", help="The two digits that the other screen shows, where they are asked.")
 @click.option("--further-phone", help="QR code of the phone to be added, from its screen.")
+@click.option("--security-key", "by_key", help="Id of the security key that answers.")
 @json_option
-def approve(
+def approve(  # an option is a parameter
     phone_: VirtualPhone,
     *,
     transaction: str | None,
@@ -69,6 +71,7 @@ def approve(
     yes: bool,
     number: str | None,
     further_phone: str | None,
+    by_key: str | None,
     as_json: bool,
 ) -> None:
     """Show a transaction and approve it."""
@@ -78,7 +81,7 @@ def approve(
         click.confirm("Approve?", abort=True, err=True)
     if shown.checked.ask.number_asked and number is None and not yes:
         number = click.prompt("Number on the other screen", err=True)
-    consent = Consent(number=number, further_phone=further_phone)
+    consent = Consent(number=number, further_phone=further_phone, security_key=by_key)
     _answered(shown, phone_.approve(shown, consent=consent), as_json=as_json)
 
 

@@ -97,6 +97,30 @@ def test_a_paired_phone_adds_the_one_whose_code_it_reads(service: Service) -> No
     assert new.wait_to_be_added(rounds=200)
 
 
+def test_a_browsers_phone_has_security_keys_added_used_and_removed(service: Service) -> None:
+    new = service.phone("browser")
+    code = new.show_code(addresses(service), kind="desktop")
+    old = service.phone()
+    old.approve(old.ask_to_add(code), consent=Consent(further_phone=code))
+    assert new.wait_to_be_added(rounds=200)
+    state = ["--state", str(service.folder / "browser.json"), "--json"]
+
+    def key(*arguments: str) -> dict[str, Any]:
+        result = CliRunner().invoke(main, ["phone", "security-key", *arguments, *state])
+        assert result.exit_code == 0, result.output
+        told: dict[str, Any] = json.loads(result.stdout)
+        return told
+
+    made = key("add")["id"]
+    assert key("list")["security_keys"] == [made]
+    asked = service.ask(bytes(32), party=service.add_relying_party("shop of keys"))
+    by_key = ("--yes", "--security-key", made)
+    *_, answered = phone(service.folder / "browser.json", "approve", str(asked.id), *by_key)
+    assert answered["state"] == "approved"
+    assert key("remove", made)["id"] == made
+    assert key("list")["security_keys"] == []
+
+
 def test_who_does_not_say_yes_adds_nothing(service: Service) -> None:
     code = service.phone("not added").show_code(addresses(service))
     state = str(service.folder / "phone.json")

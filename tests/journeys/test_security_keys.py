@@ -140,14 +140,37 @@ def test_where_the_record_went_on_meanwhile_nothing_is_written(
     assert known(service) == added
 
 
-def test_a_freeze_stops_who_adds_and_not_who_removes(service: Service) -> None:
-    phone = service.phone()
-    key = phone.add_security_key()
+def freeze_now(service: Service) -> None:
     with service.sessions() as session:
         freeze(session, signer=service.signer(), by="desk", now=service.clock())
 
-    assert refusal(phone.add_security_key) == ("frozen", 403)
+
+def test_a_freeze_stops_who_adds_and_not_who_removes(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    phone = service.phone()
+    key = phone.add_security_key()
+    freeze_now(service)
+    asked: list[AddSecurityKey] = []
+    with monkeypatch.context() as listening:
+        listening.setattr(service.sam, "add_security_key", asked.append)
+        assert refusal(phone.add_security_key) == ("frozen", 403)
+    assert asked == []
     phone.remove_security_key(key)
+    assert known(service) == []
+
+
+def test_a_freeze_while_the_sam_works_keeps_the_key_out(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = service.sam.add_security_key
+
+    def frozen_meanwhile(request: AddSecurityKey) -> NextRecord:
+        freeze_now(service)
+        return real(request)
+
+    monkeypatch.setattr(service.sam, "add_security_key", frozen_meanwhile)
+    assert refusal(service.phone().add_security_key) == ("frozen", 403)
     assert known(service) == []
 
 
