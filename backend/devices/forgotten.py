@@ -2,8 +2,8 @@
 
 1. The page's part is the same for every login: one row, whether or not there is such a signer, a
    phone, a freeze, or another such request (T-17). The clerk asks the phone (``forgotten_asking``).
-2. One at a time for a signer, so many an hour; a "not me" gives an hour of rest. What comes
-   meanwhile leads to nothing, and looks like the rest (T-01).
+2. So many an hour for a signer, and so on (``forgotten_limits``). What comes beyond leads to
+   nothing, and looks like the rest (T-01).
 3. The new password is typed only after the approval, and only by who has the secret that the page
    got at the beginning. The SAM holds it to the ask, whatever the rows say.
 4. In one commit the verifier changes, the cell's lock is made anew, those of other cells go (they
@@ -20,10 +20,11 @@ from typing import Any, Final, Literal, final
 from uuid import UUID, uuid4
 
 import msgspec
-from sqlalchemy import Row, and_, delete, exists, func, insert, or_, select, update
+from sqlalchemy import Row, and_, delete, insert, select, update
 from sqlalchemy.orm import Session
 
 from backend.access.sessions import end_sessions_of
+from backend.devices.forgotten_limits import signer_to_ask
 from backend.errors import (
     NewPasswordRefused,
     NotApproved,
@@ -54,16 +55,12 @@ from backend.signing.number import new_number
 
 log = logging.getLogger(__name__)
 
-KIND: Final = "set_password"
 SECRET_BYTES: Final = 32
 LONGEST_SECRET: Final = 64
 LONGEST_LOGIN: Final = 200
 APPROVE_WITHIN: Final = timedelta(minutes=10)
 TYPE_WITHIN: Final = timedelta(minutes=10)
 """After the last moment to approve."""
-WINDOW: Final = timedelta(hours=1)
-MOST_IN_WINDOW: Final = 5
-"""Asks of one signer."""
 
 Verdict = Literal["waiting", "approved", "over"]
 _Found = Row[*tuple[Any, ...]]
@@ -94,7 +91,7 @@ def ask_new_password(session: Session, *, login: str, now: datetime) -> AskedPas
     session.execute(
         insert(ForgottenPassword).values(
             id=asked.id,
-            signer_id=_signer_to_ask(typed, now),
+            signer_id=signer_to_ask(typed, now),
             secret_hash=bytes(sha256(asked.secret.encode())),
             number=asked.number,
             asked_at=now,
@@ -156,41 +153,6 @@ def set_new_password(
         raise TransactionOver(TransactionState.REDEEMED)
     session.commit()
     log.warning("new password set by a phone's approval", extra={"signer_id": found.signer_id})
-
-
-# --- rule 2 -----------------------------------------------------------------------
-
-
-def may_be_asked(signer: Any, now: datetime) -> Any:  # noqa: ANN401  # SQL expressions of a column
-    """Say in SQL that the signer may be asked for a new password now."""
-    recent = (Transaction.signer_id == signer, Transaction.kind == KIND)
-    runs = exists().where(
-        *recent,
-        or_(
-            and_(Transaction.state == TransactionState.PENDING, Transaction.expires_at >= now),
-            and_(Transaction.ended_because == "not_me", Transaction.answered_at > now - WINDOW),
-        ),
-    )
-    asked = (
-        select(func.count())
-        .select_from(Transaction)
-        .where(*recent, Transaction.created_at > now - WINDOW)
-        .scalar_subquery()
-    )
-    return and_(~runs, asked < MOST_IN_WINDOW, not_frozen(signer))
-
-
-def _signer_to_ask(login: str, now: datetime) -> Any:  # noqa: ANN401  # a scalar subquery
-    waits = exists().where(
-        ForgottenPassword.signer_id == Signer.id,
-        ForgottenPassword.transaction_id.is_(None),
-        ForgottenPassword.expires_at > now,
-    )
-    return (
-        select(Signer.id)
-        .where(Signer.login == login, may_be_asked(Signer.id, now), ~waits)
-        .scalar_subquery()
-    )
 
 
 # --- a request that was approved --------------------------------------------------

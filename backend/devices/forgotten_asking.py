@@ -17,7 +17,8 @@ from sqlalchemy.orm import Session
 
 from backend.delivery.outbox import enqueue_push
 from backend.delivery.subscriptions import is_in_use
-from backend.devices.forgotten import KIND, TYPE_WITHIN, WINDOW, may_be_asked
+from backend.devices.forgotten import TYPE_WITHIN
+from backend.devices.forgotten_limits import KIND, WINDOW, may_be_asked
 from backend.errors import AlreadyThere
 from backend.model.tables import Cell, Device, ForgottenPassword, Signer, Transaction
 from backend.protocol.ask import AskingParty

@@ -11,7 +11,8 @@ To ask (``open_amendment``):
 To believe (``amend``):
 
 4. the ask is ours, of kind ``amend``, and the SAM's clock is before ``use_by``;
-5. the record is ours, of the ask's cell, not below its epoch;
+5. the record is ours, of the ask's cell and of its very epoch: an approval amends once, and brings
+   nothing back that was taken away since;
 6. a phone of that record approved this very ask, with user verification: no code loosens a policy;
 7. what it sealed opens this cell. Then the record's next epoch: one method more, and the bounds
    that the signer read.
@@ -219,8 +220,8 @@ class PolicyAmendments:
             record = self._voice.verified_record(unverified_record)
         except RecordRefused as error:
             raise AmendmentRefused(5, str(error)) from error
-        if record.cell != ask.claims.cell or record.epoch < ask.claims.epoch:
-            raise AmendmentRefused(5, "the record of another cell, or older than the ask")
+        if record.cell != ask.claims.cell or record.epoch != ask.claims.epoch:
+            raise AmendmentRefused(5, "the record of another cell, or another than was asked for")
         return record
 
     def _loosened(self, text: str, record: CellRecord, claims: AskClaims) -> Amended:

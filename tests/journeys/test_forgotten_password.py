@@ -29,6 +29,7 @@ from backend.model.tables import (
     Lock,
     OutboxMessage,
     PushSubscription,
+    Signer,
     Transaction,
 )
 from backend.protocol.encoding import unb64u
@@ -108,6 +109,21 @@ def test_a_paired_phone_gives_a_new_password(signing_service: Service) -> None:
     assert not signs_in(signing_service, NEW_PASSWORD)
     with signing_service.sessions() as session:
         assert len(session.scalars(select(Lock).where(Lock.kind == "password")).all()) == 1
+
+
+def test_t_21_with_a_new_password_nobody_waits_for_the_old_ones_tries(
+    signing_service: Service,
+) -> None:
+    """Who guessed before would else keep its owner out."""
+    asked = ask(signing_service)
+    approve(signing_service, asked)
+    with signing_service.sessions.begin() as session:
+        guessed = update(Signer).values(
+            password_tries=12, password_tried_at=signing_service.clock()
+        )
+        session.execute(guessed)
+    set_it(signing_service, asked)
+    assert signs_in(signing_service, NEWER)
 
 
 def test_the_phone_shows_whose_password_and_since_when(signing_service: Service) -> None:

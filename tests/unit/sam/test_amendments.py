@@ -404,6 +404,13 @@ def test_rule_5_refuses_another_record_and_an_older_one(world: SamWorld, owner: 
     refused(owner, changed(evidence, record="e30.e30.e30"), rule=5)
 
 
+def test_rule_5_lets_an_approval_amend_once(world: SamWorld, owner: CodeSigner) -> None:
+    """Who writes rows shows it again, after the signer has taken back what it allowed."""
+    evidence = approved(owner, ask(owner))
+    following = world.sam.amend(evidence).record
+    refused(owner, changed(evidence, record=following), rule=5)
+
+
 def test_rule_6_wants_a_phone_of_the_record(world: SamWorld, owner: CodeSigner) -> None:
     asked = ask(owner)
     refused(owner, approved(owner, asked, PaperPhone()), rule=6)
@@ -411,7 +418,7 @@ def test_rule_6_wants_a_phone_of_the_record(world: SamWorld, owner: CodeSigner) 
     removed = world.sam.remove_device(
         RemoveDevice(record=owner.cell.record, kid=owner.cell.phone.kid)
     )
-    refused(owner, changed(evidence, record=removed.record), rule=6)
+    refused(owner, changed(evidence, record=removed.record), rule=5)
 
 
 def test_rule_6_believes_no_approval_by_code(world: SamWorld) -> None:
