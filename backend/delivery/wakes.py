@@ -24,6 +24,7 @@ from sqlalchemy import (
     delete,
     exists,
     literal,
+    literal_column,
     or_,
 )
 from sqlalchemy.orm import Session
@@ -61,9 +62,14 @@ def may_wake(
     nexts = [
         bindparam(f"wake_next_{count}", type_=Instant()) for count in range(len(pauses(at_once)))
     ]
+    # The row that is there: named as a column, it would be any row of the table.
+    last_pushed: ColumnElement[UUID] = literal_column("wake_paces.transaction_id", Uuid())
     approved = exists().where(
-        Transaction.id == WakePace.transaction_id,
-        Transaction.state.in_([TransactionState.APPROVED, TransactionState.REDEEMED]),
+        Transaction.id == last_pushed,
+        or_(
+            Transaction.state == TransactionState.APPROVED,
+            Transaction.state == TransactionState.REDEEMED,
+        ),
     )
     forgotten = WakePace.next_at <= bindparam("wake_forgotten", type_=Instant())
     anew = or_(forgotten, approved)

@@ -22,6 +22,7 @@ from sqlalchemy import (
     ARRAY,
     ColumnElement,
     Connection,
+    Engine,
     FromClause,
     Row,
     Select,
@@ -37,6 +38,7 @@ from sqlalchemy.sql.dml import Delete, Insert, ReturningInsert, Update, UpdateBa
 
 from backend.model.base import Base
 from backend.model.engines import each_statement
+from backend.model.prepared import prepared
 
 Parameters = Mapping[str, object]
 NO_PARAMETERS: Final[Parameters] = MappingProxyType({})
@@ -165,8 +167,11 @@ class Step:
             IntegrityError: a constraint does not allow it; nothing was done.
         """
         given = {**_given(parameters), **named}
+        engine = _engine_of_statements(session)
+        if engine is not None:
+            return prepared(self._whole).run(engine, given, or_nothing=self._first is not None)
         try:
-            with _transaction(session, whole=self._first is not None) as connection:
+            with _transaction(session) as connection:
                 return self._run(connection, given)
         except _NothingDone:
             return None
@@ -223,43 +228,52 @@ def look(
     named: Parameters = NO_PARAMETERS,
 ) -> Row[*tuple[Any, ...]] | None:
     """Read one row, or none, by a statement made before; parameters as in :class:`Step`."""
-    with _transaction(session) as connection:
-        return connection.execute(statement, {**_given(parameters), **named}).one_or_none()
+    return _run_by_itself(session, statement, {**_given(parameters), **named})
 
 
 def change(session: Session, statement: UpdateBase, parameters: Parameters) -> None:
     """Write, and commit, by a statement that was made before."""
-    with _transaction(session) as connection:
-        connection.execute(statement, _given(parameters))
+    _run_by_itself(session, statement, _given(parameters))
 
 
 def write(
     session: Session, statement: ReturningInsert[Any], named: Parameters
 ) -> Row[*tuple[Any, ...]] | None:
     """Write, commit, and give the row that was written, or none; parameters by their own names."""
+    return _run_by_itself(session, statement, named)
+
+
+def _run_by_itself(
+    session: Session, statement: Select[*tuple[Any, ...]] | UpdateBase, given: Parameters
+) -> Row[*tuple[Any, ...]] | None:
+    engine = _engine_of_statements(session)
+    if engine is not None:
+        return prepared(statement).run(engine, given)
     with _transaction(session) as connection:
-        return connection.execute(statement, dict(named)).one_or_none()
+        result = connection.execute(statement, dict(given))
+        return result.one_or_none() if result.returns_rows else None
+
+
+def _engine_of_statements(session: Session) -> Engine | None:
+    """The engine whose connections are in no transaction: of PostgreSQL, by the pool."""
+    if session.in_transaction():
+        raise RuntimeError("a step begins in no other transaction")
+    bind = session.get_bind()
+    if isinstance(bind, Connection) or bind.dialect.name != "postgresql":
+        return None
+    return each_statement(bind)
 
 
 @contextmanager
-def _transaction(session: Session, *, whole: bool = False) -> Iterator[Connection]:
-    """A transaction of its own: on PostgreSQL each statement, on SQLite from begin to commit.
+def _transaction(session: Session) -> Iterator[Connection]:
+    """A transaction of its own: of SQLite, from begin to commit.
 
     Where a session was given a connection that is in a transaction already, a savepoint in it.
-
-    Args:
-        session: of whose engine.
-        whole: on PostgreSQL, too, from begin to commit, so that an error in between undoes it.
     """
-    if session.in_transaction():
-        raise RuntimeError("a step begins in no other transaction")
     bind = session.get_bind()
     if isinstance(bind, Connection):
         with bind.begin_nested():
             yield bind
-    elif bind.dialect.name == "postgresql" and not whole:
-        with each_statement(bind).connect() as connection:
-            yield connection
     else:
         with bind.begin() as connection:
             yield connection

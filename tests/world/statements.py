@@ -1,12 +1,13 @@
 """Counts what an engine is asked to do."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from sqlalchemy import Connection, Engine, event
 
 from backend.model.engines import each_statement
+from backend.model.prepared import Found, Prepared
 
 
 @dataclass
@@ -43,7 +44,30 @@ def counted(engine: Engine) -> Iterator[Statements]:
     event.listen(made, "before_cursor_execute", execute)
     event.listen(made, "commit", commit)
     try:
-        yield counts
+        with _prepared_too(made, counts):
+            yield counts
     finally:
         event.remove(made, "before_cursor_execute", execute)
         event.remove(made, "commit", commit)
+
+
+@contextmanager
+def _prepared_too(made: Engine, counts: Statements) -> Iterator[None]:
+    """Count what goes to the driver past SQLAlchemy's events."""
+    run = Prepared.run
+
+    def counting(
+        one: Prepared, engine: Engine, parameters: Mapping[str, object], *, or_nothing: bool = False
+    ) -> Found | None:
+        found = run(one, engine, parameters, or_nothing=or_nothing)
+        if engine is made:
+            counts.texts.append(one.text)
+            undone = or_nothing and found is None
+            counts.commits += not undone and not one.text.startswith("SELECT")
+        return found
+
+    Prepared.run = counting  # type: ignore[method-assign, assignment]  # watched, not replaced
+    try:
+        yield
+    finally:
+        Prepared.run = run  # type: ignore[method-assign]  # as it was

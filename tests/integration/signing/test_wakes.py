@@ -86,6 +86,15 @@ def test_t_22_who_wears_a_signer_out_silences_nobody_else(world: SigningWorld) -
     assert theirs in pushed(world)
 
 
+def test_t_01_an_approval_of_what_another_asked_begins_nothing_anew(world: SigningWorld) -> None:
+    bank = world.another_party()
+    world.approve(ask(world))
+
+    asked = [ask(bank) for _ in range(5)]
+
+    assert set(pushed(world)) & set(asked) == set(asked[:3])
+
+
 def test_the_authority_is_never_silent(uncertified: SigningWorld) -> None:
     request = uncertified.request_certificate()
 
