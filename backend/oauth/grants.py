@@ -31,6 +31,7 @@ from backend.oauth.redemption import StoredCode, find_code, redeem_code
 from backend.oauth.refreshing import Tokens, find_refresh, redeem_refresh
 from backend.oauth.request import AuthorizationRequest, read_request
 from backend.oauth.uses import OauthUses
+from backend.signing.authorization import PHONE
 
 log = logging.getLogger(__name__)
 
@@ -71,7 +72,10 @@ def bound_to(uses: OauthUses, auth_method: str | None) -> str | None:
 
 
 def answer(tokens: Tokens, bound: str | None) -> Answer:
-    """Write a token response (RFC 6749, 5.1; CSC API 2.0, 8.4.4)."""
+    """Write a token response (RFC 6749, 5.1; CSC API 2.0, 8.4.4).
+
+    A signer's approval by code is labelled, as in the answers of CSC (design, invariant 7).
+    """
     is_dpop = bound is not None and bound.startswith("jkt:")
     told: dict[str, Any] = {
         "access_token": tokens.access_token,
@@ -81,6 +85,8 @@ def answer(tokens: Tokens, bound: str | None) -> Answer:
     }
     if tokens.refresh_token is not None:
         told["refresh_token"] = tokens.refresh_token
+    if tokens.method != PHONE:
+        told["method"] = tokens.method
     wish = None if tokens.request is None else tokens.request.wish
     if wish is not None:
         told["credentialID"] = str(tokens.credential)
@@ -113,9 +119,6 @@ class Credentials(ClientCredentialsGrant):  # type: ignore[misc]  # Authlib has 
             access_token=token,
             scope=SCOPE,
             expires_in=int(LIFE.total_seconds()),
-            refresh_token=None,
-            credential=None,
-            request=None,
         )
         return answer(made, bound)
 

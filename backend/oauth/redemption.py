@@ -26,6 +26,7 @@ from backend.oauth.refreshing import FAMILY_LIFE, SignedInFamily, Tokens, servic
 from backend.oauth.request import CREDENTIAL, AuthorizationRequest
 from backend.protocol.known_types import known
 from backend.signers.freeze import not_frozen
+from backend.signing.authorization import PHONE
 
 CREDENTIAL_LIFE: Final = timedelta(minutes=5)
 
@@ -132,9 +133,12 @@ def _redeem_approval(
     """Make the ``csc_sad`` of what was approved."""
     token = new_token()
     found = session.execute(
-        select(Transaction.cell_id, Transaction.expires_at, Transaction.use_by).where(
-            Transaction.id == transaction
-        )
+        select(
+            Transaction.cell_id,
+            Transaction.expires_at,
+            Transaction.use_by,
+            Transaction.method,
+        ).where(Transaction.id == transaction)
     ).one()
     ends_at = min(found.use_by, now + CREDENTIAL_LIFE)
     handed_out = _hand_out(session, transaction, token, found, ends_at=ends_at, now=now)
@@ -156,9 +160,9 @@ def _redeem_approval(
         access_token=token,
         scope=CREDENTIAL,
         expires_in=max(int((ends_at - now).total_seconds()), 1),
-        refresh_token=None,
         credential=found.cell_id,
         request=stored.request,
+        method=found.method or PHONE,
     )
 
 

@@ -20,6 +20,7 @@ from backend.errors import AuthorizationInvalid
 from backend.model.tables import Authorization, RefreshToken
 from backend.oauth.request import SERVICE, AuthorizationRequest
 from backend.signers.freeze import not_frozen
+from backend.signing.authorization import PHONE
 
 REFRESH_LIFE: Final = timedelta(days=30)
 FAMILY_LIFE: Final = timedelta(days=90)
@@ -32,9 +33,11 @@ class Tokens(msgspec.Struct, frozen=True, kw_only=True):
     access_token: str
     scope: str
     expires_in: int
-    refresh_token: str | None
-    credential: UUID | None
-    request: AuthorizationRequest | None
+    refresh_token: str | None = None
+    credential: UUID | None = None
+    request: AuthorizationRequest | None = None
+    method: str = PHONE
+    """How what is to be collected was approved; as in ``signing/authorization.py``."""
 
 
 @final
@@ -150,8 +153,6 @@ def service_tokens(
         scope=SERVICE,
         expires_in=int(LIFE.total_seconds()),
         refresh_token=refresh,
-        credential=None,
-        request=None,
     )
 
 

@@ -26,6 +26,7 @@ def test_csc_25_50_57_86_an_approval_on_the_phone_becomes_a_token_that_signs(
     assert back.left_for.startswith(CALLBACK)
     assert back.told.keys() == {"code", "state", "iss"}
     assert token["token_type"] == "Bearer"
+    assert "method" not in token  # the phone approved
     assert token["expires_in"] <= 300
     assert "refresh_token" not in token
     csc = shop.csc(token["access_token"])
