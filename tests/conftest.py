@@ -1,8 +1,9 @@
-"""What all tests share: databases on both engines, a clock, and that CI skips nothing."""
+"""What all tests share: databases on both engines, a clock, no SMS, and that CI skips nothing."""
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from sqlalchemy.orm import Session, sessionmaker
 from backend.model import schema
 from backend.wiring import make_engine, make_session_factory
 from tests.world.clock import SettableClock
+from tests.world.no_texts import without_texts
 from tests.world.postgres import Postgres, find_programs, running_postgres
 
 # No test asserts a wall-clock time, Hypothesis neither.
@@ -30,6 +32,13 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     if os.environ.get("CI") and reporter and reporter.stats.get("skipped"):
         reporter.write_line("CI: a skipped test is a failure", red=True)
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """SMS is switched off, for a test and its fixtures, unless it has the mark ``sms``."""
+    with nullcontext() if item.get_closest_marker("sms") else without_texts():
+        return (yield)
 
 
 @pytest.fixture

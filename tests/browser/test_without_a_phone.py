@@ -17,9 +17,11 @@ from tests.world.chromium import OpenPage, another_page, beside
 from tests.world.code_cell import code_in
 from tests.world.looks import LANGS, look_at
 from tests.world.oauth_client import CALLBACK, OauthClient, an_oauth_client
-from tests.world.service import ANNA, NEW_PASSWORD, hashes
+from tests.world.service import ANNA, NEW_PASSWORD, SMS_ON, hashes
 from tests.world.serving import serving
 from tests.world.shop_door import ShopDoor
+
+pytestmark = pytest.mark.sms
 
 NEWCOMER = msgspec.structs.replace(ANNA, login="c.newcomer", by_sms=True)
 ALONE = msgspec.structs.replace(ANNA, login="b.alone", by_sms=True)
@@ -40,7 +42,7 @@ def shop(
 ) -> Iterator[OauthClient]:
     """Signers with a phone, and without one: the newcomer has nothing but the envelope yet."""
     with serving(
-        tmp_path_factory.mktemp("served"), clock=utc_now, ca_name="УЦ «Ромашка»"
+        tmp_path_factory.mktemp("served"), clock=utc_now, ca_name="УЦ «Ромашка»", **SMS_ON
     ) as service:
         beside(lambda: service.signing_phone(service.register()))
         beside(lambda: service.paired_phone(service.register(FORGETFUL), name="forgetful"))

@@ -32,6 +32,7 @@ def killed(outcome: Outcome) -> Sequence[str]:
     return [kill.part for kill in outcome.kills]
 
 
+@pytest.mark.sms
 @pytest.mark.timeout(900)  # on a machine with much else to do each start takes its time
 def test_nothing_acknowledged_is_lost_whichever_process_is_killed() -> None:
     """PostgreSQL, SoftHSM behind ``cellkey sam``, gunicorn, worker, clerk; invariants 4 and 5."""
@@ -46,6 +47,7 @@ def test_nothing_acknowledged_is_lost_whichever_process_is_killed() -> None:
     assert outcome.ends["redeemed"] > 0
 
 
+@pytest.mark.sms
 def test_nothing_acknowledged_is_lost_where_all_is_one_process() -> None:
     """``cellkey serve`` on SQLite; invariants 4 and 5."""
     outcome, _ = run(embedded(), seconds=20)

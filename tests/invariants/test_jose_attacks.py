@@ -30,7 +30,9 @@ from backend.errors import (
 from backend.hsm.protocol import SigningServiceKey
 from backend.model.base import Base
 from backend.protocol.encoding import secret_bytes
+from backend.protocol.enrolment import twelve_characters
 from backend.protocol.jose import raw_signature
+from backend.sam.cells import OperatorWord
 from backend.virtual_phone.phone_keys import approval_key, request_key
 from backend.virtual_phone.transactions import Consent, make_approval, make_refusal
 from tests.unit.protocol import by_hand, cast
@@ -422,7 +424,7 @@ def test_no_phone_is_believed_by_a_bent_seal(sam_world: SamWorld) -> None:
                 good,
                 enrolment=enrolment,
                 sealed=sealed,
-                code=cell.sms_code(good.ask, enrolment),
+                operator=OperatorWord(operator="olga", twelve=twelve_characters(enrolment)),
             )
         )
 

@@ -34,6 +34,7 @@ from backend.sam.releases import Release
 from backend.sam.service_keys import IssueCertificate
 from tests.world.clock import SettableClock
 from tests.world.paired_cell import (
+    BY_CODE,
     CA,
     PASSWORD_HASH,
     PairedCell,
@@ -292,11 +293,12 @@ def test_no_certificate_for_a_key_that_did_not_sign_its_request(
     assert caught.value.rule == 7
 
 
+@pytest.mark.sms
 def test_a_pairing_is_not_confirmed_by_another_enrolments_code(
     world: SamWorld, intruder: Intruder
 ) -> None:
     """With KP the attacker computes any code; without the envelope's secret it opens no cell."""
-    cell = make_cell(world)
+    cell = make_cell(world, policy=BY_CODE)
     theirs = cell.enrol_request()
     cell.phone = PaperPhone()
     mine = cell.enrol_request()

@@ -47,6 +47,8 @@ from tests.world.sam import open_sam_world, software_hsm
 from tests.world.second_phone import ask_removal_of, follow_removals, let_in
 from tests.world.signing_world import SigningWorld, hashes
 
+pytestmark = pytest.mark.sms
+
 GUARDS_OF_ONCE = {"signatures", "receipts", "authorised_hashes", "approvals", "transactions"}
 """Who rewrites these can have a hash signed again: invariant 4 is not against the database."""
 EDITABLE = [

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,7 +12,7 @@ from backend.devices.envelope import Envelope
 from tests.world.clock import SettableClock
 from tests.world.csc_client import CscClient, a_relying_party
 from tests.world.oauth_client import OauthClient, an_oauth_client
-from tests.world.service import Service, copy_service, open_service
+from tests.world.service import SMS_ON, Service, copy_service, open_service
 
 
 @dataclass(frozen=True)
@@ -22,54 +23,104 @@ class Stage:
     envelope: Envelope
 
 
-@pytest.fixture(scope="session")
-def registered(tmp_path_factory: pytest.TempPathFactory) -> Stage:
-    """A signer is registered, and has the envelope."""
-    folder = tmp_path_factory.mktemp("registered")
-    service = open_service(folder)
+def _registered(folder: Path, **settings: Any) -> Stage:  # noqa: ANN401  # members of Settings
+    service = open_service(folder, **settings)
     envelope = service.register()
     service.close()
     return Stage(folder, envelope)
 
 
+def _certified(before: Stage, folder: Path, **settings: Any) -> Stage:  # noqa: ANN401  # members of Settings
+    service = copy_service(before.folder, folder, **settings)
+    service.signing_phone(before.envelope)
+    service.close()
+    return Stage(folder, before.envelope)
+
+
+@pytest.fixture(scope="session")
+def registered(tmp_path_factory: pytest.TempPathFactory) -> Stage:
+    """A signer is registered, and has the envelope."""
+    return _registered(tmp_path_factory.mktemp("registered"))
+
+
 @pytest.fixture(scope="session")
 def certified(registered: Stage, tmp_path_factory: pytest.TempPathFactory) -> Stage:
     """The signer has a phone, the state of which is ``phone.json``, and a certificate."""
-    folder = tmp_path_factory.mktemp("certified")
-    service = copy_service(registered.folder, folder)
-    service.signing_phone(registered.envelope)
-    service.close()
-    return Stage(folder, registered.envelope)
+    return _certified(registered, tmp_path_factory.mktemp("certified"))
 
 
-@pytest.fixture
-def service(registered: Stage, tmp_path: Path, clock: SettableClock) -> Iterator[Service]:
-    """The service of a signer who has the envelope."""
-    opened = copy_service(registered.folder, tmp_path / "service", clock=clock)
-    yield opened
-    opened.close()
+@pytest.fixture(scope="session")
+def registered_with_sms(tmp_path_factory: pytest.TempPathFactory) -> Stage:
+    """The same where texts can be sent: a code confirms the phone."""
+    return _registered(tmp_path_factory.mktemp("registered-with-sms"), **SMS_ON)
 
 
-@pytest.fixture
-def envelope(registered: Stage) -> Envelope:
-    """The signer's."""
-    return registered.envelope
-
-
-@pytest.fixture
-def signing_service(
-    certified: Stage, tmp_path: Path, clock: SettableClock, settings: dict[str, object]
-) -> Iterator[Service]:
-    """The service of a signer who has a phone and a certificate."""
-    opened = copy_service(certified.folder, tmp_path / "service", clock=clock, **settings)
-    yield opened
-    opened.close()
+@pytest.fixture(scope="session")
+def certified_with_sms(
+    registered_with_sms: Stage, tmp_path_factory: pytest.TempPathFactory
+) -> Stage:
+    """Likewise; a code confirmed the phone."""
+    folder = tmp_path_factory.mktemp("certified-with-sms")
+    return _certified(registered_with_sms, folder, **SMS_ON)
 
 
 @pytest.fixture
 def settings() -> dict[str, object]:
     """Members of the settings that differ in a test; ``parametrize`` it."""
     return {}
+
+
+@pytest.fixture
+def sms(request: pytest.FixtureRequest) -> bool:
+    """Whether texts can be sent: by the mark ``sms``."""
+    return request.node.get_closest_marker("sms") is not None
+
+
+@pytest.fixture
+def new_stage(request: pytest.FixtureRequest, *, sms: bool) -> Stage:
+    """Of a signer who has the envelope."""
+    made: Stage = request.getfixturevalue("registered_with_sms" if sms else "registered")
+    return made
+
+
+@pytest.fixture
+def signing_stage(request: pytest.FixtureRequest, *, sms: bool) -> Stage:
+    """Of a signer who has a phone and a certificate."""
+    made: Stage = request.getfixturevalue("certified_with_sms" if sms else "certified")
+    return made
+
+
+@pytest.fixture
+def service(
+    new_stage: Stage, tmp_path: Path, clock: SettableClock, *, sms: bool
+) -> Iterator[Service]:
+    """The service of a signer who has the envelope."""
+    given = SMS_ON if sms else {}
+    opened = copy_service(new_stage.folder, tmp_path / "service", clock=clock, **given)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def envelope(new_stage: Stage) -> Envelope:
+    """The signer's."""
+    return new_stage.envelope
+
+
+@pytest.fixture
+def signing_service(
+    signing_stage: Stage,
+    tmp_path: Path,
+    clock: SettableClock,
+    settings: dict[str, object],
+    *,
+    sms: bool,
+) -> Iterator[Service]:
+    """The service of a signer who has a phone and a certificate."""
+    given = settings | SMS_ON if sms else settings
+    opened = copy_service(signing_stage.folder, tmp_path / "service", clock=clock, **given)
+    yield opened
+    opened.close()
 
 
 @pytest.fixture

@@ -97,6 +97,7 @@ def test_an_authenticator_is_set_up_and_signs(
     assert "code" in end.told
 
 
+@pytest.mark.sms
 def test_sms_is_allowed_by_the_phone(signing_service: Service, clock: SettableClock) -> None:
     browser = begun(signing_service, "sms")
     assert browser.fetch(f"{CODES}/state").get_json()["verdict"] == "waiting"
@@ -108,6 +109,7 @@ def test_sms_is_allowed_by_the_phone(signing_service: Service, clock: SettableCl
     assert browser.again().answer.status_code == 403
 
 
+@pytest.mark.sms
 def test_without_the_phones_yes_nothing_changes(
     signing_service: Service, clock: SettableClock
 ) -> None:

@@ -158,6 +158,7 @@ def test_a_phone_of_a_kind_that_policy_forbids_is_refused(service: Service) -> N
 # --- the log ----------------------------------------------------------------------
 
 
+@pytest.mark.sms
 def test_the_log_of_a_whole_journey_holds_no_secret_and_no_name(
     service: Service, envelope: Envelope
 ) -> None:

@@ -76,6 +76,7 @@ def check_phone(said: str) -> None:
     assert "approved" in done.stdout
 
 
+@pytest.mark.sms
 @pytest.mark.timeout(4 * WAIT_SECONDS)
 def test_the_demo_ends_with_a_valid_pdf_and_its_last_lines_work(tmp_path: Path) -> None:
     """Issue 2: the judge's two sentences, three curl lines, one command to start again."""

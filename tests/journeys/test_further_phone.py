@@ -75,7 +75,7 @@ def test_a_paired_phone_adds_another_one_which_then_approves(
     assert new.wait_to_be_added(rounds=1)
 
     first, second = newest_record(signing_service).devices
-    assert (first.confirmed_by, second.confirmed_by) == (("sms",), ("device",))
+    assert (first.confirmed_by, second.confirmed_by) == (("operator",), ("device",))
     assert second.kind == kind
     party = signing_service.add_relying_party()
     asked = signing_service.ask(bytes(32), party=party)

@@ -18,15 +18,17 @@ from backend.virtual_phone.invitation import Addresses
 from backend.virtual_phone.phone import VirtualPhone
 from backend.virtual_phone.transactions import Consent
 from backend.wiring import utc_now
-from tests.world.service import NEW_PASSWORD, PRINTER, Service
+from tests.world.service import NEW_PASSWORD, PRINTER, SMS_ON, Service
 from tests.world.serving import serving
+
+pytestmark = pytest.mark.sms
 
 
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """On the loopback, by the computer's clock, with a clerk; the signer's is ``phone.json``."""
     stop = Event()
-    with serving(tmp_path_factory.mktemp("commands"), clock=utc_now) as opened:
+    with serving(tmp_path_factory.mktemp("commands"), clock=utc_now, **SMS_ON) as opened:
         opened.signing_phone(opened.register())
 
         def work() -> None:

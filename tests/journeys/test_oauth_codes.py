@@ -5,6 +5,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from jsonschema import Draft202012Validator
 from sqlalchemy import select, update
 
 from backend.model.tables import Device, Transaction
@@ -16,11 +17,14 @@ from tests.world.oauth_client import OauthClient, an_oauth_client, sign_in
 from tests.world.service import (
     ANNA,
     NEW_PASSWORD,
+    SMS_ON,
     Service,
     copy_service,
     hashes,
     open_service,
 )
+
+pytestmark = pytest.mark.sms
 
 ONE = hashes(1)
 BY_SMS = msgspec.structs.replace(ANNA, by_sms=True)
@@ -32,7 +36,7 @@ WRONG = "00000000"
 def stage(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A signer with a phone, a certificate, and a record that lets an SMS stand for the phone."""
     folder = tmp_path_factory.mktemp("by-code")
-    opened = open_service(folder)
+    opened = open_service(folder, **SMS_ON)
     opened.signing_phone(opened.register(BY_SMS))
     opened.close()
     return folder
@@ -40,7 +44,7 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def by_code(stage: Path, tmp_path: Path, clock: SettableClock) -> Iterator[OauthClient]:
-    opened = copy_service(stage, tmp_path / "service", clock=clock)
+    opened = copy_service(stage, tmp_path / "service", clock=clock, **SMS_ON)
     yield an_oauth_client(opened)
     opened.close()
 
@@ -85,6 +89,23 @@ def test_a_right_code_and_password_become_a_signature(
 
     assert "You approved the request" in end.page.text
     assert "code" in end.told
+
+
+def test_the_token_says_that_a_code_approved(by_code: OauthClient, clock: SettableClock) -> None:
+    """Invariant 7: a relying party may refuse the lower level."""
+    session = by_code.session(scope="credential")
+    address, state = by_code.address(session, **by_code.wish(*ONE))
+    browser = Browser(by_code.service)
+    browser.open(address)
+    waiting_page = sign_in(browser).address
+    clock.advance(seconds=DELAY)
+    browser.open(f"{waiting_page}/code/sms")
+    token = by_code.redeem(session, type_in(browser, code(by_code.service)), state)
+    schema = by_code.service.client().get("/csc/schemas/approved.json").get_json()
+
+    assert token["method"] == "password+sms"
+    Draft202012Validator(schema).validate(dict(token))
+    assert schema["properties"]["method"]["enum"] == ["password+sms", "password+totp"]
 
 
 def test_t_24_the_phone_has_its_time_first_and_the_page_counts_it(
@@ -284,7 +305,7 @@ CERTIFICATE = "/account/certificate"
 @pytest.fixture
 def alone(tmp_path: Path, clock: SettableClock) -> Iterator[tuple[Service, str]]:
     """A signer who may approve by SMS and has the envelope; and the first password."""
-    opened = open_service(tmp_path / "alone", clock=clock)
+    opened = open_service(tmp_path / "alone", clock=clock, **SMS_ON)
     envelope = opened.register(BY_SMS)
     yield opened, envelope.first_password
     opened.close()

@@ -25,6 +25,7 @@ def refusal(call: Callable[[], object]) -> tuple[str, int]:
 # --- the way it should be ---------------------------------------------------------
 
 
+@pytest.mark.sms
 @pytest.mark.parametrize("kind", ["virtual", "pwa", "desktop"])
 def test_a_phone_is_paired_by_the_code_and_gets_its_certificate(
     service: Service, envelope: Envelope, kind: PhoneKind
@@ -74,6 +75,7 @@ def test_where_no_number_is_verified_another_operator_confirms(
     assert (before, after) == (False, True)
 
 
+@pytest.mark.sms
 def test_whatever_answer_is_lost_the_same_bytes_lead_to_the_same_end(
     service: Service, envelope: Envelope
 ) -> None:
@@ -95,6 +97,7 @@ def test_whatever_answer_is_lost_the_same_bytes_lead_to_the_same_end(
     assert service.http.lose == 0
 
 
+@pytest.mark.sms
 def test_a_pairing_may_begin_anew_until_a_phone_is_confirmed(
     service: Service, envelope: Envelope
 ) -> None:
@@ -114,6 +117,7 @@ def test_a_pairing_may_begin_anew_until_a_phone_is_confirmed(
 # --- two phones for one envelope --------------------------------------------------
 
 
+@pytest.mark.sms
 def test_other_keys_freeze_a_pairing_that_waits_for_its_code(
     service: Service, envelope: Envelope
 ) -> None:
@@ -201,6 +205,7 @@ def test_the_envelopes_password_opens_nothing_but_its_own_change(
     assert refusal(lambda: service.phone().pair_start(applicant)) == ("password-unfit", 422)
 
 
+@pytest.mark.sms
 def test_three_wrong_codes_end_the_ask_but_not_the_envelope(
     service: Service, envelope: Envelope
 ) -> None:
@@ -225,6 +230,7 @@ def test_three_wrong_codes_end_the_ask_but_not_the_envelope(
     assert phone.pair_confirm(service.work()[-1].code)
 
 
+@pytest.mark.sms
 def test_a_code_is_sent_three_times_and_no_more(service: Service, envelope: Envelope) -> None:
     """T-14."""
     phone = service.phone()

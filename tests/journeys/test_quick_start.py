@@ -3,6 +3,8 @@
 import re
 from pathlib import Path
 
+import pytest
+
 from tests.world.page_reader import ROOT, blocks, follow
 from tests.world.pdf_judges import GOOD, pyhanko_trusts
 from tests.world.relying_party import make_pdf
@@ -11,6 +13,7 @@ PAGE = (ROOT / "docs/relying-party.md").read_text()
 QUICK_START = PAGE.split("## Quick start", maxsplit=1)[1].split("\n## ")[0]
 
 
+@pytest.mark.sms
 def test_the_quick_start_ends_with_two_signed_pdf_files(tmp_path: Path) -> None:
     """One by curl, one by Python; pdfsig and pyHanko judge both, trusting our root alone."""
     script = "\n".join(blocks(QUICK_START))

@@ -2,11 +2,14 @@
 
 from pathlib import Path
 
+import pytest
+
 from tests.world.page_reader import ROOT, blocks, follow
 
 README = (ROOT / "README.md").read_text()
 
 
+@pytest.mark.sms
 def test_the_ten_minutes_of_the_readme_end_with_verified_ok(tmp_path: Path) -> None:
     script = "\n".join(blocks(README))
     assert script.count("cellkey ") >= 5

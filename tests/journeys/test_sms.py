@@ -5,6 +5,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import msgspec
+import pytest
 from sqlalchemy import select
 
 from backend.delivery.dispatch import Channels
@@ -18,6 +19,8 @@ from backend.model.tables import OutboxMessage
 from backend.settings import SmsGatewayKind
 from tests.world.service import NUMBER, Service
 from tests.world.sms_http_peer import SECRET, HttpPeer, running_http_peer
+
+pytestmark = pytest.mark.sms
 
 
 def worker_of(service: Service, peer: HttpPeer, folder: Path) -> Worker:

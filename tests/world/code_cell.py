@@ -33,7 +33,7 @@ CODE_POLICY = Policy(
     caps=Caps(
         multisign=10,
         kinds=("pwa", "native", "virtual"),
-        confirm=("sms",),
+        confirm=("operator",),
         amounts=(AmountCap(currency="RUB", value="15000.00"),),
         sms_delay=60,
     ),

@@ -1,27 +1,30 @@
 """A signer who approves by password and code, a relying party, a real SAM, and a database."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cache
 from typing import Any
 from uuid import UUID
 
+import msgspec
 from sqlalchemy import select
 from sqlalchemy.orm import Session, sessionmaker
 
 from backend.model.tables import OutboxMessage, Signer, Transaction, TransactionState
 from backend.protocol.record import Policy
 from backend.protocol.sms import open_sms
+from backend.settings import SmsGatewayKind
 from backend.signers.password import argon2_hash
 from backend.signing.approval_by_code import WaysOut, approve_by_code, send_sms, ways_out
 from tests.world.clock import SettableClock
 from tests.world.code_cell import CODE_POLICY, CodeSigner, code_in
 from tests.world.paired_cell import make_cell
 from tests.world.sam import SamWorld
-from tests.world.signing_world import SigningWorld, world_of
+from tests.world.signing_world import SETTINGS, SigningWorld, world_of
 
 PASSWORD = "ein Pferd frisst Gurken"
 SALT = bytes(16)
+WITH_SMS = msgspec.structs.replace(SETTINGS, sms_gateway=SmsGatewayKind.CONSOLE)
 
 
 @cache
@@ -136,4 +139,4 @@ def open_code_world(
         issued = signer.cell.certify() if phone else signer.certify()
         not_after = datetime.fromtimestamp(issued.not_after, UTC)
     world = world_of(sam, sessions, clock, cell=signer.cell, not_after=not_after, login=login)
-    return CodeWorld(world=world, signer=signer)
+    return CodeWorld(world=replace(world, settings=WITH_SMS), signer=signer)

@@ -16,18 +16,18 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from backend.access.phones import AuthenticatedPhone, authenticate_phone
 from backend.algorithms import KeyAlgorithm
-from backend.devices.enrolment.confirmation import confirm_by_code
+from backend.devices.enrolment.confirmation import confirm_by_code, confirm_by_operator
 from backend.devices.enrolment.sms_code import send_code
 from backend.devices.enrolment.ticket import SignIn, Ticket, open_ticket
 from backend.devices.envelope import Envelope, register_signer_with_cell
 from backend.devices.pairing import StoredEnrolment, pairing_view, store_enrolment
 from backend.errors import CellkeyError
 from backend.model.base import Base
-from backend.model.tables import OutboxMessage, Pairing, PairingState, Signer
+from backend.model.tables import Enrolment, OutboxMessage, Pairing, PairingState, Signer
 from backend.protocol.encoding import secret_bytes
 from backend.protocol.public_keys import PublicKeys
 from backend.protocol.sms import open_sms
-from backend.settings import Settings
+from backend.settings import Settings, SmsGatewayKind
 from backend.signers.freeze import freeze
 from backend.signers.registration import Applicant, PersonName
 from backend.virtual_phone import answers
@@ -164,6 +164,24 @@ class Counter:
                 session, self.world.sam, ticket=self.ticket, code=code, now=self.clock()
             )
 
+    def confirm_by_operator(self, operator: str = OTHER_OPERATOR) -> PairingState:
+        """Step 3, where no code is sent: the signer reads out what stands on the phone."""
+        presented = Pairing.transaction_id == Enrolment.transaction_id
+        enrolment: str = self.row(
+            select(Enrolment.enrolment)
+            .join(Pairing, presented)
+            .where(Pairing.id == self.envelope.pairing)
+        )
+        with self.session_factory() as session:
+            return confirm_by_operator(
+                session,
+                self.world.sam,
+                login=self.envelope.login,
+                operator=operator,
+                twelve=answers.twelve_characters(enrolment),
+                now=self.clock(),
+            )
+
     def freeze(self, *, by: str = "desk") -> None:
         """Lock the signer's access."""
         with self.session_factory() as session:
@@ -268,9 +286,15 @@ class Stage:
     phone: PaperPhone
 
 
-def settings_for(folder: Path) -> Settings:
-    """Settings as the SAM of the tests has them."""
-    return Settings(data_dir=folder, rp_id=RP_ID, app_url=ORIGIN, mobile_api_url=ADDRESS)
+def settings_for(folder: Path, *, sms: bool) -> Settings:
+    """Settings as the SAM of the tests has them; texts can be sent if ``sms``."""
+    return Settings(
+        data_dir=folder,
+        rp_id=RP_ID,
+        app_url=ORIGIN,
+        mobile_api_url=ADDRESS,
+        sms_gateway=SmsGatewayKind.CONSOLE if sms else SmsGatewayKind.OFF,
+    )
 
 
 def take(counter: Counter) -> Stage:

@@ -11,6 +11,7 @@ from cryptography.x509.oid import NameOID
 from backend.algorithms import REQUEST_SCHEMES, KeyAlgorithm, SignatureScheme
 from backend.protocol.ask import AskingParty, HashName, KeyThumbprints
 from backend.protocol.encoding import Octets32, b64u, sha256
+from backend.protocol.enrolment import twelve_characters
 from backend.protocol.record import Caps, Policy
 from backend.protocol.sms import open_sms
 from backend.sam.cells import (
@@ -18,6 +19,7 @@ from backend.sam.cells import (
     Enrol,
     MadeCell,
     MakeCell,
+    OperatorWord,
     PasswordKey,
     SendPairingCode,
     SetPassword,
@@ -35,8 +37,12 @@ CA = AskingParty(id="ca", name=CA_NAME)
 SHOP = AskingParty(id="shop", name="Shop")
 POLICY = Policy(
     methods=("app",),
-    caps=Caps(multisign=10, kinds=("pwa", "native", "virtual"), confirm=("sms",)),
+    caps=Caps(multisign=10, kinds=("pwa", "native", "virtual"), confirm=("operator",)),
 )
+BY_CODE = msgspec.structs.replace(
+    POLICY, caps=msgspec.structs.replace(POLICY.caps, confirm=("sms",))
+)
+"""Where a code by SMS confirms a phone (mark ``sms``)."""
 
 
 def subject_name() -> bytes:
@@ -53,6 +59,7 @@ class PairedCell:
     signer: UUID
     record: str
     algorithm: KeyAlgorithm
+    policy: Policy = POLICY
     phone: PaperPhone = field(default_factory=PaperPhone)
     device_lock: str = ""
     certificate: bytes = b""
@@ -207,10 +214,12 @@ class PairedCell:
         return digits[0]
 
     def enrol_request(self, *, app: str | None = None) -> Enrol:
-        """Everything for a phone to be believed."""
+        """Everything for a phone to be believed, confirmed by code or else by an operator."""
         opened = self.open_enrolment()
         ask = read(opened.ask, self.world.public_keys.ks)
         enrolment, sealed = self.phone.enrol(ask, self.secret, app=app)
+        by_code = "sms" in self.policy.caps.confirm
+        word = OperatorWord(operator="olga", twelve=twelve_characters(enrolment))
         return Enrol(
             record=self.record,
             blob=self.made.blob,
@@ -218,8 +227,8 @@ class PairedCell:
             enrolment=enrolment,
             sealed=sealed,
             password_proof=self.password_proof(opened.ask),
-            code=self.sms_code(opened.ask, enrolment),
-            operator=None,
+            code=self.sms_code(opened.ask, enrolment) if by_code else None,
+            operator=None if by_code else word,
         )
 
     def pair(self, *, app: str | None = None) -> None:
@@ -298,15 +307,20 @@ def make_cell(
         signer=signer,
         record=made.record,
         algorithm=algorithm,
+        policy=policy,
         password_hash=password_hash,
     )
 
 
 def ready_cell(
-    world: SamWorld, *, algorithm: KeyAlgorithm = KeyAlgorithm.P256, app: str | None = None
+    world: SamWorld,
+    *,
+    algorithm: KeyAlgorithm = KeyAlgorithm.P256,
+    app: str | None = None,
+    policy: Policy = POLICY,
 ) -> PairedCell:
     """A cell with a phone and a certificate."""
-    cell = make_cell(world, algorithm=algorithm)
+    cell = make_cell(world, algorithm=algorithm, policy=policy)
     cell.pair(app=app)
     cell.certify()
     return cell

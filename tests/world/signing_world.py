@@ -26,7 +26,7 @@ from backend.model.tables import (
     TransactionState,
 )
 from backend.protocol.record import Caps, Policy, RecordDevice, verify_record
-from backend.settings import Settings
+from backend.settings import Settings, SmsGatewayKind
 from backend.signing.approval import approve, refuse
 from backend.signing.authorization import Authorization, Waiting, authorization
 from backend.signing.pending import show
@@ -47,9 +47,9 @@ from tests.world.sam import CA_NAME, SamWorld
 
 POLICY = Policy(
     methods=("app",),
-    caps=Caps(multisign=1000, kinds=("pwa", "native", "virtual"), confirm=("sms",)),
+    caps=Caps(multisign=1000, kinds=("pwa", "native", "virtual"), confirm=("operator",)),
 )
-SETTINGS = Settings(ca_name=CA_NAME)
+SETTINGS = Settings(ca_name=CA_NAME, sms_gateway=SmsGatewayKind.OFF)
 NO_WAIT_ID = UUID(int=0)
 """Nobody waits in this world."""
 
@@ -204,7 +204,7 @@ class SigningWorld:
                 session,
                 self.sam.sam,
                 cell=self.cell.made.cell,
-                settings=SETTINGS,
+                settings=self.settings,
                 now=self.clock(),
             )
 

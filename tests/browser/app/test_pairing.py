@@ -10,6 +10,15 @@ from tests.world.bad_network import Lost, bad_network
 from tests.world.handset import Handset, NewHandset
 from tests.world.installation import Installation, running_installation
 from tests.world.looks import look_at
+from tests.world.service import SMS_ON
+
+pytestmark = pytest.mark.sms
+
+
+@pytest.fixture(scope="module")
+def settings() -> dict[str, object]:
+    """With the code, there is one call more to lose."""
+    return dict(SMS_ON)
 
 
 @pytest.fixture

@@ -7,6 +7,15 @@ from tests.world.app_stage import AppStage, a_stage
 from tests.world.fake_camera import FakeCamera
 from tests.world.handset import Handset, NewHandset
 from tests.world.installation import Installation
+from tests.world.service import SMS_ON
+
+pytestmark = pytest.mark.sms
+
+
+@pytest.fixture(scope="module")
+def settings() -> dict[str, object]:
+    """By password a phone comes back with the code alone."""
+    return {"pushes_per_ten_minutes": 60, **SMS_ON}
 
 
 @pytest.fixture

@@ -10,7 +10,9 @@ from tests.world.authority import Signer
 from tests.world.handset import Handset, NewHandset
 from tests.world.installation import Installation
 from tests.world.looks import LANGS, look_at
-from tests.world.service import NEW_PASSWORD, Service
+from tests.world.service import NEW_PASSWORD, SMS_ON, Service
+
+pytestmark = pytest.mark.sms
 
 
 class Tour:
@@ -30,8 +32,8 @@ class Tour:
 
 @pytest.fixture(scope="module")
 def settings() -> dict[str, object]:
-    """The app is opened so often that its long polls would find every seat taken."""
-    return {"long_poll_seconds": 1}
+    """The app is opened so often that its long polls would find every seat taken; with the code."""
+    return {"long_poll_seconds": 1, **SMS_ON}
 
 
 @pytest.fixture(params=LANGS)

@@ -55,10 +55,8 @@ def pair(firefox: Firefox, signer: Signer) -> None:
     firefox.take_focus()
     firefox.tap("make-passkey")
     firefox.at("pair-confirm")
-    firefox.tap("send-code")
-    eventually(lambda: bool(signer.texts()))
-    firefox.type("sms-code", signer.texts()[-1].code)
-    firefox.tap("confirm")
+    twelve = firefox.find("twelve").text
+    signer.installation.service.confirm_by_operator(signer.login, twelve)
     firefox.at("requests")
 
 

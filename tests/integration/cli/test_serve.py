@@ -111,6 +111,7 @@ def test_it_says_in_one_line_what_is_missing_before_it_starts(environment: dict[
     ]
 
 
+@pytest.mark.sms
 def test_a_phone_is_paired_at_a_service_in_one_process(
     environment: dict[str, str], tmp_path: Path
 ) -> None:
@@ -119,6 +120,7 @@ def test_a_phone_is_paired_at_a_service_in_one_process(
     pair_and_stop(environment, tmp_path / "serve.txt", tmp_path)
 
 
+@pytest.mark.sms
 def test_a_phone_is_paired_where_the_sam_is_a_process_of_its_own(
     environment: dict[str, str], tmp_path: Path
 ) -> None:

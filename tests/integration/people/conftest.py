@@ -1,7 +1,6 @@
 """Stages of pairing, made once; each test gets its own database on each engine."""
 
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from uuid import UUID
 
@@ -24,55 +23,87 @@ def hsm(tmp_path_factory: pytest.TempPathFactory) -> Hsm:
     return software_hsm(tmp_path_factory.mktemp("vault"))
 
 
+Stages = dict[str, Stage]
+
+
 @pytest.fixture(scope="session")
-def stages(
+def stages_without_sms(
     hsm: Hsm, sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[dict[str, Stage]]:
+) -> Stages:
     """Printed, begun, enrolled, paired; made step by step on one database."""
-    path = tmp_path_factory.mktemp("stages") / "cellkey.sqlite3"
-    shutil.copyfile(sqlite_template, path)
+    return _stages(hsm, sqlite_template, tmp_path_factory.mktemp("stages"), sms=False)
+
+
+@pytest.fixture(scope="session")
+def stages_with_sms(
+    hsm: Hsm, sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Stages:
+    """The same where texts can be sent: a code confirms the phone."""
+    return _stages(hsm, sqlite_template, tmp_path_factory.mktemp("stages"), sms=True)
+
+
+def _stages(hsm: Hsm, template: Path, folder: Path, *, sms: bool) -> Stages:
+    path = folder / "cellkey.sqlite3"
+    shutil.copyfile(template, path)
     engine = make_engine(f"sqlite:///{path}")
-    counter = new_counter(make_session_factory(engine), hsm, SettableClock(), path.parent)
+    counter = new_counter(make_session_factory(engine), hsm, SettableClock(), folder, sms=sms)
     counter.register()
     made = {"printed": take(counter)}
     counter.sign_in()
     made["begun"] = take(counter)
     counter.present(*counter.enrolment())
     made["enrolled"] = take(counter)
-    counter.confirm(counter.send_code())
+    counter.confirm(counter.send_code()) if sms else counter.confirm_by_operator()
     made["paired"] = take(counter)
-    yield made
     engine.dispose()
+    return made
+
+
+@pytest.fixture
+def sms(request: pytest.FixtureRequest) -> bool:
+    """Whether texts can be sent: by the mark ``sms``."""
+    return request.node.get_closest_marker("sms") is not None
+
+
+@pytest.fixture
+def stages(request: pytest.FixtureRequest, *, sms: bool) -> Stages:
+    made: Stages = request.getfixturevalue("stages_with_sms" if sms else "stages_without_sms")
+    return made
 
 
 @pytest.fixture
 def counter(
-    session_factory: sessionmaker[Session], hsm: Hsm, clock: SettableClock, tmp_path: Path
+    session_factory: sessionmaker[Session],
+    hsm: Hsm,
+    clock: SettableClock,
+    tmp_path: Path,
+    *,
+    sms: bool,
 ) -> Counter:
     """A counter where nobody came yet."""
-    return new_counter(session_factory, hsm, clock, tmp_path)
+    return new_counter(session_factory, hsm, clock, tmp_path, sms=sms)
 
 
 @pytest.fixture
-def printed(counter: Counter, stages: dict[str, Stage]) -> Counter:
+def printed(counter: Counter, stages: Stages) -> Counter:
     """The envelope is printed."""
     return put(counter, stages["printed"])
 
 
 @pytest.fixture
-def begun(counter: Counter, stages: dict[str, Stage]) -> Counter:
+def begun(counter: Counter, stages: Stages) -> Counter:
     """The signer signed in, chose a password and has a ticket."""
     return put(counter, stages["begun"])
 
 
 @pytest.fixture
-def enrolled(counter: Counter, stages: dict[str, Stage]) -> Counter:
+def enrolled(counter: Counter, stages: Stages) -> Counter:
     """A phone presented itself; nobody confirmed it."""
     return put(counter, stages["enrolled"])
 
 
 @pytest.fixture
-def paired(counter: Counter, stages: dict[str, Stage]) -> Counter:
+def paired(counter: Counter, stages: Stages) -> Counter:
     """The phone is paired; there is no certificate yet."""
     return put(counter, stages["paired"])
 
@@ -104,13 +135,18 @@ def waiting(counter: Counter) -> tuple[Counter, str]:
 
 
 def new_counter(
-    session_factory: sessionmaker[Session], hsm: Hsm, clock: SettableClock, folder: Path
+    session_factory: sessionmaker[Session],
+    hsm: Hsm,
+    clock: SettableClock,
+    folder: Path,
+    *,
+    sms: bool = False,
 ) -> Counter:
     world = open_sam_world(hsm, clock)
     return Counter(
         session_factory=session_factory,
         world=world,
-        settings=settings_for(folder),
+        settings=settings_for(folder, sms=sms),
         clock=clock,
         public_keys=world.public_keys,
     )

@@ -41,6 +41,7 @@ def test_beginning_again_ends_the_ticket_before(begun: Counter) -> None:
         begun.enrolment()
 
 
+@pytest.mark.sms
 def test_beginning_again_gives_new_tries_and_new_codes(enrolled: Counter) -> None:
     enrolled.send_code()
     enrolled.sign_in()

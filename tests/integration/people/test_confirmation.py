@@ -30,6 +30,7 @@ from tests.world.paper_phone import PaperPhone
 # --- what is written -----------------------------------------------------------
 
 
+@pytest.mark.sms
 def test_a_right_code_makes_the_phone_believed(enrolled: Counter) -> None:
     """R-040: one commit: record, phone and its lock come; envelope lock and seal go."""
     enrolled.confirm(enrolled.send_code())
@@ -57,6 +58,7 @@ def test_the_phones_lock_opens_with_its_unlock_key_alone(paired: Counter) -> Non
         PaperPhone().secret_in_lock(lock)
 
 
+@pytest.mark.sms
 def test_the_text_names_the_phones_twelve_characters(enrolled: Counter) -> None:
     enrolled.send_code()
     twelve = enrolled.present(
@@ -66,6 +68,7 @@ def test_the_text_names_the_phones_twelve_characters(enrolled: Counter) -> None:
     assert twelve.replace("-", "") in enrolled.texts()[0].replace("-", "").replace(" ", "")
 
 
+@pytest.mark.sms
 def test_neither_number_nor_code_lies_in_the_outbox(enrolled: Counter) -> None:
     """T-29: only the worker's key opens the text."""
     code = enrolled.send_code()
@@ -75,6 +78,7 @@ def test_neither_number_nor_code_lies_in_the_outbox(enrolled: Counter) -> None:
     assert code not in sealed
 
 
+@pytest.mark.sms
 def test_a_text_expires_with_its_ask(enrolled: Counter) -> None:
     enrolled.send_code()
 
@@ -89,12 +93,14 @@ def test_a_repeat_after_success_answers_the_same(paired: Counter) -> None:
     assert paired.row(select(Cell.epoch)) == 2
 
 
+@pytest.mark.sms
 def test_a_code_may_be_typed_in_two_groups(enrolled: Counter) -> None:
     code = enrolled.send_code()
 
     assert enrolled.confirm(f" {code[:4]}-{code[4:]} ") == "confirmed"
 
 
+@pytest.mark.sms
 def test_the_same_code_four_times_at_once_pairs_one_phone(enrolled: Counter) -> None:
     """T-07: whoever comes second finds it done, or is told to come again."""
     code = enrolled.send_code()
@@ -118,18 +124,16 @@ def test_the_same_code_four_times_at_once_pairs_one_phone(enrolled: Counter) -> 
 
 
 def test_a_frozen_signers_phone_is_not_confirmed(enrolled: Counter) -> None:
-    code = enrolled.send_code()
     enrolled.freeze()
 
     with pytest.raises(SignerFrozen):
-        enrolled.confirm(code)
+        enrolled.confirm_by_operator()
 
 
 def test_a_freeze_while_the_sam_works_is_heard(
     enrolled: Counter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """R-048: it is read in the statement that writes."""
-    code = enrolled.send_code()
     enrol = enrolled.world.sam.enrol
 
     def frozen_meanwhile(request: object) -> object:
@@ -138,7 +142,7 @@ def test_a_freeze_while_the_sam_works_is_heard(
 
     monkeypatch.setattr(enrolled.world.sam, "enrol", frozen_meanwhile)
     with pytest.raises(SignerFrozen):
-        enrolled.confirm(code)
+        enrolled.confirm_by_operator()
 
     assert enrolled.rows(select(Device)) == []
     assert enrolled.row(select(func.max(Record.epoch))) == 1
@@ -148,7 +152,6 @@ def test_a_second_phone_while_the_sam_works_is_heard(
     enrolled: Counter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """T-02."""
-    code = enrolled.send_code()
     enrol = enrolled.world.sam.enrol
 
     def attacked_meanwhile(request: object) -> object:
@@ -157,10 +160,11 @@ def test_a_second_phone_while_the_sam_works_is_heard(
 
     monkeypatch.setattr(enrolled.world.sam, "enrol", attacked_meanwhile)
     with pytest.raises(PairingOver):
-        enrolled.confirm(code)
+        enrolled.confirm_by_operator()
     assert enrolled.rows(select(Device)) == []
 
 
+@pytest.mark.sms
 def test_a_crash_between_sam_and_commit_loses_nothing(
     enrolled: Counter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -182,7 +186,6 @@ def test_a_crash_between_sam_and_commit_loses_nothing(
 
 
 def test_keys_that_another_cell_took_meanwhile_are_refused(enrolled: Counter) -> None:
-    code = enrolled.send_code()
     enrolled.write(
         insert(Device).values(
             kid=enrolled.phone.kid,
@@ -194,29 +197,28 @@ def test_keys_that_another_cell_took_meanwhile_are_refused(enrolled: Counter) ->
     )
 
     with pytest.raises(EnrolmentRefused, match="paired already"):
-        enrolled.confirm(code)
+        enrolled.confirm_by_operator()
     assert enrolled.row(select(Cell.epoch)) == 1
 
 
 def test_a_swapped_cell_is_not_opened(enrolled: Counter) -> None:
     """T-09: the secret opens the cell of this record and no other blob."""
-    code = enrolled.send_code()
     enrolled.write(update(Cell).values(blob=bytes(200)))
 
     with pytest.raises(EnrolmentRefused) as refused:
-        enrolled.confirm(code)
+        enrolled.confirm_by_operator()
     assert refused.value.rule == 8
 
 
 def test_an_erased_seal_opens_nothing(enrolled: Counter) -> None:
-    code = enrolled.send_code()
     enrolled.write(update(Enrolment).values(sealed=None))
 
     with pytest.raises(EnrolmentRefused) as refused:
-        enrolled.confirm(code)
+        enrolled.confirm_by_operator()
     assert refused.value.rule == 7
 
 
+@pytest.mark.sms
 def test_an_enrolment_that_vanished_waits_for_its_phone(enrolled: Counter) -> None:
     enrolled.send_code()
     enrolled.write(delete(Enrolment))

@@ -29,7 +29,7 @@ from backend.protocol.encoding import secret_bytes, sha256
 from backend.protocol.locks import pairing_id
 from backend.protocol.record import AmountCap
 from backend.sam.client import SamClient
-from backend.settings import Environment, SmsGatewayKind
+from backend.settings import Environment
 from backend.signers.registration import OrganizationName
 from tests.world.counter import APPLICANT, NUMBER, OTHER_OPERATOR, PRINTER, Counter
 
@@ -146,6 +146,7 @@ def test_a_department_gets_a_cell_too(counter: Counter) -> None:
     assert counter.row(select(Signer.name)) == "Робот, Ромашка"
 
 
+@pytest.mark.sms
 def test_a_verified_number_confirms_by_code_and_no_number_by_operator(counter: Counter) -> None:
     """Design 8; the record holds the number's HMAC, never the number."""
     with_number = standard_policy(counter.settings, with_number=True)
@@ -159,11 +160,10 @@ def test_a_verified_number_confirms_by_code_and_no_number_by_operator(counter: C
 
 def test_where_no_text_can_be_sent_an_operator_confirms(counter: Counter) -> None:
     """Else the pairing would wait for a code that never comes."""
-    off = msgspec.structs.replace(counter.settings, sms_gateway=SmsGatewayKind.OFF)
-
-    assert standard_policy(off, with_number=True).caps.confirm == ("operator",)
+    assert standard_policy(counter.settings, with_number=True).caps.confirm == ("operator",)
 
 
+@pytest.mark.sms
 def test_who_may_approve_by_sms_has_the_bounds_of_the_installation(counter: Counter) -> None:
     """R-126, T-24. What an envelope was printed for stands when it is printed anew."""
     counter.settings = msgspec.structs.replace(
@@ -184,7 +184,6 @@ def test_who_may_approve_by_sms_has_the_bounds_of_the_installation(counter: Coun
 def test_without_a_verified_number_or_a_gateway_nobody_approves_by_sms(counter: Counter) -> None:
     with pytest.raises(RequestRefused, match="verified number"):
         counter.register(msgspec.structs.replace(APPLICANT, by_sms=True, number=None))
-    counter.settings = msgspec.structs.replace(counter.settings, sms_gateway=SmsGatewayKind.OFF)
     with pytest.raises(RequestRefused, match="SMS_GATEWAY"):
         counter.register(msgspec.structs.replace(APPLICANT, by_sms=True))
 
@@ -244,7 +243,7 @@ def test_the_new_envelope_pairs_a_phone(printed: Counter) -> None:
     printed.sign_in()
     printed.present(*printed.enrolment())
 
-    assert printed.confirm(printed.send_code()) == "confirmed"
+    assert printed.confirm_by_operator(PRINTER) == "confirmed"
 
 
 def test_a_reprint_ends_a_pairing_that_was_begun(enrolled: Counter) -> None:
@@ -267,11 +266,10 @@ def test_a_phone_that_is_confirmed_while_an_envelope_is_made_stays(
     enrolled: Counter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The confirmation comes between the first look and the writing."""
-    code = enrolled.send_code()
     make_cell = enrolled.world.sam.make_cell
 
     def confirmed_meanwhile(request: object) -> object:
-        enrolled.confirm(code)
+        enrolled.confirm_by_operator()
         return make_cell(request)  # type: ignore[arg-type]  # passed on as it came
 
     monkeypatch.setattr(enrolled.world.sam, "make_cell", confirmed_meanwhile)

@@ -72,6 +72,7 @@ def test_an_operators_confirmation_repeated_answers_the_same(
     assert counter.row(select(func.count()).select_from(Device)) == 1
 
 
+@pytest.mark.sms
 def test_where_a_code_is_demanded_an_operators_word_is_not_enough(enrolled: Counter) -> None:
     """The policy stands in the signed record."""
     twelve = enrolled.present(

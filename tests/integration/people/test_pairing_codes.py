@@ -35,6 +35,8 @@ from tests.world.counter import Counter
 from tests.world.paper_phone import PaperPhone
 from tests.world.sam import open_sam_world
 
+pytestmark = pytest.mark.sms
+
 
 def wrong(code: str) -> str:
     return f"{(int(code) + 1) % 10**8:08}"

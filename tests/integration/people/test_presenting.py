@@ -48,7 +48,7 @@ def test_the_phone_is_given_ask_lock_and_what_confirms_it(begun: Counter) -> Non
     assert view.ask == begun.row(select(Transaction.ask))
     assert view.envelope_lock == begun.row(select(Lock.lock).where(Lock.kind == "envelope"))
     assert (view.ks, view.keys) == (begun.public_keys.ks, begun.public_keys.keys)
-    assert view.confirmation == ("sms",)
+    assert view.confirmation == ("operator",)
 
 
 def test_showing_writes_nothing(begun: Counter) -> None:
@@ -138,7 +138,7 @@ def test_the_same_bytes_again_are_the_same_use(begun: Counter) -> None:
 
 def test_the_same_bytes_after_the_confirmation_are_told_so(enrolled: Counter) -> None:
     kept: Enrolment = enrolled.row(select(Enrolment))
-    enrolled.confirm(enrolled.send_code())
+    enrolled.confirm_by_operator()
 
     assert enrolled.present(kept.enrolment, kept.sealed or "").state == "confirmed"
 

@@ -20,6 +20,7 @@ def state(counter: Counter) -> str:
     return found
 
 
+@pytest.mark.sms
 def test_a_second_phone_with_the_same_envelope_freezes_the_pairing(
     enrolled: Counter, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -59,7 +60,7 @@ def test_the_same_phone_may_begin_again(enrolled: Counter) -> None:
     enrolled.sign_in()
     enrolled.present(*enrolled.enrolment())
 
-    assert enrolled.confirm(enrolled.send_code()) == "confirmed"
+    assert enrolled.confirm_by_operator() == "confirmed"
 
 
 def test_after_the_first_ask_is_over_another_phone_may_come(enrolled: Counter) -> None:
@@ -68,7 +69,7 @@ def test_after_the_first_ask_is_over_another_phone_may_come(enrolled: Counter) -
     enrolled.sign_in()
     enrolled.present(*enrolled.enrolment(PaperPhone()))
 
-    assert enrolled.confirm(enrolled.send_code()) == "confirmed"
+    assert enrolled.confirm_by_operator() == "confirmed"
 
 
 def test_after_the_confirmation_another_phone_is_only_reported(
@@ -76,7 +77,7 @@ def test_after_the_confirmation_another_phone_is_only_reported(
 ) -> None:
     """The paired phone is not touched: a thief's try must not lock its owner out (T-21)."""
     thief = enrolled.enrolment(PaperPhone())
-    enrolled.confirm(enrolled.send_code())
+    enrolled.confirm_by_operator()
     with pytest.raises(PairingConflict):
         enrolled.present(*thief)
 

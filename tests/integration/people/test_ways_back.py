@@ -118,6 +118,7 @@ def kids(counter: Counter) -> set[bytes]:
 # --- the password brings the secret -----------------------------------------------
 
 
+@pytest.mark.sms
 def test_a_kill_anywhere_in_the_confirmation_pairs_the_phone_once(
     paired: Counter, engine: Engine
 ) -> None:
@@ -146,6 +147,7 @@ def test_a_kill_anywhere_in_the_confirmation_pairs_the_phone_once(
     assert new.secret_in_lock(lock) == paired.phone.secret_in_lock(old)
 
 
+@pytest.mark.sms
 def test_a_wrong_code_beside_the_right_password_is_counted(paired: Counter) -> None:
     """T-15, T-36: three, and the pairing begins again."""
     code = present(paired, PaperPhone())
@@ -159,6 +161,7 @@ def test_a_wrong_code_beside_the_right_password_is_counted(paired: Counter) -> N
     assert kids(paired) == {paired.phone.kid}
 
 
+@pytest.mark.sms
 def test_a_wrong_password_is_counted_and_then_paused(paired: Counter) -> None:
     """T-16."""
     code = present(paired, PaperPhone())
@@ -171,6 +174,7 @@ def test_a_wrong_password_is_counted_and_then_paused(paired: Counter) -> None:
     assert paired.row(select(Pairing.code_tries).where(Pairing.for_existing)) == 0
 
 
+@pytest.mark.sms
 def test_a_sam_that_does_not_answer_costs_no_try(
     paired: Counter, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -3,6 +3,7 @@
 from typing import Final
 
 import msgspec
+import pytest
 from sqlalchemy import select
 
 from backend.algorithms import SignatureScheme
@@ -18,6 +19,8 @@ from backend.signing.request import SignatureOrder, request_signatures
 from tests.world.code_cell import code_in
 from tests.world.counter import APPLICANT, Counter
 from tests.world.signing_world import add_party, hashes
+
+pytestmark = pytest.mark.sms
 
 OWN: Final = "ein Pferd frisst Gurken"
 

@@ -1,6 +1,7 @@
 """Allowing a code on the phone: from the page through phone and clerk to a signature by code."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from functools import cache, partial
 from typing import Any
@@ -48,10 +49,12 @@ from backend.signing.amendment import (
     begin_totp,
 )
 from tests.world.code_cell import CodeSigner
-from tests.world.code_world import PASSWORD, SALT, CodeWorld
+from tests.world.code_world import PASSWORD, SALT, WITH_SMS, CodeWorld
 from tests.world.paired_cell import make_cell
 from tests.world.sam import open_sam_world
 from tests.world.signing_world import SigningWorld, hashes, world_of
+
+pytestmark = pytest.mark.sms
 
 argon2_once = cache(password.argon2_hash)
 
@@ -83,7 +86,7 @@ def beside(world: SigningWorld) -> CodeWorld:
     made = world_of(
         world.sam, world.sessions, world.clock, cell=cell, not_after=after, login="boris"
     )
-    return CodeWorld(world=made, signer=CodeSigner(cell=cell))
+    return CodeWorld(world=replace(made, settings=WITH_SMS), signer=CodeSigner(cell=cell))
 
 
 def ask(page: CodeWorld, **members: Any) -> AskedAmendment:  # noqa: ANN401  # arguments of ask_amendment

@@ -51,6 +51,8 @@ from tests.world.code_world import CodeWorld, open_code_world
 from tests.world.sam import open_sam_world
 from tests.world.signing_world import SigningWorld, hashes
 
+pytestmark = pytest.mark.sms
+
 APPROVED = TransactionState.APPROVED
 argon2_once = cache(argon2_hash)
 

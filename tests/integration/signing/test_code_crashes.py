@@ -25,6 +25,8 @@ from tests.world.code_world import PASSWORD, CodeWorld, open_code_world
 from tests.world.killed import killed_everywhere
 from tests.world.signing_world import SigningWorld, hashes
 
+pytestmark = pytest.mark.sms
+
 argon2_once = cache(password.argon2_hash)
 
 

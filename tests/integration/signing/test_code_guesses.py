@@ -27,6 +27,8 @@ from tests.world.code_world import CodeWorld, open_code_world
 from tests.world.sam import open_sam_world
 from tests.world.signing_world import SigningWorld, hashes
 
+pytestmark = pytest.mark.sms
+
 MOST_WON: Final = 1e-6
 PER_SMS_GUESS: Final = 1 / 10**DIGITS
 PER_TOTP_GUESS: Final = (2 * STEPS_AROUND + 1) / 10**DIGITS

@@ -15,6 +15,8 @@ from backend.settings import Settings
 from tests.world.code_world import CodeWorld, open_code_world
 from tests.world.signing_world import SigningWorld, hashes
 
+pytestmark = pytest.mark.sms
+
 ONE = hashes(1)
 
 

@@ -141,6 +141,7 @@ def test_the_phones_approval_allows_sms_within_the_bounds_that_it_showed(
     assert NUMBER[-4:] in text[1]
 
 
+@pytest.mark.sms
 def test_afterwards_password_and_code_release_a_signature(owner: CodeSigner) -> None:
     """With the lock that was sealed anew; the old one is of another purpose."""
     asked = ask(owner)
@@ -186,6 +187,7 @@ def test_an_authenticator_releases_a_signature_and_says_so(owner: CodeSigner) ->
     assert owner.open_signing(ONE).methods == ("app", "password+totp")
 
 
+@pytest.mark.sms
 def test_a_second_method_leaves_the_first(world: SamWorld) -> None:
     owner = with_phone(world)
     made = seed(owner)
@@ -323,6 +325,7 @@ def test_a_full_memory_of_steps_takes_no_more_codes(
 # --- (1) to (3): what it takes to ask -------------------------------------------
 
 
+@pytest.mark.sms
 def test_rule_1_wants_a_record_of_ours_a_certificate_and_a_phone(
     world: SamWorld, owner: CodeSigner
 ) -> None:
@@ -421,6 +424,7 @@ def test_rule_6_wants_a_phone_of_the_record(world: SamWorld, owner: CodeSigner) 
     refused(owner, changed(evidence, record=removed.record), rule=5)
 
 
+@pytest.mark.sms
 def test_rule_6_believes_no_approval_by_code(world: SamWorld) -> None:
     """A code does not loosen what codes may do."""
     owner = with_phone(world)

@@ -47,6 +47,8 @@ from tests.world.paired_cell import NUMBER, PASSWORD_HASH, PairedCell, make_cell
 from tests.world.sam import CA_NAME, DOMAIN, SamWorld, open_sam_world, software_hsm
 from tests.world.softhsm import softhsm
 
+pytestmark = pytest.mark.sms
+
 ONE, TWO = (hashlib.sha256(bytes([number])).digest() for number in (1, 2))
 OTHER_PASSWORD = bytes(32)
 

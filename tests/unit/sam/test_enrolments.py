@@ -12,9 +12,11 @@ from backend.protocol.sms import open_sms
 from backend.sam.cells import Enrol, OperatorWord, RemoveDevice, SendPairingCode
 from backend.sam.enrolments import MOST_DEVICES
 from tests.world.clock import SettableClock
-from tests.world.paired_cell import NUMBER, POLICY, PairedCell, make_cell, ready_cell
+from tests.world.paired_cell import BY_CODE, NUMBER, PairedCell, make_cell, ready_cell
 from tests.world.paper_phone import PaperPhone, read
 from tests.world.sam import ORIGIN, SamWorld
+
+pytestmark = pytest.mark.sms
 
 BOTH = Policy(
     methods=("app",),
@@ -24,7 +26,7 @@ BOTH = Policy(
 
 @pytest.fixture
 def new_cell(world: SamWorld) -> PairedCell:
-    return make_cell(world)
+    return make_cell(world, policy=BY_CODE)
 
 
 def change(request: Enrol, **members: object) -> Enrol:
@@ -84,7 +86,7 @@ def test_rule_1_refuses_after_use_by(
 
 
 def test_rule_1_refuses_an_ask_to_sign(world: SamWorld, cell: PairedCell) -> None:
-    request = make_cell(world).enrol_request()
+    request = make_cell(world, policy=BY_CODE).enrol_request()
     ask = cell.open_signing(hashlib.sha256(b"1").digest()).ask
     refused(world, change(request, ask=ask), rule=1)
 
@@ -95,7 +97,11 @@ def test_rule_1_refuses_a_changed_ask(world: SamWorld, new_cell: PairedCell) -> 
 
 
 def test_rule_2_refuses_another_cells_record(world: SamWorld, new_cell: PairedCell) -> None:
-    refused(world, change(new_cell.enrol_request(), record=make_cell(world).record), rule=2)
+    refused(
+        world,
+        change(new_cell.enrol_request(), record=make_cell(world, policy=BY_CODE).record),
+        rule=2,
+    )
 
 
 def test_rule_2_refuses_a_record_below_the_asks_epoch(
@@ -149,8 +155,8 @@ def test_rule_3_refuses_a_computer_where_the_policy_does(
 
 
 def test_a_computers_browser_is_believed_by_the_rules_of_a_phones(world: SamWorld) -> None:
-    caps = msgspec.structs.replace(POLICY.caps, kinds=("desktop",))
-    cell = make_cell(world, policy=msgspec.structs.replace(POLICY, caps=caps))
+    caps = msgspec.structs.replace(BY_CODE.caps, kinds=("desktop",))
+    cell = make_cell(world, policy=msgspec.structs.replace(BY_CODE, caps=caps))
     cell.phone.browser = "desktop"
     with pytest.raises(EnrolmentRefused) as caught:
         cell.enrol_request(app="http://localhost:9999")
@@ -161,7 +167,8 @@ def test_a_computers_browser_is_believed_by_the_rules_of_a_phones(world: SamWorl
     assert device.webauthn is not None
 
 
-def test_rule_3_refuses_a_phone_that_is_paired_already(world: SamWorld, cell: PairedCell) -> None:
+def test_rule_3_refuses_a_phone_that_is_paired_already(world: SamWorld) -> None:
+    cell = ready_cell(world, policy=BY_CODE)
     with pytest.raises(EnrolmentRefused, match="already") as caught:
         cell.enrol_request()
     assert caught.value.rule == 3
@@ -219,7 +226,7 @@ def test_rule_6_refuses_the_password_proof_of_another_signer(
 ) -> None:
     """T-36: somebody's own password, for the ask of another's cell."""
     request = new_cell.enrol_request()
-    proof = make_cell(world).password_proof(request.ask)
+    proof = make_cell(world, policy=BY_CODE).password_proof(request.ask)
     refused(world, change(request, password_proof=proof), rule=6)
 
 
@@ -422,6 +429,8 @@ def test_an_enrolment_without_a_secret_is_refused(world: SamWorld, new_cell: Pai
 
 
 def test_a_ready_cell_is_confirmed(world: SamWorld) -> None:
-    record = verify_record(ready_cell(world).record, expected_ks=world.public_keys.ks)
+    record = verify_record(
+        ready_cell(world, policy=BY_CODE).record, expected_ks=world.public_keys.ks
+    )
     assert record.confirmed
     assert record.epoch == 3

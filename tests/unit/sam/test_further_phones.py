@@ -20,14 +20,16 @@ from backend.sam.cells import Enrol, OperatorWord, RemoveDevice
 from backend.sam.consents import VerifiedConsent
 from backend.sam.tries import PASSWORD_TRIES
 from tests.world.clock import SettableClock
-from tests.world.paired_cell import PairedCell, make_cell, ready_cell
+from tests.world.paired_cell import BY_CODE, POLICY, PairedCell, make_cell, ready_cell
 from tests.world.paper_phone import PaperPhone, read
 from tests.world.sam import ORIGIN, SamWorld
 
 
 @pytest.fixture
-def paired(world: SamWorld) -> PairedCell:
-    cell = make_cell(world)
+def paired(world: SamWorld, request: pytest.FixtureRequest) -> PairedCell:
+    """Confirmed by code where the test has the mark ``sms``."""
+    by_code = request.node.get_closest_marker("sms") is not None
+    cell = make_cell(world, policy=BY_CODE if by_code else POLICY)
     cell.pair()
     return cell
 
@@ -168,6 +170,7 @@ def test_rule_6_refuses_the_approval_of_another_ask(world: SamWorld, paired: Pai
     refused(world, change(first, approval=second.approval, sealed=second.sealed), rule=6)
 
 
+@pytest.mark.sms
 def test_code_and_operator_do_not_stand_for_the_approval(
     world: SamWorld, paired: PairedCell
 ) -> None:
@@ -180,9 +183,10 @@ def test_code_and_operator_do_not_stand_for_the_approval(
     refused(world, asked, rule=6)
 
 
+@pytest.mark.sms
 def test_an_approval_does_not_stand_for_the_code(world: SamWorld) -> None:
     """Who pairs with an envelope is confirmed as policy demands, whatever else is brought."""
-    cell = make_cell(world)
+    cell = make_cell(world, policy=BY_CODE)
     request = cell.enrol_request()
     refused(world, change(request, code=None, approval=request.enrolment), rule=6)
 
@@ -315,8 +319,9 @@ def test_a_cell_without_a_phone_asks_for_no_further_one(world: SamWorld) -> None
 # --- by password and code ---------------------------------------------------------
 
 
+@pytest.mark.sms
 def test_the_password_adds_a_phone_beside_the_pairing_code(world: SamWorld) -> None:
-    cell = ready_cell(world)
+    cell = ready_cell(world, policy=BY_CODE)
     cell.phone = PaperPhone()
 
     enrolled = world.sam.enrol(cell.password_request())
@@ -326,6 +331,7 @@ def test_the_password_adds_a_phone_beside_the_pairing_code(world: SamWorld) -> N
     assert cell.phone.secret_in_lock(enrolled.device_lock) == cell.secret
 
 
+@pytest.mark.sms
 def test_the_password_adds_no_phone_without_the_code(world: SamWorld, paired: PairedCell) -> None:
     """T-36."""
     paired.phone = PaperPhone()
@@ -335,6 +341,7 @@ def test_the_password_adds_no_phone_without_the_code(world: SamWorld, paired: Pa
         world.sam.enrol(change(request, code="1"))
 
 
+@pytest.mark.sms
 def test_where_the_policy_wants_an_operator_the_password_needs_the_code_too(
     world: SamWorld,
 ) -> None:
@@ -345,6 +352,7 @@ def test_where_the_policy_wants_an_operator_the_password_needs_the_code_too(
     assert "operator" in refused(world, request, rule=6)
 
 
+@pytest.mark.sms
 def test_without_a_verified_number_the_password_adds_no_phone(
     world: SamWorld, paired: PairedCell
 ) -> None:
@@ -354,11 +362,13 @@ def test_without_a_verified_number_the_password_adds_no_phone(
     refused(world, change(paired.password_request(), record=voice.record(record)), rule=6)
 
 
+@pytest.mark.sms
 def test_an_enrolment_without_any_secret_is_refused(world: SamWorld, paired: PairedCell) -> None:
     paired.phone = PaperPhone()
     refused(world, change(paired.password_request(), password=None), rule=7)
 
 
+@pytest.mark.sms
 def test_a_wrong_password_opens_nothing_and_is_counted(world: SamWorld, paired: PairedCell) -> None:
     """Also for who asks the SAM itself, with a right code."""
     paired.phone = PaperPhone()
@@ -369,6 +379,7 @@ def test_a_wrong_password_opens_nothing_and_is_counted(world: SamWorld, paired: 
         world.sam.enrol(paired.password_request())
 
 
+@pytest.mark.sms
 def test_a_right_password_forgets_the_wrong_ones(world: SamWorld, paired: PairedCell) -> None:
     paired.phone = PaperPhone()
     wrong = paired.password_request(bytes(32))
@@ -378,12 +389,14 @@ def test_a_right_password_forgets_the_wrong_ones(world: SamWorld, paired: Paired
         assert world.sam.enrol(paired.password_request()).epoch == 3
 
 
+@pytest.mark.sms
 def test_the_lock_of_another_cell_opens_nothing_here(world: SamWorld, paired: PairedCell) -> None:
     other = make_cell(world).password_request().password
     paired.phone = PaperPhone()
     refused(world, change(paired.password_request(), password=other), rule=7)
 
 
+@pytest.mark.sms
 def test_rule_8_refuses_a_lock_that_holds_another_secret(
     world: SamWorld, paired: PairedCell
 ) -> None:

@@ -113,6 +113,7 @@ def test_a_cell_is_made_paired_certified_and_signs_over_the_socket(
     assert client.health().hsm["name"] == "software"
 
 
+@pytest.mark.sms
 def test_approval_by_code_and_loosening_work_over_the_socket(
     world: SamWorld, client: SamClient, clock: SettableClock
 ) -> None:
