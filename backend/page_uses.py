@@ -9,6 +9,7 @@ import msgspec
 from sqlalchemy.orm import Session
 
 from backend.access.phones import ProvenCall
+from backend.credentials.tightening import tighten_own
 from backend.devices import forgotten, own_password
 from backend.devices.enrolment import security_keys
 from backend.model.tables import TransactionState
@@ -21,6 +22,7 @@ from backend.oauth.uses import (
     TypedAmendment,
     TypedCode,
 )
+from backend.protocol.approval import CodeMethod
 from backend.protocol.public_keys import PublicKeys
 from backend.sam.connect import Capabilities
 from backend.settings import Settings
@@ -135,4 +137,7 @@ def amending_uses(bound: Bound) -> AmendingUses:
     def amended(session: Session, transaction: UUID, signer: UUID) -> bool:
         return amendment.amended(session, transaction=transaction, signer=signer, now=bound.clock())
 
-    return AmendingUses(begin_totp=begin, ask=ask, amended=amended)
+    def withdraw(session: Session, signer: UUID, method: CodeMethod) -> bool:
+        return tighten_own(session, bound.sam, signer=signer, method=method, now=bound.clock())
+
+    return AmendingUses(begin_totp=begin, ask=ask, amended=amended, withdraw=withdraw)

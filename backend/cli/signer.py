@@ -4,22 +4,21 @@ An operator's name is the word of whoever runs the command; the console will kno
 one may not do alone asks for two names, and they must differ.
 """
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Literal
 
 import click
-from sqlalchemy.orm import Session
 
 from backend.algorithms import KeyAlgorithm
 from backend.app import open_services
 from backend.cli.context import answer, json_option, settings_from_environment
 from backend.cli.envelope_paper import paper, replacement_paper
+from backend.cli.people import operator_option, people
+from backend.cli.signer_methods import methods as methods_command
 from backend.credentials.overview import SignerOverview, every_signer, one_signer
 from backend.devices import envelope as envelopes
 from backend.devices.enrolment.confirmation import confirm_by_operator
 from backend.devices.replacement import ReplacementOrder, print_replacement
-from backend.model.version import check_version
 from backend.signers import freeze as access
 from backend.signers.registration import (
     Applicant,
@@ -28,9 +27,7 @@ from backend.signers.registration import (
     RegisteredName,
     find_signer,
 )
-from backend.wiring import make_engine, make_session_factory, utc_now
-
-operator_option = click.option("--operator", required=True, help="Name of who does this.")
+from backend.wiring import utc_now
 
 
 @click.group()
@@ -94,7 +91,7 @@ def register(  # noqa: PLR0913  # an option is a parameter
         person=(family, given), patronymic=patronymic, organization=(common_name, organization)
     )
     services = open_services(settings_from_environment())
-    with _session() as session:
+    with people() as session:
         envelope = envelopes.register_signer_with_cell(
             session,
             services.sam,
@@ -122,7 +119,7 @@ def register(  # noqa: PLR0913  # an option is a parameter
 def reprint(*, login: str, operator: str, as_json: bool) -> None:
     """It did not print: make a new cell and envelope, destroy the unpaired cell."""
     services = open_services(settings_from_environment())
-    with _session() as session:
+    with people() as session:
         envelope = envelopes.reprint(
             session,
             services.sam,
@@ -150,7 +147,7 @@ def envelope(
 ) -> None:
     """The phone is lost, the key stays: print an envelope for the cell that LOGIN has."""
     services = open_services(settings_from_environment())
-    with _session() as session:
+    with people() as session:
         printed = print_replacement(
             session,
             services.sam,
@@ -175,7 +172,7 @@ def envelope(
 def confirm(*, login: str, operator: str, twelve: str, as_json: bool) -> None:
     """Confirm a phone by its 12 characters, as another operator than the one who printed."""
     services = open_services(settings_from_environment())
-    with _session() as session:
+    with people() as session:
         state = confirm_by_operator(
             session,
             services.sam,
@@ -193,7 +190,7 @@ def confirm(*, login: str, operator: str, twelve: str, as_json: bool) -> None:
 @json_option
 def freeze(*, login: str, operator: str, as_json: bool) -> None:
     """Lock a signer's access at once: nothing of theirs goes on, not even what is approved."""
-    with _session() as session:
+    with people() as session:
         found = find_signer(session, login)
         access.freeze(session, signer=found.id, by=operator, now=utc_now())
     answer({"frozen": True}, f"The access of {login} is locked.", as_json=as_json)
@@ -206,7 +203,7 @@ def freeze(*, login: str, operator: str, as_json: bool) -> None:
 @json_option
 def thaw(*, login: str, operator: str, second: str, as_json: bool) -> None:
     """Unlock a signer's access; it takes two people."""
-    with _session() as session:
+    with people() as session:
         found = find_signer(session, login)
         access.lift(session, signer=found.id, operator=operator, second=second, now=utc_now())
     answer({"frozen": False}, f"The access of {login} is open again.", as_json=as_json)
@@ -216,7 +213,7 @@ def thaw(*, login: str, operator: str, second: str, as_json: bool) -> None:
 @json_option
 def list_signers(*, as_json: bool) -> None:
     """List all signers."""
-    with _session() as session:
+    with people() as session:
         found = every_signer(session)
     answer(found, _table(found), as_json=as_json)
 
@@ -226,7 +223,7 @@ def list_signers(*, as_json: bool) -> None:
 @json_option
 def show(*, login: str, as_json: bool) -> None:
     """Show one signer: how far pairing and certificate are."""
-    with _session() as session:
+    with people() as session:
         found = one_signer(session, login)
     answer(found, _card(found), as_json=as_json)
 
@@ -272,6 +269,7 @@ def _card(one: SignerOverview) -> str:
         "Registered": f"{one.registered_at:%Y-%m-%d %H:%M} UTC by {one.registered_by}",
         "State": _state(one),
         "Phones": _phones(one),
+        "Approves": one.methods.replace(" ", ", "),
         "Cell": f"{one.cell} ({one.algorithm})",
         "Envelope": f"printed by {one.printed_by}, good until "
         f"{one.envelope_expires_at:%Y-%m-%d %H:%M} UTC",
@@ -299,14 +297,4 @@ def _state(one: SignerOverview) -> str:
     }[one.pairing]
 
 
-@contextmanager
-def _session() -> Iterator[Session]:
-    """Give a session without a SAM: access can be locked whatever else is down."""
-    engine = make_engine(settings_from_environment().database)
-    try:
-        with engine.connect() as connection:
-            check_version(connection)
-        with make_session_factory(engine)() as session:
-            yield session
-    finally:
-        engine.dispose()
+signer.add_command(methods_command)

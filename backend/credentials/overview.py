@@ -38,6 +38,8 @@ class SignerOverview(msgspec.Struct, frozen=True, kw_only=True):
     """Paired ones, of every kind."""
     desktops: int
     """Those of them that call themselves a computer."""
+    methods: str
+    """By which the cell's record lets the signer approve; spaces between."""
     certificate_expires_at: datetime | None
     stopped: tuple[str, ...] = ()
     """Client ids of relying parties that the signer stopped by "not me"; of one signer alone."""
@@ -104,6 +106,7 @@ def _overviews() -> Select[*tuple[Any, ...]]:
             Pairing.expires_at.label("envelope_expires_at"),
             phones.scalar_subquery().label("phones"),
             desktops.scalar_subquery().label("desktops"),
+            Cell.methods,
             Cell.certificate_expires_at,
         )
         .join(Pairing, and_(Pairing.signer_id == Signer.id, Pairing.id == newest))

@@ -78,6 +78,8 @@ class AmendingUses(msgspec.Struct, frozen=True, kw_only=True):
     ask: Callable[[Session, TypedAmendment], AskedAmendment]
     amended: Callable[[Session, UUID, UUID], bool]
     """By transaction and signer."""
+    withdraw: Callable[[Session, UUID, CodeMethod], bool]
+    """By signer and method: :mod:`backend.credentials.tightening`."""
 
 
 @final

@@ -1,4 +1,4 @@
-"""Capability: loosen a cell's policy, which takes the signer: password, and a paired phone.
+"""Capability: loosen a cell's policy, which takes password and a paired phone; or tighten it.
 
 Importing this type is the permission to be handed the object; who may is in ``pyproject.toml``.
 """
@@ -93,6 +93,14 @@ class Amended(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """Hash of the seed that counts now."""
 
 
+@final
+class Tighten(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A method by code that shall count no more."""
+
+    record: str
+    method: CodeMethod
+
+
 class Amendments(Protocol):
     """Every method may raise :class:`backend.errors.SamUnavailable` and ``HsmUnavailable``."""
 
@@ -120,4 +128,11 @@ class Amendments(Protocol):
 
         Raises:
             backend.errors.AmendmentRefused: a rule was not kept.
+        """
+
+    def tighten(self, request: Tighten) -> Amended:
+        """Make the next epoch without a method; nobody has to consent.
+
+        Raises:
+            backend.errors.AmendmentRefused: the record does not allow it, or allows nothing else.
         """

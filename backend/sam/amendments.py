@@ -1,4 +1,4 @@
-"""Loosening a policy: a code may stand for the phone, once the phone has said so.
+"""A policy changes: a code may stand for the phone, once the phone has said so, or no longer.
 
 To ask (``open_amendment``):
 
@@ -16,6 +16,11 @@ To believe (``amend``):
 6. a phone of that record approved this very ask, with user verification: no code loosens a policy;
 7. what it sealed opens this cell. Then the record's next epoch: one method more, and the bounds
    that the signer read.
+
+To tighten, for which nobody has to consent:
+
+8. the record is ours and allows the method, and another one is left. The bounds of codes and the
+   seed go with what they were for; the password lock stays, and opens for less.
 """
 
 from typing import Any, Final, final
@@ -33,7 +38,7 @@ from backend.errors import (
 from backend.protocol.ask import AskClaims, VerifiedAsk
 from backend.protocol.encoding import Octets32, b64u, read_octets
 from backend.protocol.known_types import known
-from backend.protocol.record import AmountCap, CellRecord, Method, Policy
+from backend.protocol.record import AmountCap, Caps, CellRecord, Method, Policy
 from backend.sam.amending import (
     Amend,
     Amended,
@@ -41,6 +46,7 @@ from backend.sam.amending import (
     MakeSeed,
     OpenAmendment,
     OpenedAmendment,
+    Tighten,
 )
 from backend.sam.asks import Asks
 from backend.sam.codes import TRIES
@@ -66,7 +72,7 @@ class _Allowed(msgspec.Struct, frozen=True, kw_only=True):
 
 @final
 class PolicyAmendments:
-    """Keeps the seven rules."""
+    """Keeps the eight rules."""
 
     def __init__(
         self,
@@ -202,6 +208,23 @@ class PolicyAmendments:
             raise AmendmentRefused(7, str(error)) from error
         return self._loosened(unverified.record, record, ask.claims)
 
+    # --- to tighten -------------------------------------------------------------
+
+    def tighten(self, unverified: Tighten) -> Amended:
+        """Keep rule 8; the errors are those of ``Amendments.tighten``."""
+        try:
+            record = self._voice.verified_record(unverified.record)
+        except RecordRefused as error:
+            raise AmendmentRefused(8, str(error)) from error
+        held, caps = record.policy.methods, record.policy.caps
+        left = tuple(method for method in held if method != unverified.method)
+        if left == held or not left:
+            raise AmendmentRefused(8, "the method is not allowed, or is the only one")
+        if left == ("app",):
+            caps = Caps(multisign=caps.multisign, kinds=caps.kinds, confirm=caps.confirm)
+        totp = record.totp if "password+totp" in left else None
+        return self._following(unverified.record, Policy(methods=left, caps=caps), totp)
+
     def _asked(self, unverified_ask: str, *, now: int) -> VerifiedAsk:
         """Rule 4."""
         try:
@@ -232,11 +255,13 @@ class PolicyAmendments:
             record.policy.caps, amounts=allowed.amounts, sms_delay=allowed.delay
         )
         policy = Policy(methods=_with(record.policy, method), caps=caps)
-        totp = record.totp if allowed.totp is None else allowed.totp
-        following, loosened = self._voice.next_record(text, policy=policy, totp=totp)
+        return self._following(text, policy, record.totp if allowed.totp is None else allowed.totp)
+
+    def _following(self, text: str, policy: Policy, totp: Octets32 | None) -> Amended:
+        following, record = self._voice.next_record(text, policy=policy, totp=totp)
         return Amended(
             record=following,
-            epoch=loosened.epoch,
+            epoch=record.epoch,
             cell=record.cell,
             methods=policy.methods,
             totp=None if totp is None else bytes(totp),

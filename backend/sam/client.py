@@ -22,6 +22,7 @@ from backend.sam.amending import (
     MakeSeed,
     OpenAmendment,
     OpenedAmendment,
+    Tighten,
 )
 from backend.sam.cells import (
     AddSecurityKey,
@@ -95,6 +96,10 @@ class SamClient:
     def amend(self, request: Amend) -> Amended:
         """See ``Amendments``."""
         return self._call("amend", request, Amended)
+
+    def tighten(self, request: Tighten) -> Amended:
+        """See ``Amendments``."""
+        return self._call("tighten", request, Amended)
 
     def render_sms(self, request: RenderSms) -> CodeSms:
         """See ``Transactions``."""

@@ -24,6 +24,7 @@ from backend.sam.amending import (
     MakeSeed,
     OpenAmendment,
     OpenedAmendment,
+    Tighten,
 )
 from backend.sam.amendments import PolicyAmendments
 from backend.sam.asks import Asks
@@ -197,6 +198,10 @@ class Sam:
     def amend(self, request: Amend) -> Amended:
         """See ``Amendments``."""
         return self._amendments.amend(request, now=self._clock())
+
+    def tighten(self, request: Tighten) -> Amended:
+        """See ``Amendments``."""
+        return self._amendments.tighten(request)
 
     # --- cells ----------------------------------------------------------------
 

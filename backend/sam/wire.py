@@ -23,6 +23,7 @@ from backend.sam.amending import (
     MakeSeed,
     OpenAmendment,
     OpenedAmendment,
+    Tighten,
 )
 from backend.sam.cells import (
     AddSecurityKey,
@@ -73,6 +74,7 @@ CALLS: Final[dict[str, tuple[type[msgspec.Struct], type[msgspec.Struct]]]] = {
     "make_seed": (MakeSeed, MadeSeed),
     "open_amendment": (OpenAmendment, OpenedAmendment),
     "amend": (Amend, Amended),
+    "tighten": (Tighten, Amended),
     "render_sms": (RenderSms, CodeSms),
     "approve_by_code": (ApproveByCode, ApprovedByCode),
     "pairing_code": (SendPairingCode, SealedSms),

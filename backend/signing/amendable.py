@@ -173,12 +173,14 @@ def refuse_often(session: Session, cell: UUID, now: datetime) -> None:
         )
 
 
-def end_asked(session: Session, cell: UUID, *states: TransactionState) -> None:
+def end_asked(
+    session: Session, cell: UUID, *states: TransactionState, because: str = BECAUSE_AGAIN
+) -> None:
     """End what a phone was asked before and that is in one of these states. Does not commit."""
     ended = session.scalars(
         update(Transaction)
         .where(Transaction.cell_id == cell, Transaction.state.in_(states), Transaction.kind == KIND)
-        .values(state=TransactionState.CANCELLED, ended_because=BECAUSE_AGAIN)
+        .values(state=TransactionState.CANCELLED, ended_because=because)
         .returning(Transaction.id)
         .execution_options(**_NO_SYNC)
     ).all()

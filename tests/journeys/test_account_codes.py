@@ -5,9 +5,9 @@ from datetime import UTC, datetime
 
 import pytest
 from pyotp import TOTP
-from sqlalchemy import select
+from sqlalchemy import select, update
 
-from backend.model.tables import Cell, Signer
+from backend.model.tables import Cell, Device, Signer
 from backend.oauth.account.codes import COOKIE
 from backend.virtual_phone.transactions import Consent
 from tests.world.browser import Browser, Shown
@@ -110,6 +110,32 @@ def test_sms_is_allowed_by_the_phone(signing_service: Service, clock: SettableCl
 
 
 @pytest.mark.sms
+@pytest.mark.sms
+def test_what_was_allowed_is_taken_back_by_login_and_password(signing_service: Service) -> None:
+    """Tightening needs no phone; to ask twice, or for what was never there, changes nothing."""
+    answer(signing_service, number(begun(signing_service, "sms")))
+    assert methods(signing_service) == "app password+sms"
+    wrong = shown(begun(signing_service, "without-sms", password="wrong"))
+    assert wrong.answer.status_code == 403
+    assert methods(signing_service) == "app password+sms"
+
+    for do in ("without-totp", "without-sms", "without-sms"):
+        said = shown(begun(signing_service, do))
+        assert "Such codes count no more" in said.page.text
+    assert methods(signing_service) == "app"
+
+
+@pytest.mark.sms
+def test_who_would_be_left_without_any_way_keeps_the_code(signing_service: Service) -> None:
+    answer(signing_service, number(begun(signing_service, "sms")))
+    with signing_service.sessions.begin() as session:
+        session.execute(update(Device).values(removed_at=signing_service.clock()))
+
+    said = shown(begun(signing_service, "without-sms"))
+    assert "There is no paired phone" in said.page.text
+    assert methods(signing_service) == "app password+sms"
+
+
 def test_without_the_phones_yes_nothing_changes(
     signing_service: Service, clock: SettableClock
 ) -> None:

@@ -4,8 +4,10 @@
    until its approval nothing has changed (``backend/signing/amendment.py``).
 2. The seed is on one page, once. Who reloads it begins anew, with another seed.
 3. Whether login or password, code or password was wrong is not told apart.
+4. To take a method back needs login and password alone (``backend/credentials/tightening.py``).
 """
 
+from collections.abc import Mapping
 from datetime import timedelta
 from http import HTTPStatus
 from typing import Final
@@ -44,6 +46,10 @@ COOKIE: Final = "__Host-cellkey-codes"
 FORM: Final = "account/codes.html"
 LONGEST_CODE: Final = 64
 KEPT: Final = timedelta(minutes=10)
+_WITHOUT: Final[Mapping[str, CodeMethod]] = {
+    "without-sms": "password+sms",
+    "without-totp": "password+totp",
+}
 
 
 def add_pages(blueprint: Blueprint, uses: OauthUses) -> None:
@@ -81,10 +87,12 @@ def add_pages(blueprint: Blueprint, uses: OauthUses) -> None:
 
 
 def _begin(uses: OauthUses, typed: Typed, signed_in: SignedIn) -> Response:
-    """Ask the phone for SMS; or make a seed; or take its first code, and ask the phone."""
+    """Ask the phone for SMS; or make a seed; or take its first code, and ask; or take one back."""
     wanted = request.form.get("do", "")
     if wanted == "totp":
         return _seed_page(uses, typed, signed_in)
+    if wanted in _WITHOUT:
+        return _withdraw(uses, signed_in, _WITHOUT[wanted])
     try:
         asked = _ask(uses, typed, signed_in, method=_method(wanted))
     except WrongPassword as error:
@@ -117,6 +125,15 @@ def _ask(
         unverified_code=code if method == "password+totp" else None,
     )
     return uses.amending.ask(uses.session(), wish)
+
+
+def _withdraw(uses: OauthUses, signed_in: SignedIn, method: CodeMethod) -> Response:
+    """What was not allowed is not allowed afterwards either: the same answer."""
+    try:
+        uses.amending.withdraw(uses.session(), signed_in.signer, method)
+    except NotFound:
+        return said_page("codes_only")
+    return said_page("codes_without")
 
 
 def _seed_page(uses: OauthUses, typed: Typed, signed_in: SignedIn) -> Response:

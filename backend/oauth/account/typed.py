@@ -20,6 +20,7 @@ _KINDS: Final = {
     "changed": "good",
     "certificate_done": "good",
     "codes_done": "good",
+    "codes_without": "good",
 }
 
 

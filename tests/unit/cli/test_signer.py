@@ -284,3 +284,16 @@ def present(cellkey: Cellkey, printed: dict[str, Any]) -> str:
     twelve = counter.present(*counter.enrolment()).twelve
     engine.dispose()
     return twelve
+
+
+def test_a_code_is_taken_back_by_an_operator(cellkey: Cellkey) -> None:
+    by_sms = ("--number", "+79161234567", "--method", "app", "--method", "password+sms")
+    cellkey("register", *ANNA, *OLGA, "--login", "a.ivanova", *by_sms)
+    assert cellkey.facts("methods", "a.ivanova", *SEMYON) == {"methods": ["app", "password+sms"]}
+
+    printed = cellkey("methods", "a.ivanova", "--without", "password+sms", *SEMYON)
+    assert printed == "a.ivanova approves by app.\n"
+    assert "Approves:   app\n" in cellkey("show", "a.ivanova")
+    again = cellkey.refusal("methods", "a.ivanova", "--without", "password+sms", *SEMYON)
+    assert "not among the methods" in again
+    assert "no such signer" in cellkey.refusal("methods", "nobody", *SEMYON)

@@ -10,21 +10,31 @@ from pyotp import TOTP
 from backend.errors import (
     AmendmentRefused,
     CodeRefused,
+    DoorRefused,
     RecordRefused,
     RequestRefused,
     TooManyTries,
     WrongCode,
     WrongPassword,
 )
+from backend.protocol.approval import CodeMethod
 from backend.protocol.ask import AskClaims, verify_ask
 from backend.protocol.encoding import Octets32, b64u
-from backend.protocol.record import AmountCap, CellRecord, verify_record
+from backend.protocol.record import AmountCap, CellRecord, Policy, verify_record
 from backend.sam import totp as totp_module
-from backend.sam.amending import Amend, Amended, MadeSeed, MakeSeed, OpenAmendment, OpenedAmendment
-from backend.sam.cells import RemoveDevice
+from backend.sam.amending import (
+    Amend,
+    Amended,
+    MadeSeed,
+    MakeSeed,
+    OpenAmendment,
+    OpenedAmendment,
+    Tighten,
+)
+from backend.sam.cells import ChangePassword, PasswordLock, RemoveDevice
 from backend.sam.totp import TotpSeeds
 from tests.world.clock import SettableClock
-from tests.world.code_cell import CodeSigner, with_phone, without_phone
+from tests.world.code_cell import CODE_POLICY, CodeSigner, with_phone, without_phone
 from tests.world.paired_cell import CA, NUMBER, PASSWORD_HASH, PairedCell, make_cell, ready_cell
 from tests.world.paper_phone import PaperPhone, read
 from tests.world.sam import SamWorld, open_sam_world
@@ -454,3 +464,87 @@ def test_the_seed_is_sealed_for_its_cell_under_kp(world: SamWorld, owner: CodeSi
     code = shown(world, made)
     cell = owner.cell.made.cell
     assert seeds.find_step(code, cell=cell, sealed=made.sealed, now=now(world))
+
+
+# --- to tighten -----------------------------------------------------------------
+
+
+def tighten(signer: CodeSigner, method: CodeMethod, *, record: str | None = None) -> Amended:
+    given = record or signer.cell.record
+    return signer.world.sam.tighten(Tighten(record=given, method=method))
+
+
+def test_rule_8_takes_a_method_back_with_what_was_for_it_alone(owner: CodeSigner) -> None:
+    made = seed(owner)
+    first = ask_totp(owner, made)
+    owner.cell.record = amend(owner, first).record
+    owner.cell.record = amend(owner, ask(owner, lock=first.lock)).record
+    before = record_of(owner, owner.cell.record)
+
+    sms_left = tighten(owner, "password+totp")
+    kept = record_of(owner, sms_left.record)
+    assert kept.policy.methods == sms_left.methods == ("app", "password+sms")
+    assert (kept.totp, sms_left.totp, kept.policy.caps) == (None, None, before.policy.caps)
+    assert (kept.epoch, sms_left.epoch) == (before.epoch + 1,) * 2
+
+    totp_left = record_of(owner, tighten(owner, "password+sms").record)
+    assert (totp_left.policy.methods, totp_left.totp) == (("app", "password+totp"), before.totp)
+    assert totp_left.sms == before.sms  # it still confirms phones
+
+    app = record_of(owner, tighten(owner, "password+sms", record=sms_left.record).record)
+    assert (app.policy.methods, app.policy.caps.amounts) == (("app",), ())
+    assert app.policy.caps.multisign == before.policy.caps.multisign
+
+
+@pytest.mark.sms
+def test_rule_8_leaves_a_method_and_takes_none_that_is_not_there(world: SamWorld) -> None:
+    alone = Policy(methods=("password+sms",), caps=CODE_POLICY.caps)
+    with pytest.raises(AmendmentRefused, match="only one"):
+        tighten(without_phone(world, policy=alone), "password+sms")
+    with pytest.raises(AmendmentRefused, match="not allowed"):
+        tighten(without_phone(world), "password+totp")
+
+
+def test_rule_8_wants_a_record_of_ours(owner: CodeSigner) -> None:
+    with pytest.raises(AmendmentRefused) as caught:
+        tighten(owner, "password+sms", record=owner.cell.record[:-4] + "AAAA")
+    assert caught.value.rule == 8
+
+
+@pytest.mark.sms
+def test_what_a_code_approved_before_opens_no_more_after(world: SamWorld) -> None:
+    """Neither at the door, nor in a code that is typed late."""
+    owner = with_phone(world)
+    world.clock.advance(seconds=60)
+    approved_one, waiting = owner.open_signing(ONE), owner.open_signing(ONE)
+    world.clock.advance(seconds=60)
+    by = owner.approve(approved_one)
+    owner.cell.record = tighten(owner, "password+sms").record
+
+    with pytest.raises(DoorRefused) as caught:
+        world.sam.release(owner.evidence(approved_one, by))
+    assert caught.value.rule == 3
+    with pytest.raises(CodeRefused):
+        owner.approve(waiting)
+
+
+@pytest.mark.sms
+def test_the_password_lock_outlives_the_methods_that_it_was_sealed_for(world: SamWorld) -> None:
+    """It opens for less, as for a new password, and for allowing a code again; for no code."""
+    owner = with_phone(world)
+    owner.cell.record = tighten(owner, "password+sms").record
+    made = owner.cell.made.password
+    assert made is not None
+    lock = PasswordLock(record=owner.cell.record, lock=made.lock)
+    change = ChangePassword(
+        signer=owner.cell.signer,
+        old_password_hash=PASSWORD_HASH,
+        new_password_hash=bytes(32),
+        verifier=made.verifier,
+        locks=(lock,),
+    )
+    assert len(world.sam.change_password(change).locks) == 1
+    owner.cell.record = amend(owner, ask(owner)).record
+    assert record_of(owner, owner.cell.record).policy.methods == ("app", "password+sms")
+    with pytest.raises(WrongPassword):
+        ask(owner, password_hash=bytes(32))

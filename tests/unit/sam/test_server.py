@@ -26,7 +26,7 @@ from backend.errors import (
 )
 from backend.sam import client as client_module
 from backend.sam import housekeeping
-from backend.sam.amending import Amend, MakeSeed, OpenAmendment
+from backend.sam.amending import Amend, MakeSeed, OpenAmendment, Tighten
 from backend.sam.cells import ChangePassword, PasswordLock, RemoveDevice, ResetPassword
 from backend.sam.client import SamClient
 from backend.sam.releases import Release
@@ -169,6 +169,8 @@ def test_approval_by_code_and_loosening_work_over_the_socket(
         )
     )
     assert amended.methods == ("app", "password+sms", "password+totp")
+    tightened = client.tighten(Tighten(record=amended.record, method="password+sms"))
+    assert tightened.methods == ("app", "password+totp")
 
 
 def test_passwords_and_removal_work_over_the_socket(
