@@ -110,7 +110,6 @@ def test_sms_is_allowed_by_the_phone(signing_service: Service, clock: SettableCl
 
 
 @pytest.mark.sms
-@pytest.mark.sms
 def test_what_was_allowed_is_taken_back_by_login_and_password(signing_service: Service) -> None:
     """Tightening needs no phone; to ask twice, or for what was never there, changes nothing."""
     answer(signing_service, number(begun(signing_service, "sms")))
@@ -136,6 +135,7 @@ def test_who_would_be_left_without_any_way_keeps_the_code(signing_service: Servi
     assert methods(signing_service) == "app password+sms"
 
 
+@pytest.mark.sms
 def test_without_the_phones_yes_nothing_changes(
     signing_service: Service, clock: SettableClock
 ) -> None:

@@ -62,12 +62,8 @@ def test_t_34_a_phone_of_another_cell_neither_sees_nor_answers(
     signing_service: Service, phone: VirtualPhone, asked: RequestedTransaction
 ) -> None:
     """With a true proof, and with answers that are well made but for whose they are."""
-    other = signing_service.phone("other")
     boris = msgspec.structs.replace(ANNA, login="boris")
-    applicant = signing_service.applicant(signing_service.register(boris))
-    other.pair_start(applicant, kind="virtual")
-    other.send_code()
-    assert other.pair_confirm(signing_service.work()[-1].code)
+    other = signing_service.paired_phone(signing_service.register(boris), name="other")
     shown, path = phone.show(str(asked.id)), f"/transactions/{asked.id}"
     no = make_refusal(shown, device=other.device(), decision="not_me", now=other.now())
     made = make_approval(shown, device=phone.device(), consent=Consent(), now=phone.now())

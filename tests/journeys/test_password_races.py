@@ -91,6 +91,7 @@ def row(service: Service, query: Any) -> Any:  # noqa: ANN401  # any select of o
         return session.scalars(query).one()
 
 
+@pytest.mark.sms
 def test_a_password_that_changes_while_the_phones_yes_is_written_opens_its_lock(
     signing_service: Service, clock: SettableClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -107,6 +108,7 @@ def test_a_password_that_changes_while_the_phones_yes_is_written_opens_its_lock(
     assert approves_by_sms(signing_service, NEWER)
 
 
+@pytest.mark.sms
 def test_a_forgotten_password_that_is_set_while_the_phones_yes_is_written_opens_its_lock(
     signing_service: Service, clock: SettableClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -207,6 +209,7 @@ def test_after_an_operators_reset_no_browser_goes_on(signing_service: Service) -
         assert session.scalars(select(KnownBrowser.token_hash)).all() == []
 
 
+@pytest.mark.sms
 def test_the_phones_yes_to_a_lock_that_is_destroyed_meanwhile_is_over(
     signing_service: Service,
 ) -> None:
