@@ -14,6 +14,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session, sessionmaker
 
 from backend.algorithms import KeyAlgorithm
+from backend.devices.enrolment.confirmation import confirm_by_operator
 from backend.devices.envelope import Envelope, register_signer_with_cell
 from backend.devices.replacement import Replacement, ReplacementOrder, print_replacement
 from backend.model.tables import Cell, Device
@@ -23,7 +24,7 @@ from backend.sam.client import SamClient
 from backend.sam.module import Sam
 from backend.settings import Settings
 from backend.wiring import utc_now
-from tests.world.service import ANNA, PRINTER
+from tests.world.service import ANNA, OTHER_OPERATOR, PRINTER
 from tests.world.sms_inbox import Sms
 from tests.world.wire_tap import WireTap
 
@@ -122,6 +123,19 @@ class Signer:
                 order,
                 settings=here.settings,
                 public_keys=here.public_keys,
+                now=utc_now(),
+            )
+
+    def confirm(self, twelve: str) -> None:
+        """Read the 12 characters of the phone to an operator."""
+        here = self.authority
+        with here.sessions() as session:
+            confirm_by_operator(
+                session,
+                here.sam,
+                login=self.login,
+                operator=OTHER_OPERATOR,
+                twelve=twelve,
                 now=utc_now(),
             )
 

@@ -182,15 +182,14 @@ class Handset:
 
     def confirm(self, signer: Signer) -> None:
         """Read the 12 characters to an operator; where texts are on, type the code instead."""
-        service = signer.installation.service
-        if service.settings.sends_sms:
+        if signer.authority.settings.sends_sms:
             before = len(signer.texts())
             self.tap("send-code")
             self.wait_until(lambda: len(signer.texts()) > before)
             self.type(sms_code=signer.texts()[before].code)
             self.tap("confirm")
         else:
-            service.confirm_by_operator(signer.login, self.read("twelve"))
+            signer.confirm(self.read("twelve"))
         self.at("requests")
 
     def pair(self, signer: Signer, *, camera: FakeCamera | None = None) -> None:

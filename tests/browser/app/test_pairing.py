@@ -55,7 +55,7 @@ def test_where_there_is_no_number_an_operator_confirms_by_the_12_characters(
     expect(handset.see("send-code")).to_have_count(0)
     look_at(handset.page, "app-operator", lang="en")
     assert signer.phones == 0
-    installation.service.confirm_by_operator(signer.login, twelve)
+    signer.confirm(twelve)
     handset.at("requests")
     assert signer.phones == 1
     handset.certify(signer)

@@ -32,6 +32,8 @@ from tests.world.push_service import PushService, running_push_service
 from tests.world.service import NEW_PASSWORD
 from tests.world.shop_door import ShopDoor
 
+pytestmark = pytest.mark.sms
+
 DOCUMENTS = (b"Contract 17: forty chairs", "Договор № 18: сорок столов".encode())
 HASHES = tuple(sha256(document).digest() for document in DOCUMENTS)
 

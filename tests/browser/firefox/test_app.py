@@ -55,8 +55,7 @@ def pair(firefox: Firefox, signer: Signer) -> None:
     firefox.take_focus()
     firefox.tap("make-passkey")
     firefox.at("pair-confirm")
-    twelve = firefox.find("twelve").text
-    signer.installation.service.confirm_by_operator(signer.login, twelve)
+    signer.confirm(firefox.find("twelve").text)
     firefox.at("requests")
 
 
