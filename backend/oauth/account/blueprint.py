@@ -9,30 +9,15 @@
    from it is the password, and how often one may be tried; lifting takes two people.
 """
 
-from collections.abc import Callable
 from functools import partial
 from http import HTTPStatus
 
 from flask import Blueprint, Response, redirect, request, url_for
 from flask.typing import ResponseReturnValue
 
-from backend.errors import (
-    PasswordUnfit,
-    SessionOver,
-    SignerFrozen,
-    TooManyRequests,
-    TooManyTries,
-    Unauthenticated,
-)
+from backend.errors import SessionOver
 from backend.oauth.account import certificate, codes, forgotten
-from backend.oauth.account.typed import (
-    Typed,
-    form_page,
-    read_form,
-    said_page,
-    unfit_page,
-    wrong_page,
-)
+from backend.oauth.account.typed import Typed, filled, said_page
 from backend.oauth.answers import error_page
 from backend.oauth.passwords import remember_browser, watched
 from backend.oauth.uses import OauthUses
@@ -62,35 +47,20 @@ def create_blueprint(uses: OauthUses) -> Blueprint:
 
     @blueprint.route("/account/password", methods=["GET", "POST"])
     def change() -> ResponseReturnValue:
-        return _form("account/change.html", partial(_change, uses))
+        return filled("account/change.html", partial(_change, uses))
 
     @blueprint.route("/account/first-password", methods=["GET", "POST"])
     def first() -> ResponseReturnValue:
-        return _form("account/first.html", partial(_change_first, uses))
+        return filled("account/first.html", partial(_change_first, uses))
 
     @blueprint.route("/account/lost-phone", methods=["GET", "POST"])
     def lost() -> ResponseReturnValue:
-        return _form("account/lost.html", partial(_lock, uses))
+        return filled("account/lost.html", partial(_lock, uses))
 
     forgotten.add_pages(blueprint, uses)
     certificate.add_pages(blueprint, uses)
     codes.add_pages(blueprint, uses)
     return blueprint
-
-
-def _form(template: str, do: Callable[[Typed], Response]) -> Response:
-    """Show a form, or do what it is for and say what was done."""
-    if request.method != "POST":
-        return form_page(template)
-    typed = read_form()
-    try:
-        return do(typed)
-    except PasswordUnfit as error:
-        return unfit_page(template, error, typed=typed)
-    except SignerFrozen:
-        return said_page("locked")
-    except (Unauthenticated, TooManyTries, TooManyRequests) as error:
-        return wrong_page(template, error, typed=typed)
 
 
 def _change(uses: OauthUses, typed: Typed) -> Response:

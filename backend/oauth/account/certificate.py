@@ -16,19 +16,16 @@ from flask.typing import ResponseReturnValue
 from backend.errors import (
     CodeRefused,
     NotFound,
-    SignerFrozen,
-    TooManyRequests,
     TooManyTries,
     TransactionOver,
-    Unauthenticated,
     WrongCode,
     WrongPassword,
 )
-from backend.oauth.account.typed import Typed, form_page, read_form, said_page, wrong_page
-from backend.oauth.passwords import remember_browser, watched
+from backend.oauth.account.typed import Typed, for_signer, said_page
 from backend.oauth.uses import OauthUses, TypedCode
 from backend.oauth.waiting import first_approval, look, text_of
 from backend.pages.look import page
+from backend.signers.sign_in import SignedIn
 
 FORM: Final = "account/certificate.html"
 LONGEST_CODE: Final = 64
@@ -48,23 +45,15 @@ def add_pages(blueprint: Blueprint, uses: OauthUses) -> None:
 
     @blueprint.route("/account/certificate", methods=["GET", "POST"])
     def certificate() -> ResponseReturnValue:
-        if request.method != "POST":
-            return form_page(FORM)
-        typed = read_form()
-        try:
-            with watched(uses, typed.sign_in()) as sign_in:
-                signed_in = uses.sign_in(uses.session(), sign_in)
-        except SignerFrozen:
-            return said_page("locked")
-        except (Unauthenticated, TooManyTries, TooManyRequests) as error:
-            return wrong_page(FORM, error, typed=typed)
-        found = first_approval(uses.session(), signed_in.signer, now=uses.clock())
-        if found is None:
-            return said_page("certificate_none")
-        asked = _Asked(typed=typed, signer=signed_in.signer, transaction=found)
-        response = _step(uses, asked)
-        remember_browser(response, signed_in)
-        return response
+        return for_signer(FORM, uses, lambda *by: _asked(uses, *by))
+
+
+def _asked(uses: OauthUses, typed: Typed, by: SignedIn) -> Response:
+    """Take a step of the request that waits."""
+    found = first_approval(uses.session(), by.signer, now=uses.clock())
+    if found is None:
+        return said_page("certificate_none")
+    return _step(uses, _Asked(typed=typed, signer=by.signer, transaction=found))
 
 
 def _step(uses: OauthUses, asked: _Asked) -> Response:
@@ -74,8 +63,6 @@ def _step(uses: OauthUses, asked: _Asked) -> Response:
         if request.form.get("do") == "again":
             return _send(uses, asked)
         return _approve(uses, asked, code) if code else _code_page(uses, asked)
-    except SignerFrozen:
-        return said_page("locked")
     except (TransactionOver, NotFound):
         return said_page("certificate_none")
 

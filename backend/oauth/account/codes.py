@@ -23,18 +23,14 @@ from backend.errors import (
     MalformedMessage,
     NotFound,
     SessionOver,
-    SignerFrozen,
-    TooManyRequests,
-    TooManyTries,
     TransactionOver,
     Unauthenticated,
     WrongCode,
     WrongPassword,
 )
 from backend.oauth.account.begun import Begun, give, read, seconds_left, take, wait_page
-from backend.oauth.account.typed import Typed, form_page, read_form, said_page, wrong_page
+from backend.oauth.account.typed import Typed, for_signer, said_page
 from backend.oauth.answers import send_back
-from backend.oauth.passwords import remember_browser, watched
 from backend.oauth.uses import OauthUses, TypedAmendment
 from backend.pages.look import page
 from backend.protocol.approval import CodeMethod
@@ -57,21 +53,7 @@ def add_pages(blueprint: Blueprint, uses: OauthUses) -> None:
 
     @blueprint.route("/account/codes", methods=["GET", "POST"])
     def codes() -> ResponseReturnValue:
-        if request.method != "POST":
-            return form_page(FORM)
-        typed = read_form()
-        try:
-            with watched(uses, typed.sign_in()) as sign_in:
-                signed_in = uses.sign_in(uses.session(), sign_in)
-            response = _begin(uses, typed, signed_in)
-        except SignerFrozen:
-            return said_page("locked")
-        except (AmendmentRefused, NotFound):
-            return said_page("codes_none")
-        except (Unauthenticated, TooManyTries, TooManyRequests) as error:
-            return wrong_page(FORM, error, typed=typed)
-        remember_browser(response, signed_in)
-        return response
+        return for_signer(FORM, uses, lambda *by: _asked(uses, *by))
 
     @blueprint.get("/account/codes/wait")
     def codes_wait() -> ResponseReturnValue:
@@ -84,6 +66,13 @@ def add_pages(blueprint: Blueprint, uses: OauthUses) -> None:
         return jsonify(
             verdict=verdict, reached=0, seconds=seconds_left(begun, uses.clock()), status=""
         )
+
+
+def _asked(uses: OauthUses, typed: Typed, signed_in: SignedIn) -> Response:
+    try:
+        return _begin(uses, typed, signed_in)
+    except (AmendmentRefused, NotFound):
+        return said_page("codes_none")
 
 
 def _begin(uses: OauthUses, typed: Typed, signed_in: SignedIn) -> Response:

@@ -1,16 +1,24 @@
 """Login and password as a form of the signer's own pages brings them, and what is said if wrong."""
 
 import logging
+from collections.abc import Callable
 from http import HTTPStatus
 from typing import Final, final
 
 import msgspec
 from flask import Response, request
 
-from backend.errors import PasswordUnfit, TooManyRequests
-from backend.oauth.passwords import typed_here
+from backend.errors import (
+    PasswordUnfit,
+    SignerFrozen,
+    TooManyRequests,
+    TooManyTries,
+    Unauthenticated,
+)
+from backend.oauth.passwords import remember_browser, typed_here, watched
+from backend.oauth.uses import OauthUses
 from backend.pages.look import page
-from backend.signers.sign_in import SignIn
+from backend.signers.sign_in import SignedIn, SignIn
 
 log = logging.getLogger(__name__)
 
@@ -44,6 +52,36 @@ def read_form() -> Typed:
         unverified_password=_field("password"),
         new_password=_field("new_password"),
     )
+
+
+def filled(form: str, do: Callable[[Typed], Response]) -> Response:
+    """Show a form, or do what it is for and say what was done."""
+    if request.method != "POST":
+        return form_page(form)
+    typed = read_form()
+    try:
+        return do(typed)
+    except PasswordUnfit as error:
+        return unfit_page(form, error, typed=typed)
+    except SignerFrozen:
+        return said_page("locked")
+    except (Unauthenticated, TooManyTries, TooManyRequests) as error:
+        return wrong_page(form, error, typed=typed)
+
+
+def for_signer(
+    form: str, uses: OauthUses, go_on: Callable[[Typed, SignedIn], Response]
+) -> Response:
+    """Show a form; or sign in by what was typed in it, and go on."""
+
+    def by(typed: Typed) -> Response:
+        with watched(uses, typed.sign_in()) as sign_in:
+            signer = uses.sign_in(uses.session(), sign_in)
+        response = go_on(typed, signer)
+        remember_browser(response, signer)
+        return response
+
+    return filled(form, by)
 
 
 def form_page(template: str) -> Response:
