@@ -21,6 +21,7 @@ from backend.oauth.uses import (
     TypedAmendment,
     TypedCode,
 )
+from backend.protocol.approval import SeedMethod
 from backend.protocol.public_keys import PublicKeys
 from backend.sam.connect import Capabilities
 from backend.settings import Settings
@@ -121,9 +122,14 @@ def forgotten_uses(bound: Bound) -> ForgottenUses:
 def amending_uses(bound: Bound) -> AmendingUses:
     """Bind how a signer lets codes stand for the phone."""
 
-    def begin(session: Session, signer: UUID) -> amendment.NewAuthenticator:
-        return amendment.begin_totp(
-            session, bound.sam, signer=signer, settings=bound.settings, now=bound.clock()
+    def begin(session: Session, signer: UUID, method: SeedMethod) -> amendment.NewAuthenticator:
+        return amendment.begin_authenticator(
+            session,
+            bound.sam,
+            signer=signer,
+            method=method,
+            settings=bound.settings,
+            now=bound.clock(),
         )
 
     def ask(session: Session, typed: TypedAmendment) -> amendment.AskedAmendment:
@@ -135,4 +141,4 @@ def amending_uses(bound: Bound) -> AmendingUses:
     def amended(session: Session, transaction: UUID, signer: UUID) -> bool:
         return amendment.amended(session, transaction=transaction, signer=signer, now=bound.clock())
 
-    return AmendingUses(begin_totp=begin, ask=ask, amended=amended)
+    return AmendingUses(begin=begin, ask=ask, amended=amended)
