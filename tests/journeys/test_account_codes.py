@@ -194,6 +194,7 @@ def test_who_is_overtaken_is_told_to_get_another_code(
     told = page.send(code=app.press(), password=NEW_PASSWORD)
     assert told.answer.status_code == 403
     assert "this code does not count any more. Get a new one." in told.page.text
+    assert "type them together" not in told.page.text
     end = page.send(code=app.press(), password=NEW_PASSWORD)
     assert "code" in end.told
 

@@ -18,6 +18,7 @@ from sqlalchemy import Engine, delete, func, select, update
 from sqlalchemy.orm import Session, sessionmaker
 
 from backend.credentials.amendment import approved_amendments, finish_amendment
+from backend.csc.answers import sad_of
 from backend.devices.enrolment.removal import remove
 from backend.errors import (
     AlreadyThere,
@@ -30,11 +31,12 @@ from backend.errors import (
     TransactionOver,
     WrongCode,
 )
-from backend.model.tables import Approval, Cell, HotpSeed, Record, Signer, TransactionState
+from backend.model.tables import Approval, Cell, Device, HotpSeed, Record, Signer, TransactionState
 from backend.protocol.record import CellRecord, verify_record
 from backend.signers import password
 from backend.signing import approval_by_code
 from backend.signing.amendment import AskedAmendment, ask_amendment, begin_authenticator
+from backend.signing.authorization import Authorization
 from backend.signing.cancellation import cancel
 from tests.world.code_cell import CodeSigner
 from tests.world.code_world import PASSWORD, SALT, CodeWorld
@@ -237,8 +239,17 @@ def test_an_app_is_shown_its_seed_once_confirmed_and_then_signs(world: SigningWo
     assert counting.approve(requested.id) is APPROVED
     assert counting.page.row(requested.id).method == HOTP_METHOD
     assert counting.counter == 2
+    told = counting.world.check(requested)
+    assert isinstance(told, Authorization)
+    assert sad_of(told)["method"] == HOTP_METHOD
     assert counting.world.collect(counting.world.csc_sad(requested), *wanted)
     assert counting.page.tries_of_day() == 0
+
+
+def test_where_no_phone_is_left_the_app_alone_is_enough(owner: Counting) -> None:
+    removed = update(Device).values(removal_asked_at=owner.page.clock())
+    owner.world.overwrite(lambda session: session.execute(removed))
+    assert owner.approve(owner.request()) is APPROVED
 
 
 def test_a_code_is_refused_again_also_by_a_sam_that_forgot_it(owner: Counting) -> None:
