@@ -428,14 +428,19 @@ def test_beside_a_phones_removal_no_record_is_lost(boris: Counting) -> None:
     assert boris.record().devices == ()
 
 
-def test_an_approval_beside_an_amendment_of_the_same_epoch_leaves_both(boris: Counting) -> None:
-    """The clerk comes again; the record has the counter and the new method."""
+def test_an_approval_beside_an_amendment_of_the_same_epoch_keeps_the_counter(
+    boris: Counting,
+) -> None:
+    """The clerk comes again, and for another epoch than was asked for: the signer asks anew."""
     asked = boris.ask(method="password+sms", unverified_code=None)
     boris.answer(asked)
     requested = boris.request()
     with pytest.raises(AlreadyThere):
         boris.finish(sam=Meanwhile(boris, partial(boris.approve, requested)))
     assert boris.page.row(requested).state == APPROVED
+    assert boris.finish() == [False]
+    assert boris.counter == 2
+    boris.answer(boris.ask(method="password+sms", unverified_code=None))
     assert boris.finish() == [True]
     assert boris.record().policy.methods == ("app", "password+hotp", "password+sms")
     assert boris.counter == 2
