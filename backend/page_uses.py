@@ -22,7 +22,7 @@ from backend.oauth.uses import (
     TypedAmendment,
     TypedCode,
 )
-from backend.protocol.approval import CodeMethod
+from backend.protocol.approval import CodeMethod, SeedMethod
 from backend.protocol.public_keys import PublicKeys
 from backend.sam.connect import Capabilities
 from backend.settings import Settings
@@ -123,9 +123,14 @@ def forgotten_uses(bound: Bound) -> ForgottenUses:
 def amending_uses(bound: Bound) -> AmendingUses:
     """Bind how a signer lets codes stand for the phone."""
 
-    def begin(session: Session, signer: UUID) -> amendment.NewAuthenticator:
-        return amendment.begin_totp(
-            session, bound.sam, signer=signer, settings=bound.settings, now=bound.clock()
+    def begin(session: Session, signer: UUID, method: SeedMethod) -> amendment.NewAuthenticator:
+        return amendment.begin_authenticator(
+            session,
+            bound.sam,
+            signer=signer,
+            method=method,
+            settings=bound.settings,
+            now=bound.clock(),
         )
 
     def ask(session: Session, typed: TypedAmendment) -> amendment.AskedAmendment:
@@ -140,4 +145,4 @@ def amending_uses(bound: Bound) -> AmendingUses:
     def withdraw(session: Session, signer: UUID, method: CodeMethod) -> bool:
         return tighten_own(session, bound.sam, signer=signer, method=method, now=bound.clock())
 
-    return AmendingUses(begin_totp=begin, ask=ask, amended=amended, withdraw=withdraw)
+    return AmendingUses(begin=begin, ask=ask, amended=amended, withdraw=withdraw)

@@ -76,6 +76,7 @@ def message(typ: str, claims: Vector, about: str = "") -> Vector:
 
 def messages() -> list[Vector]:
     plain = [message(example.typ, example.good) for example in EXAMPLES]
+    counted = {"seed": derivations()["hotp"]["record_hotp"]["seed"], "counter": 8}
     without_body = cast.PROOF_CLAIMS | {"htm": "GET", "body": None}
     return [
         *plain,
@@ -109,6 +110,17 @@ def messages() -> list[Vector]:
             BY_TYP["cell-code-approval+jwt"].good
             | {"method": "password+totp", "number_hash": None},
             "by a code of an authenticator",
+        ),
+        message(
+            "cell-code-approval+jwt",
+            BY_TYP["cell-code-approval+jwt"].good
+            | {"method": "password+hotp", "number_hash": None, "hotp": counted},
+            "by a code of an authenticator that counts",
+        ),
+        message(
+            "cell-record+jwt",
+            cast.RECORD_CLAIMS | {"epoch": 3, "hotp": counted},
+            "after a code of an authenticator that counts",
         ),
         message(
             "cell-receipt+jwt",

@@ -22,8 +22,10 @@ from backend.model.tables import (
     Amendment,
     Approval,
     Cell,
+    HotpSeed,
     Lock,
     Record,
+    SeedRow,
     TotpSeed,
     Transaction,
     TransactionState,
@@ -145,13 +147,19 @@ def _keep(
             cell_id=held.cell, epoch=amended.epoch, record=amended.record, created_at=now
         )
     )
-    if amended.totp is not None:
+    _throw_away(session, TotpSeed, cell=held.cell, counts=amended.totp)
+    _throw_away(session, HotpSeed, cell=held.cell, counts=amended.hotp)
+    return True
+
+
+def _throw_away(session: Session, seeds: SeedRow, *, cell: UUID, counts: bytes | None) -> None:
+    """Delete a cell's seeds of a kind beside the one that counts now, if one does."""
+    if counts is not None:
         session.execute(
-            delete(TotpSeed)
-            .where(TotpSeed.cell_id == held.cell, TotpSeed.seed_hash != amended.totp)
+            delete(seeds)
+            .where(seeds.cell_id == cell, seeds.seed_hash != counts)
             .execution_options(synchronize_session=False)
         )
-    return True
 
 
 def _fail(session: Session, transaction: UUID, *, because: str) -> bool:

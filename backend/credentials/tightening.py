@@ -19,12 +19,12 @@ from sqlalchemy.orm import Session
 from backend.delivery.subscriptions import is_in_use
 from backend.devices.enrolment.epochs import follow
 from backend.errors import AlreadyThere, NotFound
+from backend.model.amendments import SEED_ROWS
 from backend.model.tables import (
     Cell,
     Device,
     OutboxMessage,
     Record,
-    TotpSeed,
     Transaction,
     TransactionState,
 )
@@ -108,8 +108,9 @@ def _keep(session: Session, tightened: Amended, method: CodeMethod, *, now: date
     session.execute(update(Cell).where(Cell.id == cell).values(methods=methods))
     states = (TransactionState.PENDING, TransactionState.APPROVED)
     end_asked(session, cell, *states, because=BECAUSE)
-    if method == "password+totp":
-        of_cell = delete(TotpSeed).where(TotpSeed.cell_id == cell)
+    if method in SEED_ROWS:
+        seeds = SEED_ROWS[method]
+        of_cell = delete(seeds).where(seeds.cell_id == cell)
         session.execute(of_cell.execution_options(**_NO_SYNC))
     else:
         waiting = select(Transaction.id).where(

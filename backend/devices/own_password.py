@@ -43,7 +43,7 @@ from backend.signers.sign_in import SignedIn, SignIn, sign_in
 
 log = logging.getLogger(__name__)
 
-WITHOUT_PHONE: Final = frozenset({"password+sms", "password+totp"})
+WITHOUT_PHONE: Final = frozenset({"password+sms", "password+totp", "password+hotp"})
 """Methods of a record that need no phone."""
 
 

@@ -4,7 +4,10 @@ What the SAM believes comes in signed messages (asks, approvals, records), which
 keep; the constraints here repeat the invariants for whoever writes a wrong query.
 """
 
+from backend.model.amendments import SEED_ROWS as SEED_ROWS
 from backend.model.amendments import Amendment as Amendment
+from backend.model.amendments import HotpSeed as HotpSeed
+from backend.model.amendments import SeedRow as SeedRow
 from backend.model.amendments import TotpSeed as TotpSeed
 from backend.model.cells import Cell as Cell
 from backend.model.cells import Lock as Lock

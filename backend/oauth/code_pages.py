@@ -20,6 +20,7 @@ from flask.typing import ResponseReturnValue
 from backend.access.sessions import OpenSession, check_form
 from backend.delivery.sms_reports import sms_progress
 from backend.errors import (
+    AlreadyThere,
     CodeRefused,
     NotFound,
     SignerFrozen,
@@ -42,8 +43,12 @@ from backend.summary.moments import clock_text, reader
 log = logging.getLogger(__name__)
 
 LONGEST_TYPED: Final = 1024
-By = Literal["sms", "totp"]
-METHODS: Final[dict[By, CodeMethod]] = {"sms": "password+sms", "totp": "password+totp"}
+By = Literal["sms", "totp", "hotp"]
+METHODS: Final[dict[By, CodeMethod]] = {
+    "sms": "password+sms",
+    "totp": "password+totp",
+    "hotp": "password+hotp",
+}
 SAYS: Final = frozenset({"sms_sent", "sms_not_sent"})
 _ELSEWHERE: Final = (SignerFrozen, TransactionOver, NotFound)
 """What the waiting page says better."""
@@ -63,12 +68,12 @@ class _Typing(msgspec.Struct, frozen=True, kw_only=True):
 def add_pages(blueprint: Blueprint, uses: OauthUses) -> None:
     """Add the forms, one for each method."""
 
-    @blueprint.get("/wait/<uuid:authorization>/code/<any(sms, totp):by>")
+    @blueprint.get("/wait/<uuid:authorization>/code/<any(sms, totp, hotp):by>")
     def code(authorization: UUID, by: By) -> ResponseReturnValue:
         typing = _typing(uses, authorization, by)
         return typing if isinstance(typing, Response) else _form(uses, typing)
 
-    @blueprint.post("/wait/<uuid:authorization>/code/<any(sms, totp):by>")
+    @blueprint.post("/wait/<uuid:authorization>/code/<any(sms, totp, hotp):by>")
     def send_code(authorization: UUID, by: By) -> ResponseReturnValue:
         typing = _typing(uses, authorization, by)
         if isinstance(typing, Response):
@@ -112,6 +117,9 @@ def _approve(uses: OauthUses, typing: _Typing) -> Response:
     except TooManyTries as error:
         log.info("a code was not tried", extra={"reason": str(error)})
         return _form(uses, typing, wrong="code_busy")
+    except AlreadyThere as error:
+        log.info("a code was overtaken", extra={"reason": str(error)})
+        return _form(uses, typing, wrong="code_overtaken")
     except CodeRefused as error:
         log.info("a code was refused", extra={"reason": str(error)})
         return _form(uses, typing, wrong="code_refused")
@@ -174,4 +182,4 @@ def _progress(uses: OauthUses, typing: _Typing) -> str:
 
 
 def _way(ways: WaysOut, by: By) -> Way:
-    return ways.sms if by == "sms" else ways.totp
+    return {"sms": ways.sms, "totp": ways.totp, "hotp": ways.hotp}[by]

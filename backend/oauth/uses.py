@@ -20,7 +20,7 @@ from backend.devices.enrolment.sms_code import CodeSent
 from backend.devices.enrolment.ticket import SignIn, Ticket
 from backend.devices.forgotten import AskedPassword, Verdict
 from backend.model.tables import PairingState, TransactionState
-from backend.protocol.approval import CodeMethod
+from backend.protocol.approval import CodeMethod, SeedMethod
 from backend.protocol.ask import KeyThumbprints
 from backend.protocol.public_keys import PublicKeys
 from backend.settings import Settings
@@ -74,7 +74,7 @@ class TypedAmendment(msgspec.Struct, frozen=True, kw_only=True):
 class AmendingUses(msgspec.Struct, frozen=True, kw_only=True):
     """Codes instead of the phone: :mod:`backend.signing.amendment`."""
 
-    begin_totp: Callable[[Session, UUID], NewAuthenticator]
+    begin: Callable[[Session, UUID, SeedMethod], NewAuthenticator]
     ask: Callable[[Session, TypedAmendment], AskedAmendment]
     amended: Callable[[Session, UUID, UUID], bool]
     """By transaction and signer."""

@@ -20,7 +20,7 @@ from backend.protocol.jose import (
     unverified_header,
     verify_jws,
 )
-from backend.protocol.record import RecordDevice
+from backend.protocol.record import HotpState, RecordDevice
 from backend.protocol.webauthn import Assertion, approval_challenge, verify_assertion
 
 TYP: Final = "cell-approval+jwt"
@@ -29,7 +29,9 @@ REFUSAL_TYP: Final = "cell-refusal+jwt"
 _EITHER: Final = frozenset({TYP, CODE_TYP})
 
 Number = Annotated[str, msgspec.Meta(pattern=r"^[0-9]{2}\Z")]
-CodeMethod = Literal["password+sms", "password+totp"]
+CodeMethod = Literal["password+sms", "password+totp", "password+hotp"]
+SeedMethod = Literal["password+totp", "password+hotp"]
+"""Those by an authenticator app."""
 
 
 @final
@@ -65,15 +67,19 @@ class CodeApprovalClaims(msgspec.Struct, frozen=True, kw_only=True, forbid_unkno
     method: CodeMethod
     number_hash: Octets32 | None
     """Whose number the code was sent to, as the record has it; exactly for ``password+sms``."""
+    hotp: HotpState | msgspec.UnsetType = msgspec.UNSET
+    """The record's, once the code is used up; exactly for ``password+hotp``, absent otherwise."""
 
     def __post_init__(self) -> None:
-        """Refuse a number's hash where no number had a part in it, and its absence where one had.
+        """Refuse a number's hash, or a counter, where it had no part; and its absence where it had.
 
         Raises:
             MalformedMessage: the two do not fit.
         """
         if (self.number_hash is not None) is not (self.method == "password+sms"):
             raise MalformedMessage("a number's hash stands in an approval by SMS, and only there")
+        if (self.hotp is not msgspec.UNSET) is not (self.method == "password+hotp"):
+            raise MalformedMessage("a counter stands in an approval by HOTP, and only there")
 
 
 @final

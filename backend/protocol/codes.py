@@ -31,6 +31,18 @@ def typed_code(unverified: str) -> str:
     return typed
 
 
+def typed_codes(unverified: str) -> str:
+    """Read a code as people type it, or two in a row of an app that counts (RFC 4226, 7.4).
+
+    Raises:
+        MalformedMessage: it is neither eight digits nor sixteen.
+    """
+    typed = "".join(unverified[:LONGEST_TYPED].split()).replace("-", "")
+    if len(typed) != 2 * DIGITS:
+        return typed_code(unverified)
+    return typed_code(typed[:DIGITS]) + typed_code(typed[DIGITS:])
+
+
 def operation_number(tx_hash: bytes) -> str:
     """Name a request by eight characters: the SMS says them, the page shows them (R-129)."""
     number = int.from_bytes(sha256(OPERATION + tx_hash)[:5], "big")

@@ -25,11 +25,12 @@ BROWSERS: Final[frozenset[DeviceKind]] = frozenset({"pwa", "desktop"})
 UserVerification = Literal["webauthn", "attested", "self_asserted"]
 Confirmation = Literal["sms", "operator", "device"]
 Confirmations = Annotated[tuple[Confirmation, ...], msgspec.Meta(min_length=1, max_length=3)]
-Method = Literal["app", "password+sms", "password+totp"]
+Method = Literal["app", "password+sms", "password+totp", "password+hotp"]
 LONGEST_CREDENTIAL_ID: Final = 1023
 MOST_DEVICES: Final = 16
 MOST_AMOUNTS: Final = 5
 MOST_SECURITY_KEYS: Final = 3
+MOST_COUNTED: Final = 10**12
 
 
 def _check_once(words: Sequence[str]) -> None:
@@ -144,7 +145,7 @@ class Caps(
 class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What the signer agreed to; loosening it needs the signer."""
 
-    methods: Annotated[tuple[Method, ...], msgspec.Meta(min_length=1, max_length=3)]
+    methods: Annotated[tuple[Method, ...], msgspec.Meta(min_length=1, max_length=4)]
     caps: Caps
 
     def __post_init__(self) -> None:
@@ -162,8 +163,20 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 
 @final
-class CellRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The claims of a record; all are present."""
+class HotpState(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """An authenticator app that counts its codes (RFC 4226), and how far it has counted."""
+
+    seed: Octets32
+    """SHA-256 of the sealed seed."""
+    counter: Annotated[int, msgspec.Meta(ge=0, le=MOST_COUNTED)]
+    """Of the next code; each one below it is used up (docs/decisions/0030)."""
+
+
+@final
+class CellRecord(
+    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True
+):
+    """The claims of a record; all are present but ``hotp`` where there is none."""
 
     cell: UUID
     signer: UUID
@@ -184,6 +197,7 @@ class CellRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     sms: Octets32 | None
     """HMAC of the verified number; whether it may sign is policy."""
     totp: Octets32 | None
+    hotp: HotpState | None = None
     policy: Policy
 
     def __post_init__(self) -> None:
@@ -216,6 +230,12 @@ class CellRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         device = self.device(kid)
         self.policy.check_kind(device.kind)
         return device
+
+    def seed(self, method: Method) -> Octets32 | None:
+        """The hash of the sealed seed that counts for a method; ``None`` where there is none."""
+        if method == "password+hotp":
+            return None if self.hotp is None else self.hotp.seed
+        return self.totp if method == "password+totp" else None
 
 
 def sign_record(record: CellRecord, *, key: PublicJwk, sign: Sign) -> str:

@@ -8,7 +8,7 @@ from uuid import UUID
 
 import msgspec
 
-from backend.protocol.approval import CodeMethod
+from backend.protocol.approval import CodeMethod, SeedMethod
 from backend.protocol.ask import AskingParty
 from backend.protocol.codes import LONGEST_TYPED
 from backend.protocol.record import MOST_AMOUNTS, AmountCap, Method
@@ -21,6 +21,8 @@ class MakeSeed(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """A seed for an authenticator app is wanted."""
 
     record: str
+    method: SeedMethod = "password+totp"
+    """What the seed will be good for, and for nothing else."""
 
 
 @final
@@ -47,9 +49,9 @@ class OpenAmendment(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     number: Annotated[str, msgspec.Meta(max_length=LONGEST_NUMBER)] | None
     """SMS: the signer's."""
     seed: Annotated[str, msgspec.Meta(max_length=LONGEST_SEED)] | None
-    """TOTP: sealed."""
+    """TOTP, HOTP: sealed."""
     code: Annotated[str, msgspec.Meta(max_length=LONGEST_TYPED)] | None
-    """TOTP: a first code of it."""
+    """TOTP, HOTP: a first code of it."""
     name: str
     """The signer's, as the phone shows it."""
     rp: AskingParty
@@ -67,7 +69,7 @@ class OpenedAmendment(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     lock: str
     """Of purpose ``sign``, under the same password."""
     step: int | None
-    """TOTP: the step of the first code, which is used up."""
+    """TOTP: the step of the first code, which is used up. HOTP's counter stands in the ask."""
 
 
 @final
@@ -90,7 +92,9 @@ class Amended(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     cell: UUID
     methods: tuple[Method, ...]
     totp: bytes | None
-    """Hash of the seed that counts now."""
+    """TOTP: hash of the seed that counts now."""
+    hotp: bytes | None = None
+    """HOTP: likewise."""
 
 
 @final

@@ -4,7 +4,8 @@ To ask (``open_amendment``):
 
 1. the record is ours, has its certificate and a phone, and knows what the method needs: the number
    that is handed in, or a seed of this cell. The bounds that are handed in go into the ask;
-2. an authenticator shows a first code of the seed: three tries, and the step is used up (T-15);
+2. an authenticator shows a first code of the seed: three tries, and the step is used up (T-15); of
+   one that counts the ask says from where on;
 3. the password opens the cell's lock, counted with all other tries of it. The lock is sealed anew,
    of purpose ``sign``: worth nothing while the record does not allow the method.
 
@@ -38,7 +39,7 @@ from backend.errors import (
 from backend.protocol.ask import AskClaims, VerifiedAsk
 from backend.protocol.encoding import Octets32, b64u, read_octets
 from backend.protocol.known_types import known
-from backend.protocol.record import AmountCap, Caps, CellRecord, Method, Policy
+from backend.protocol.record import AmountCap, Caps, CellRecord, HotpState, Method, Policy
 from backend.sam.amending import (
     Amend,
     Amended,
@@ -51,10 +52,12 @@ from backend.sam.amending import (
 from backend.sam.asks import Asks
 from backend.sam.codes import TRIES
 from backend.sam.consents import unsealed, verify_consent
+from backend.sam.hotp import HotpSeeds
 from backend.sam.hours import TransactionKeys
 from backend.sam.locks import PasswordSeals
 from backend.sam.records import ServiceVoice
-from backend.sam.totp import TotpSeeds, seed_hash
+from backend.sam.seeds import seed_hash
+from backend.sam.totp import TotpSeeds
 from backend.sam.transactions import OpenTransaction
 from backend.sam.tries import PASSWORD_WINDOW_SECONDS, Tries
 
@@ -67,7 +70,27 @@ class _Allowed(msgspec.Struct, frozen=True, kw_only=True):
 
     delay: int
     totp: Octets32 | None = None
+    hotp: Octets32 | None = None
+    counter: int = 0
     amounts: tuple[AmountCap, ...] = ()
+
+    def method(self) -> Method:
+        """Which method it allows."""
+        if self.hotp is not None:
+            return "password+hotp"
+        return "password+sms" if self.totp is None else "password+totp"
+
+    def counted(self) -> HotpState | None:
+        """The app that counts, after its first code."""
+        return None if self.hotp is None else HotpState(seed=self.hotp, counter=self.counter)
+
+
+@final
+class _First(msgspec.Struct, frozen=True, kw_only=True):
+    """A first code that was right: its step, or the counter after it."""
+
+    step: int | None = None
+    counter: int | None = None
 
 
 @final
@@ -82,7 +105,8 @@ class PolicyAmendments:
         asks: Asks,
         passwords: PasswordSeals,
         password_tries: Tries,
-        seeds: TotpSeeds,
+        totp: TotpSeeds,
+        hotp: HotpSeeds,
     ) -> None:
         """Keep what the rules are checked with."""
         self._voice = voice
@@ -90,13 +114,15 @@ class PolicyAmendments:
         self._asks = asks
         self._passwords = passwords
         self._password_tries = password_tries
-        self._seeds = seeds
+        self._totp = totp
+        self._hotp = hotp
         self._first_codes = Tries(allowed=TRIES)
 
     def make_seed(self, unverified: MakeSeed) -> MadeSeed:
         """See ``Amendments``."""
         record = self._voice.verified_record(unverified.record)
-        seed, sealed = self._seeds.make(record.cell)
+        seeds = self._totp if unverified.method == "password+totp" else self._hotp
+        seed, sealed = seeds.make(record.cell)
         return MadeSeed(seed=seed, sealed=sealed, seed_hash=bytes(seed_hash(sealed)))
 
     # --- to ask -----------------------------------------------------------------
@@ -107,36 +133,26 @@ class PolicyAmendments:
         record = self._record_to_amend(unverified)
 
         # (2) The authenticator has the seed.
-        step = self._first_code(unverified, record, now=now)
+        first = self._first_code(unverified, record, now=now)
 
         # (3) The password opens the lock, which is sealed anew.
         lock = self._sealed_to_sign(unverified, record, now=now)
 
-        fields: dict[str, Any] = {
-            "type": "amend",
-            "name": unverified.name,
-            "delay": unverified.sms_delay,
-        }
-        if unverified.method == "password+sms":
-            fields["number_end"] = str(unverified.number)[-NUMBER_END:]
-        else:
-            fields["totp"] = b64u(seed_hash(str(unverified.seed)))
-        if unverified.amounts:
-            fields["amounts"] = [msgspec.structs.asdict(cap) for cap in unverified.amounts]
         request = OpenTransaction(
             record=unverified.record,
             kind="amend",
             rp=unverified.rp,
             lang=unverified.lang,
             zone=unverified.zone,
-            fields=fields,
+            fields=_fields(unverified, first),
             items=(),
             hash_alg=None,
             exp=unverified.exp,
             use_by=unverified.use_by,
             number_asked=True,
         )
-        return OpenedAmendment(opened=self._asks.open(request, now=now), lock=lock, step=step)
+        opened = self._asks.open(request, now=now)
+        return OpenedAmendment(opened=opened, lock=lock, step=first.step)
 
     def _record_to_amend(self, unverified: OpenAmendment) -> CellRecord:
         """Rule 1."""
@@ -152,22 +168,29 @@ class PolicyAmendments:
                 raise AmendmentRefused(1, "the number is not the one that was verified")
         return record
 
-    def _first_code(self, unverified: OpenAmendment, record: CellRecord, *, now: int) -> int | None:
+    def _first_code(self, unverified: OpenAmendment, record: CellRecord, *, now: int) -> _First:
         """Rule 2."""
         if unverified.method == "password+sms":
-            return None
-        sealed = unverified.seed or ""
+            return _First()
+        sealed, code, cell = unverified.seed or "", unverified.code or "", record.cell
         try:
             key = seed_hash(sealed)
             left = self._first_codes.count(key, until=now + PASSWORD_WINDOW_SECONDS, now=now)
-            step = self._seeds.find_step(
-                unverified.code or "", cell=record.cell, sealed=sealed, now=now
-            )
+            if unverified.method == "password+hotp":
+                counter = self._hotp.first_counter(code, cell=cell, sealed=sealed)
+                first = None if counter is None else _First(counter=counter)
+            else:
+                step = self._totp.find_step(code, cell=cell, sealed=sealed, now=now)
+                first = None if step is None else _First(step=step)
         except MalformedMessage as error:
             raise AmendmentRefused(1, "the seed is not this cell's") from error
-        if step is None or not self._seeds.use_up(step, cell=record.cell, used_step=None, now=now):
+        if first is None:
             raise WrongCode(left)
-        return step
+        if first.step is not None and not self._totp.use_up(
+            first.step, cell=cell, used_step=None, now=now
+        ):
+            raise WrongCode(left)
+        return first
 
     def _sealed_to_sign(self, unverified: OpenAmendment, record: CellRecord, *, now: int) -> str:
         """Rule 3."""
@@ -222,8 +245,12 @@ class PolicyAmendments:
             raise AmendmentRefused(8, "the method is not allowed, or is the only one")
         if left == ("app",):
             caps = Caps(multisign=caps.multisign, kinds=caps.kinds, confirm=caps.confirm)
-        totp = record.totp if "password+totp" in left else None
-        return self._following(unverified.record, Policy(methods=left, caps=caps), totp)
+        return self._following(
+            unverified.record,
+            Policy(methods=left, caps=caps),
+            totp=record.totp if "password+totp" in left else None,
+            hotp=record.hotp if "password+hotp" in left else None,
+        )
 
     def _asked(self, unverified_ask: str, *, now: int) -> VerifiedAsk:
         """Rule 4."""
@@ -250,25 +277,47 @@ class PolicyAmendments:
     def _loosened(self, text: str, record: CellRecord, claims: AskClaims) -> Amended:
         members = {name: value for name, value in claims.fields.items() if name in _MEMBERS}
         allowed = msgspec.convert(members, type=known(_Allowed), dec_hook=read_octets)
-        method: Method = "password+sms" if allowed.totp is None else "password+totp"
         caps = msgspec.structs.replace(
             record.policy.caps, amounts=allowed.amounts, sms_delay=allowed.delay
         )
-        policy = Policy(methods=_with(record.policy, method), caps=caps)
-        return self._following(text, policy, record.totp if allowed.totp is None else allowed.totp)
+        policy = Policy(methods=_with(record.policy, allowed.method()), caps=caps)
+        totp, hotp = allowed.totp or record.totp, allowed.counted() or record.hotp
+        return self._following(text, policy, totp=totp, hotp=hotp)
 
-    def _following(self, text: str, policy: Policy, totp: Octets32 | None) -> Amended:
-        following, record = self._voice.next_record(text, policy=policy, totp=totp)
+    def _following(
+        self, text: str, policy: Policy, *, totp: Octets32 | None, hotp: HotpState | None
+    ) -> Amended:
+        following, record = self._voice.next_record(text, policy=policy, totp=totp, hotp=hotp)
         return Amended(
             record=following,
             epoch=record.epoch,
             cell=record.cell,
             methods=policy.methods,
             totp=None if totp is None else bytes(totp),
+            hotp=None if hotp is None else bytes(hotp.seed),
         )
 
 
-_MEMBERS: Final = frozenset({"delay", "totp", "amounts"})
+_MEMBERS: Final = frozenset({"delay", "totp", "hotp", "counter", "amounts"})
+
+
+def _fields(unverified: OpenAmendment, first: _First) -> dict[str, Any]:
+    """What the phone shows, and what of it becomes the record's."""
+    fields: dict[str, Any] = {
+        "type": "amend",
+        "name": unverified.name,
+        "delay": unverified.sms_delay,
+    }
+    if unverified.method == "password+sms":
+        fields["number_end"] = str(unverified.number)[-NUMBER_END:]
+    else:
+        name = unverified.method.removeprefix("password+")
+        fields[name] = b64u(seed_hash(str(unverified.seed)))
+    if first.counter is not None:
+        fields["counter"] = first.counter
+    if unverified.amounts:
+        fields["amounts"] = [msgspec.structs.asdict(cap) for cap in unverified.amounts]
+    return fields
 
 
 def _with(policy: Policy, method: Method) -> tuple[Method, ...]:

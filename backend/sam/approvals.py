@@ -30,7 +30,7 @@ from backend.protocol.approval import (
 from backend.protocol.ask import VerifiedAsk
 from backend.protocol.encoding import Octets32
 from backend.protocol.jose import PublicJwk
-from backend.protocol.record import CellRecord, Method
+from backend.protocol.record import CellRecord, HotpState, Method
 from backend.protocol.tree import Item, VerifiedList, verify_list
 from backend.sam.code_policy import check_code_allowed
 
@@ -194,11 +194,22 @@ def _by_code(
     except (MalformedMessage, RecordRefused, SummaryRefused) as error:
         raise DoorRefused(3, str(error)) from error
 
-    # (4) It names this ask and says approve; an SMS went to the number of this record.
+    # (4) It names this ask and says approve; an SMS went to the number of this record, a counter is
+    # used up in it.
     try:
         check_names_ask(claims, ask)
     except MalformedMessage as error:
         raise DoorRefused(4, str(error)) from error
     if claims.method == "password+sms" and claims.number_hash != record.sms:
         raise DoorRefused(4, "the code went to another number than the record's")
+    if not _is_used_up(claims, record):
+        raise DoorRefused(4, "the record does not say that the app's code is used up")
     return claims
+
+
+def _is_used_up(claims: CodeApprovalClaims, record: CellRecord) -> bool:
+    """Whether the code of an app that counts is used up; of others the record says nothing."""
+    counted, held = claims.hotp, record.hotp
+    return not isinstance(counted, HotpState) or (
+        held is not None and held.seed == counted.seed and held.counter >= counted.counter
+    )

@@ -7,9 +7,11 @@
 3. the record allows the method for what is asked (``code_policy.py``), and names the number, or the
    seed, that is handed in; a paired phone has had its time before an SMS counts (T-24);
 4. the code is counted, then judged: three for an ask, ten wrong ones of a cell in a day (T-15). A
-   right one of an authenticator is used up;
+   right one of an authenticator is used up: one that goes by time in this process's memory and by
+   the caller's rows, one that counts in the record, too;
 5. the password lock opens, which is of purpose ``sign``: that gives the cell's secret;
-6. the secret is sealed to the transaction's key, as a phone does it, and KS signs the approval.
+6. the secret is sealed to the transaction's key, as a phone does it, and KS signs the approval,
+   and the record's next epoch where it has a counter (docs/decisions/0030).
 
 So nobody without the code can try a password here. The approval opens nothing by itself: the door
 (``door.py``) asks it for everything again. It is the service's word, and says so by its type.
@@ -19,6 +21,8 @@ import hmac
 from collections.abc import Callable
 from typing import Final, final
 from uuid import UUID
+
+import msgspec
 
 from backend.errors import (
     CodeRefused,
@@ -32,21 +36,37 @@ from backend.errors import (
 from backend.protocol.approval import CodeApprovalClaims
 from backend.protocol.ask import VerifiedAsk
 from backend.protocol.jose import PublicJwk, unverified_seal
-from backend.protocol.record import CellRecord
+from backend.protocol.record import CellRecord, HotpState
 from backend.protocol.sealed import TYP, seal_secret, sealed_hash
 from backend.sam.code_policy import check_code_allowed
 from backend.sam.codes import TRIES, SmsCodes
+from backend.sam.hotp import HotpSeeds
 from backend.sam.hours import TransactionKeys
 from backend.sam.locks import PasswordSeals
 from backend.sam.records import ServiceVoice
+from backend.sam.seeds import seed_hash
 from backend.sam.sms_texts import SmsTexts
-from backend.sam.totp import TotpSeeds, seed_hash
-from backend.sam.transactions import ApproveByCode, ApprovedByCode, CodeSms, RenderSms
+from backend.sam.totp import TotpSeeds
+from backend.sam.transactions import (
+    ApproveByCode,
+    ApprovedByCode,
+    CodeSms,
+    CountedOn,
+    RenderSms,
+)
 from backend.sam.tries import Tries
 
 TRIES_A_DAY: Final = 10
 """In a day that begins with the first of them: in any 24 hours at most twice as many."""
 DAY_SECONDS: Final = 24 * 3600
+
+
+@final
+class _Right(msgspec.Struct, frozen=True, kw_only=True):
+    """A code that was right, and what of an authenticator it used up."""
+
+    step: int | None = None
+    hotp: HotpState | None = None
 
 
 @final
@@ -60,7 +80,8 @@ class CodeApprovals:
         keys: TransactionKeys,
         passwords: PasswordSeals,
         sms_codes: SmsCodes,
-        seeds: TotpSeeds,
+        totp: TotpSeeds,
+        hotp: HotpSeeds,
         new_id: Callable[[], UUID],
     ) -> None:
         """Keep what the rules are checked with."""
@@ -68,7 +89,8 @@ class CodeApprovals:
         self._keys = keys
         self._passwords = passwords
         self._sms_codes = sms_codes
-        self._seeds = seeds
+        self._totp = totp
+        self._hotp = hotp
         self._new_id = new_id
         self._of_ask = Tries(allowed=TRIES)
         self._of_day = Tries(allowed=TRIES_A_DAY)
@@ -83,14 +105,21 @@ class CodeApprovals:
         self._check_allowed(unverified, ask=ask, record=record, now=now)
 
         # (4) The code was counted before it was looked at.
-        step = self._judged(unverified, ask=ask, record=record, now=now)
+        right = self._judged(unverified, ask=ask, record=record, now=now)
 
         # (5) The password gives the secret.
         secret = self._secret(unverified, record)
         self._of_day.give_back(record.cell)
 
         # (6) What a phone would make of it.
-        return self._approved(unverified, ask=ask, record=record, secret=secret, now=now, step=step)
+        approved = self._approved(
+            unverified, ask=ask, record=record, secret=secret, now=now, right=right
+        )
+        if right.hotp is None:
+            return approved
+        text, following = self._voice.next_record(unverified.record, hotp=right.hotp)
+        counted = CountedOn(record=text, epoch=following.epoch)
+        return msgspec.structs.replace(approved, counted=counted)
 
     def render_sms(self, unverified: RenderSms, *, texts: SmsTexts, now: int) -> CodeSms:
         """Keep rules 1 to 3, and write the SMS anew; errors as in ``Transactions.render_sms``."""
@@ -140,8 +169,8 @@ class CodeApprovals:
             seed = seed_hash(unverified.seed or "")
         except (MalformedMessage, RecordRefused, SummaryRefused) as error:
             raise CodeRefused(3, str(error)) from error
-        if unverified.method == "password+totp":
-            if seed != record.totp:
+        if unverified.method != "password+sms":
+            if seed != record.seed(unverified.method):
                 raise CodeRefused(3, "the seed is not the one that the record names")
             return
         if self._passwords.number_mac(record.cell, unverified.number or "") != record.sms:
@@ -151,25 +180,37 @@ class CodeApprovals:
 
     def _judged(
         self, unverified: ApproveByCode, *, ask: VerifiedAsk, record: CellRecord, now: int
-    ) -> int | None:
-        """Rule 4; the step of a code from an authenticator."""
+    ) -> _Right:
+        """Rule 4."""
         left = self._of_ask.count(ask.tx_hash, until=ask.claims.use_by, now=now)
         self._of_day.count(record.cell, until=now + DAY_SECONDS, now=now)
         if unverified.method == "password+sms":
             given, wanted = unverified.code, self._sms_codes.code(ask.tx_hash)
             if not hmac.compare_digest(given.encode("utf-8"), wanted.encode("ascii")):
                 raise WrongCode(left)
-            return None
+            return _Right()
         try:
-            step = self._seeds.find_step(
-                unverified.code, cell=record.cell, sealed=unverified.seed or "", now=now
-            )
+            right = self._of_authenticator(unverified, record, now=now)
         except MalformedMessage as error:
             raise CodeRefused(3, str(error)) from error
-        used = unverified.used_step
-        if step is None or not self._seeds.use_up(step, cell=record.cell, used_step=used, now=now):
+        if right is None:
             raise WrongCode(left)
-        return step
+        return right
+
+    def _of_authenticator(
+        self, unverified: ApproveByCode, record: CellRecord, *, now: int
+    ) -> _Right | None:
+        """Use up a code of an authenticator; ``None``: it is wrong, or was used."""
+        code, cell, sealed = unverified.code, record.cell, unverified.seed or ""
+        held = record.hotp
+        if unverified.method == "password+hotp" and held is not None:
+            after = self._hotp.use_up(code, cell=cell, sealed=sealed, counter=held.counter)
+            return None if after is None else _Right(hotp=HotpState(seed=held.seed, counter=after))
+        used = unverified.used_step
+        step = self._totp.find_step(code, cell=cell, sealed=sealed, now=now)
+        if step is None or not self._totp.use_up(step, cell=cell, used_step=used, now=now):
+            return None
+        return _Right(step=step)
 
     def _secret(self, unverified: ApproveByCode, record: CellRecord) -> bytes:
         """Rule 5."""
@@ -188,7 +229,7 @@ class CodeApprovals:
         record: CellRecord,
         secret: bytes,
         now: int,
-        step: int | None,
+        right: _Right,
     ) -> ApprovedByCode:
         """Rule 6."""
         claims, sender = ask.claims, self._voice.ks.thumbprint()
@@ -207,10 +248,11 @@ class CodeApprovals:
             jti=self._new_id(),
             method=unverified.method,
             number_hash=record.sms if unverified.method == "password+sms" else None,
+            hotp=msgspec.UNSET if right.hotp is None else right.hotp,
         )
         return ApprovedByCode(
             approval=self._voice.code_approval(approval),
             sealed=sealed,
             kid=bytes(sender),
-            step=step,
+            step=right.step,
         )

@@ -1,6 +1,6 @@
 """Whether a cell's record lets a code approve: asked when a code is made, given, and at the door.
 
-1. The record names the method, and has what it needs: the verified number, or the seed.
+1. The record names the method, and has what it needs: the verified number, or a seed.
 2. Each amount is at most the record's for its currency; a currency that it does not name has no way
    by code (R-126).
 3. A code signs, or asks for the certificate; it neither pairs a phone nor loosens the policy.
@@ -26,7 +26,7 @@ def check_code_allowed(
         RecordRefused: the record does not allow it.
         SummaryRefused: an amount of the request is none.
     """
-    held = record.sms if method == "password+sms" else record.totp
+    held = record.sms if method == "password+sms" else record.seed(method)
     if method not in record.policy.methods or held is None:
         raise RecordRefused(f"{method} is not among the methods of this cell")
     if kind not in {"sign", "certificate_request"}:
@@ -41,7 +41,7 @@ def open_methods(
     record: CellRecord, *, kind: AskKind, fields: Mapping[str, Any]
 ) -> tuple[Method, ...]:
     """Name the methods by which a request may be approved, as the record has it."""
-    by_code: tuple[CodeMethod, ...] = ("password+sms", "password+totp")
+    by_code: tuple[CodeMethod, ...] = ("password+sms", "password+totp", "password+hotp")
     found: list[Method] = ["app"] if record.devices else []
     for method in by_code:
         try:

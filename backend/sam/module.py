@@ -53,6 +53,7 @@ from backend.sam.code_approvals import CodeApprovals
 from backend.sam.codes import PairingCodes, SmsCodes
 from backend.sam.door import Door
 from backend.sam.enrolments import Enrolments
+from backend.sam.hotp import HotpSeeds
 from backend.sam.hours import TransactionKeys
 from backend.sam.known_passwords import KnownPasswords
 from backend.sam.locks import PasswordSeals
@@ -123,14 +124,15 @@ class Sam:
         self._asks = Asks(
             voice=self._voice, keys=self._keys, sms=self._sms, issuer=issuer, new_id=uuid4
         )
-        seeds = TotpSeeds(hsm)
-        self._amendments = self._open_amendments(seeds)
+        totp, hotp = TotpSeeds(hsm), HotpSeeds(hsm)
+        self._amendments = self._open_amendments(totp, hotp)
         self._code_approvals = CodeApprovals(
             voice=self._voice,
             keys=self._keys,
             passwords=self._passwords,
             sms_codes=sms_codes,
-            seeds=seeds,
+            totp=totp,
+            hotp=hotp,
             new_id=uuid4,
         )
         self._door = Door(hsm=hsm, voice=self._voice, keys=self._keys)
@@ -153,14 +155,15 @@ class Sam:
         self._receipts = Receipts(self._voice)
         self.destroy_finished_hours()
 
-    def _open_amendments(self, seeds: TotpSeeds) -> PolicyAmendments:
+    def _open_amendments(self, totp: TotpSeeds, hotp: HotpSeeds) -> PolicyAmendments:
         return PolicyAmendments(
             voice=self._voice,
             keys=self._keys,
             asks=self._asks,
             passwords=self._passwords,
             password_tries=self._password_tries,
-            seeds=seeds,
+            totp=totp,
+            hotp=hotp,
         )
 
     # --- transactions and releases --------------------------------------------

@@ -1,12 +1,11 @@
-"""Seeds of authenticator apps (RFC 6238): made here, shown once, kept sealed, checked here.
+"""Codes of authenticator apps that go by time (RFC 6238).
 
-1. A seed is sealed under KP and bound to its cell; who has the database has no code.
+1. A seed is sealed under KP and bound to its cell (``seeds.py``).
 2. A code has eight digits and is good for its step of thirty seconds, one before and one after.
 3. A step counts once (RFC 6238, 5.2): it, and every one before it, is refused from then on, by what
    the database says and by what this process remembers, whichever is later.
 """
 
-import base64
 import hmac
 import threading
 from typing import Final, final
@@ -17,28 +16,12 @@ from pyotp import TOTP
 from backend.errors import TooManyTries
 from backend.hsm.protocol import Hsm
 from backend.protocol.codes import DIGITS
-from backend.protocol.encoding import Octets32, sha256, unb64u
-from backend.protocol.locks import lock_raw, unlock_raw
+from backend.sam.seeds import SealedSeeds
 
 SEED: Final = b"cell-totp-v1\0"
-SEED_BYTES: Final = 20
-"""As RFC 4226, 4 wants them; no padding in base32."""
 STEP_SECONDS: Final = 30
 STEPS_AROUND: Final = 1
 MOST_REMEMBERED: Final = 100_000
-
-
-def seed_hash(unverified_sealed: str) -> Octets32:
-    """The hash by which a record names a seed.
-
-    Raises:
-        MalformedMessage: it is no sealed value.
-    """
-    return sha256(unb64u(unverified_sealed))
-
-
-def _base32(seed: bytes) -> str:
-    return base64.b32encode(seed).decode("ascii")
 
 
 @final
@@ -47,14 +30,13 @@ class TotpSeeds:
 
     def __init__(self, hsm: Hsm) -> None:
         """Keep the HSM that holds KP."""
-        self._hsm = hsm
+        self._seeds = SealedSeeds(hsm, label=SEED)
         self._used: dict[UUID, int] = {}
         self._lock = threading.Lock()
 
     def make(self, cell: UUID) -> tuple[str, str]:
         """Make a seed: in base32, to be shown once, and sealed, to be kept."""
-        seed = self._hsm.random(SEED_BYTES)
-        return _base32(seed), lock_raw(seed, key=self._key(cell), label=cell.bytes)
+        return self._seeds.make(cell)
 
     def find_step(self, unverified_code: str, *, cell: UUID, sealed: str, now: int) -> int | None:
         """Find the step of which a code is; ``None``: of none that is good now.
@@ -62,8 +44,8 @@ class TotpSeeds:
         Raises:
             MalformedMessage: the seed is not this cell's.
         """
-        seed = unlock_raw(sealed, key=self._key(cell), label=cell.bytes)
-        totp = TOTP(_base32(seed), digits=DIGITS, interval=STEP_SECONDS)
+        seed = self._seeds.open(sealed, cell=cell)
+        totp = TOTP(seed, digits=DIGITS, interval=STEP_SECONDS)
         given = unverified_code.encode("utf-8")
         current = now // STEP_SECONDS
         found = None
@@ -100,6 +82,3 @@ class TotpSeeds:
         self._used = {cell: step for cell, step in self._used.items() if step >= oldest}
         if len(self._used) >= MOST_REMEMBERED:
             raise TooManyTries("too many codes everywhere")
-
-    def _key(self, cell: UUID) -> bytes:
-        return self._hsm.pepper(SEED + cell.bytes)

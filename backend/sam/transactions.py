@@ -124,9 +124,20 @@ class ApproveByCode(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     number: Annotated[str, msgspec.Meta(max_length=LONGEST_NUMBER)] | None
     """SMS: the number it was sent to."""
     seed: Annotated[str, msgspec.Meta(max_length=LONGEST_SEED)] | None
-    """TOTP: the sealed seed that the record names."""
+    """TOTP, HOTP: the sealed seed that the record names."""
     used_step: int | None
     """TOTP: the last step that was accepted, as the database has it."""
+
+
+@final
+class CountedOn(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The record's next epoch, which says that a code of an app that counts is used up.
+
+    The approval counts with it alone: the door wants a record that says so.
+    """
+
+    record: str
+    epoch: int
 
 
 @final
@@ -140,6 +151,8 @@ class ApprovedByCode(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     """Thumbprint of KS, which made it."""
     step: int | None
     """TOTP: the step of the code, which is used up now."""
+    counted: CountedOn | None = None
+    """HOTP: the record to keep with the approval."""
 
 
 class Transactions(Protocol):

@@ -17,15 +17,16 @@ from backend.errors import (
     WrongCode,
 )
 from backend.model.tables import (
+    SEED_ROWS,
     Cell,
     Device,
     Lock,
     Record,
     Signer,
-    TotpSeed,
     Transaction,
     TransactionState,
 )
+from backend.protocol.approval import SeedMethod
 from backend.protocol.codes import typed_code
 from backend.protocol.jose import unverified_payload
 from backend.protocol.record import TYP, CellRecord
@@ -84,26 +85,27 @@ def read_amendable(session: Session, signer: UUID) -> Row[*tuple[Any, ...]]:
     return found
 
 
-def named_seed(record: str) -> bytes | None:
+def named_seed(record: str, method: SeedMethod) -> bytes | None:
     """Which seed a record names; the SAM verifies what matters."""
     try:
-        return unverified_payload(record, CellRecord, expected_typ=TYP).totp
+        return unverified_payload(record, CellRecord, expected_typ=TYP).seed(method)
     except MalformedMessage:
         return None
 
 
-def pending_seed(session: Session, held: Row[*tuple[Any, ...]]) -> Row[*tuple[Any, ...]]:
+def pending_seed(
+    session: Session, held: Row[*tuple[Any, ...]], method: SeedMethod
+) -> Row[*tuple[Any, ...]]:
     """Read the seed that was shown last and that the record does not name yet. Commits.
 
     Raises:
         NotFound: there is none.
     """
+    seeds, named = SEED_ROWS[method], named_seed(held.record, method)
     found = session.execute(
-        select(TotpSeed.seed_hash, TotpSeed.sealed, TotpSeed.tries)
-        .where(
-            TotpSeed.cell_id == held.cell, TotpSeed.seed_hash != (named_seed(held.record) or b"")
-        )
-        .order_by(TotpSeed.created_at.desc())
+        select(seeds.seed_hash, seeds.sealed, seeds.tries)
+        .where(seeds.cell_id == held.cell, seeds.seed_hash != (named or b""))
+        .order_by(seeds.created_at.desc())
         .limit(1)
     ).first()
     session.commit()
@@ -124,17 +126,18 @@ def typed_first_code(unverified_code: str, tries: int) -> str:
         raise WrongCode(max(0, MOST_FIRST_CODES - tries)) from error
 
 
-def count_first_code(session: Session, seed_hash: bytes) -> None:
+def count_first_code(session: Session, seed_hash: bytes, method: SeedMethod) -> None:
     """Count a first code before it is checked. Commits.
 
     Raises:
         TooManyTries: three were wrong.
     """
+    seeds = SEED_ROWS[method]
     counted = session.scalar(
-        update(TotpSeed)
-        .where(TotpSeed.seed_hash == seed_hash, TotpSeed.tries < MOST_FIRST_CODES)
-        .values(tries=TotpSeed.tries + 1)
-        .returning(TotpSeed.tries)
+        update(seeds)
+        .where(seeds.seed_hash == seed_hash, seeds.tries < MOST_FIRST_CODES)
+        .values(tries=seeds.tries + 1)
+        .returning(seeds.tries)
         .execution_options(**_NO_SYNC)
     )
     session.commit()

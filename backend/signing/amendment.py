@@ -18,7 +18,7 @@ from typing import Any, Final, final
 from uuid import UUID
 
 import msgspec
-from pyotp import TOTP
+from pyotp import HOTP, TOTP
 from sqlalchemy import Row, delete, insert, select, update
 from sqlalchemy.orm import Session
 
@@ -30,18 +30,24 @@ from backend.errors import (
     WrongPassword,
 )
 from backend.model.tables import (
+    SEED_ROWS,
     Amendment,
     Signer,
     TotpSeed,
     Transaction,
     TransactionState,
 )
-from backend.protocol.approval import CodeMethod
+from backend.protocol.approval import CodeMethod, SeedMethod
 from backend.protocol.ask import AskingParty
 from backend.protocol.codes import DIGITS
 from backend.protocol.encoding import sha256
 from backend.protocol.names import readable_name
-from backend.sam.amending import Amendments, MakeSeed, OpenAmendment, OpenedAmendment
+from backend.sam.amending import (
+    Amendments,
+    MakeSeed,
+    OpenAmendment,
+    OpenedAmendment,
+)
 from backend.settings import Settings
 from backend.signers import password
 from backend.signers.code_caps import code_caps
@@ -88,8 +94,14 @@ class AskedAmendment(msgspec.Struct, frozen=True, kw_only=True):
     expires_at: datetime
 
 
-def begin_totp(
-    session: Session, amendments: Amendments, *, signer: UUID, settings: Settings, now: datetime
+def begin_authenticator(
+    session: Session,
+    amendments: Amendments,
+    *,
+    signer: UUID,
+    method: SeedMethod,
+    settings: Settings,
+    now: datetime,
 ) -> NewAuthenticator:
     """Make a seed for an authenticator app. Commits.
 
@@ -98,13 +110,12 @@ def begin_totp(
         SignerFrozen: the signer's access is locked.
     """
     held = read_amendable(session, signer)
-    made = amendments.make_seed(MakeSeed(record=held.record))
+    made = amendments.make_seed(MakeSeed(record=held.record, method=method))
     end_asked(session, held.cell, TransactionState.PENDING, TransactionState.APPROVED)
+    seeds, named = SEED_ROWS[method], named_seed(held.record, method)
     session.execute(
-        delete(TotpSeed)
-        .where(
-            TotpSeed.cell_id == held.cell, TotpSeed.seed_hash != (named_seed(held.record) or b"")
-        )
+        delete(seeds)
+        .where(seeds.cell_id == held.cell, seeds.seed_hash != (named or b""))
         .execution_options(**_NO_SYNC)
     )
     row = {
@@ -114,10 +125,11 @@ def begin_totp(
         "tries": 0,
         "created_at": now,
     }
-    session.execute(insert(TotpSeed).values(row))
+    session.execute(insert(seeds).values(row))
     session.commit()
-    totp = TOTP(made.seed, digits=DIGITS, name=held.login, issuer=settings.ca_name)
-    return NewAuthenticator(uri=totp.provisioning_uri(), seed=made.seed)
+    kind = TOTP if method == "password+totp" else HOTP
+    app = kind(made.seed, digits=DIGITS, name=held.login, issuer=settings.ca_name)
+    return NewAuthenticator(uri=app.provisioning_uri(), seed=made.seed)
 
 
 def ask_amendment(
@@ -139,7 +151,7 @@ def ask_amendment(
         signer: who signed in to the page.
         method: what is to be allowed.
         unverified_password: as it was typed.
-        unverified_code: a first code of the authenticator, exactly for ``password+totp``.
+        unverified_code: a first code of the authenticator, for these methods alone.
         settings: the installation's bounds and name.
         now: the time.
 
@@ -159,13 +171,13 @@ def ask_amendment(
     if held.lock is None:
         raise NotFound("there is no password that opens this cell: set one first")
     refuse_often(session, held.cell, now)
-    seed = pending_seed(session, held) if method == "password+totp" else None
+    seed = None if method == "password+sms" else pending_seed(session, held, method)
     code = None if seed is None else typed_first_code(unverified_code or "", seed.tries)
     tries = password.Tries(used=held.password_tries, last_at=held.password_tried_at)
     password.refuse_paused(tries, now=now)
     hashed = password.argon2_hash(unverified_password, held.password_salt)
-    if seed is not None:
-        count_first_code(session, seed.seed_hash)
+    if method != "password+sms" and seed is not None:
+        count_first_code(session, seed.seed_hash, method)
     password.count_try(session, signer=signer, tries=tries, now=now)
     exp = int(now.timestamp()) + settings.transaction_seconds
     asked = OpenAmendment(

@@ -6,7 +6,8 @@
    counted too: three for a transaction, and ten wrong ones of a signer in a day (T-15). What nobody
    could check, as the SAM did not answer, is given back.
 3. An SMS code is good for five minutes from when its SMS was due, as the SMS itself says.
-4. A code of an authenticator is used up in a commit of its own, before the approval is kept.
+4. A code of an authenticator is used up: one that goes by time in a commit of its own, before the
+   approval is kept; one that counts by the record, in the same commit (``counted.py``).
 5. The approval is kept like a phone's, by the same step: of two answers one is first, and a frozen
    signer has none.
 
@@ -17,6 +18,7 @@ import logging
 from datetime import datetime
 from uuid import UUID
 
+import msgspec
 from sqlalchemy.orm import Session
 
 from backend.errors import (
@@ -31,7 +33,7 @@ from backend.errors import (
 )
 from backend.model.tables import TransactionState
 from backend.protocol.approval import CodeMethod
-from backend.protocol.codes import typed_code
+from backend.protocol.codes import typed_code, typed_codes
 from backend.protocol.public_keys import PublicKeys
 from backend.sam.transactions import (
     ApproveByCode,
@@ -64,6 +66,7 @@ from backend.signing.code_tries import (
 from backend.signing.code_ways import Way as Way
 from backend.signing.code_ways import WaysOut as WaysOut
 from backend.signing.code_ways import ways_of
+from backend.signing.counted import keep_counted
 from backend.signing.texts import text_of
 
 log = logging.getLogger(__name__)
@@ -114,6 +117,7 @@ def approve_by_code(
         TransactionOver: it was answered, or is too late.
         CodeRefused: there is no way by this code; the rule is the SAM's.
         WrongCode: the code is wrong, or was used.
+        AlreadyThere: HOTP: the record went on meanwhile, and another code is needed.
         WrongPassword: the code is right, the password is wrong.
         TooManyTries: those of the transaction, or of the day, are used up.
         SamUnavailable: the SAM does not answer; the try does not count.
@@ -125,8 +129,8 @@ def approve_by_code(
         raise TooManyTries("too many wrong codes")
     if method == "password+sms":
         check_code_in_time(asked, now)
-    code = _typed(unverified_code, asked)
-    seed = read_seed(session, asked.record) if method == "password+totp" else None
+    code = _typed(unverified_code, asked, method)
+    seed = None if method == "password+sms" else read_seed(session, asked.record, method)
     typed = _typed_by_signer(
         asked, seed, method=method, code=code, unverified_password=unverified_password
     )
@@ -139,7 +143,11 @@ def approve_by_code(
     except (CodeRefused, SamUnavailable, HsmUnavailable):
         give_try_back(session, asked)
         raise
-    if seed is not None and not use_step_up(session, seed.seed_hash, by.step or 0):
+    if (
+        seed is not None
+        and by.step is not None
+        and not use_step_up(session, seed.seed_hash, by.step)
+    ):
         raise WrongCode(left)
     give_day_back(session, signer)
     return _keep(session, asked, by, method=method, now=now)
@@ -187,10 +195,10 @@ def send_sms(
 # --- parts ------------------------------------------------------------------------
 
 
-def _typed(unverified_code: str, asked: AskedByCode) -> str:
-    """What has not eight digits was sent to nobody: it costs no try."""
+def _typed(unverified_code: str, asked: AskedByCode, method: CodeMethod) -> str:
+    """What has not eight digits was shown to nobody: it costs no try. An app may show two codes."""
     try:
-        return typed_code(unverified_code)
+        return (typed_codes if method == "password+hotp" else typed_code)(unverified_code)
     except MalformedMessage as error:
         raise WrongCode(MOST_TRIES - asked.code_tries) from error
 
@@ -237,6 +245,18 @@ def _keep(
     session: Session, asked: AskedByCode, by: ApprovedByCode, *, method: CodeMethod, now: datetime
 ) -> TransactionState:
     """Rule 5."""
+    if _kept(session, asked, by, method=method, now=now):
+        log.warning("approved by code", extra={"transaction_id": asked.id, "method": method})
+        return TransactionState.APPROVED
+    after = read_asked(session, transaction=asked.id, signer=asked.signer)
+    if not after.may_go_on:
+        raise SignerFrozen("the signer's access is locked")
+    raise TransactionOver(after.state_at(now))
+
+
+def _kept(
+    session: Session, asked: AskedByCode, by: ApprovedByCode, *, method: CodeMethod, now: datetime
+) -> bool:
     kept = {
         "approval": by.approval,
         "sealed": by.sealed,
@@ -244,10 +264,7 @@ def _keep(
         "received_at": now,
         "method": method,
     }
-    if keep_approval(session, asked.id, kept):
-        log.warning("approved by code", extra={"transaction_id": asked.id, "method": method})
-        return TransactionState.APPROVED
-    after = read_asked(session, transaction=asked.id, signer=asked.signer)
-    if not after.may_go_on:
-        raise SignerFrozen("the signer's access is locked")
-    raise TransactionOver(after.state_at(now))
+    if by.counted is None:
+        return keep_approval(session, asked.id, kept)
+    counted = msgspec.structs.asdict(by.counted)
+    return keep_counted(session, asked.id, kept, cell=asked.cell, now=now, **counted)

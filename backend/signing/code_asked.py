@@ -6,7 +6,7 @@ from typing import Final, final
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import and_, select
+from sqlalchemy import and_, null, select
 from sqlalchemy.orm import Session
 
 from backend.errors import (
@@ -18,6 +18,7 @@ from backend.errors import (
     TransactionOver,
 )
 from backend.model.tables import (
+    SEED_ROWS,
     AuthorisedHash,
     Cell,
     Lock,
@@ -27,6 +28,7 @@ from backend.model.tables import (
     Transaction,
     TransactionState,
 )
+from backend.protocol.approval import CodeMethod
 from backend.protocol.jose import unverified_payload
 from backend.protocol.record import TYP, CellRecord
 from backend.signers.freeze import not_frozen
@@ -86,6 +88,7 @@ class SealedSeed(msgspec.Struct, frozen=True, kw_only=True):
     seed_hash: bytes
     sealed: str
     used_step: int | None
+    """TOTP: the last one that was accepted."""
 
 
 def read_asked(session: Session, *, transaction: UUID, signer: UUID) -> AskedByCode:
@@ -133,15 +136,19 @@ def read_asked(session: Session, *, transaction: UUID, signer: UUID) -> AskedByC
     return AskedByCode(**row._asdict())
 
 
-def read_seed(session: Session, record: str) -> SealedSeed | None:
+def read_seed(session: Session, record: str, method: CodeMethod) -> SealedSeed | None:
     """Find the seed that a record names; the SAM verifies both. Commits, which ends the read."""
     try:
-        named = unverified_payload(record, CellRecord, expected_typ=TYP).totp
+        named = unverified_payload(record, CellRecord, expected_typ=TYP).seed(method)
     except MalformedMessage:
         return None
+    if named is None:
+        return None
+    seeds = SEED_ROWS[method]
+    used_step = TotpSeed.used_step if method == "password+totp" else null()
     row = session.execute(
-        select(TotpSeed.seed_hash, TotpSeed.sealed, TotpSeed.used_step).where(
-            TotpSeed.seed_hash == named
+        select(seeds.seed_hash, seeds.sealed, used_step.label("used_step")).where(
+            seeds.seed_hash == named
         )
     ).one_or_none()
     session.commit()

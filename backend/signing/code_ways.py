@@ -42,6 +42,7 @@ class WaysOut(msgspec.Struct, frozen=True, kw_only=True):
     tries_left: int
     sms: Way
     totp: Way
+    hotp: Way
 
 
 def ways_of(asked: AskedByCode, *, ks: PublicJwk, now: datetime) -> WaysOut:
@@ -54,11 +55,13 @@ def ways_of(asked: AskedByCode, *, ks: PublicJwk, now: datetime) -> WaysOut:
     ask = verify_ask(asked.ask, expected_ks=ks)
     sms = _why_closed(asked, record, ask.claims, method="password+sms", now=now)
     totp = _why_closed(asked, record, ask.claims, method="password+totp", now=now)
+    hotp = _why_closed(asked, record, ask.claims, method="password+hotp", now=now)
     return WaysOut(
         operation=operation_number(ask.tx_hash),
         tries_left=asked.tries_left(now),
         sms=_sms_way(asked, why_not=sms, now=now),
         totp=Way(open=not totp, why_not=totp),
+        hotp=Way(open=not hotp, why_not=hotp),
     )
 
 

@@ -28,6 +28,7 @@ def move(
     *conditions: ColumnElement[bool],
     answered_at: datetime | None = None,
     ended_because: str | None = None,
+    method: str | None = None,
 ) -> bool:
     """Move a transaction, if it may go there from where it is and the conditions hold.
 
@@ -36,7 +37,7 @@ def move(
     Returns:
         Whether it was moved.
     """
-    facts = {"answered_at": answered_at, "ended_because": ended_because}
+    facts = {"answered_at": answered_at, "ended_because": ended_because, "method": method}
     moved = session.scalar(
         update(Transaction)
         .where(Transaction.id == transaction, Transaction.state.in_(_before(to)), *conditions)

@@ -19,6 +19,8 @@ from backend.settings import Settings
 
 APP_ALONE: Final = "app"
 """Of ``cells.methods``: nothing but a phone approves."""
+BY_APP: Final = frozenset({"password+totp", "password+hotp"})
+"""Methods that need neither phone nor text."""
 NOBODY_ANSWERS: Final = "no phone is left to approve, and no code may stand for one"
 
 
@@ -52,7 +54,7 @@ def check_answerable(cell: Row[*tuple[Any, ...]], opened: OpenedTransaction) -> 
     Raises:
         CredentialDisabled: no phone is left, and no code may stand for one.
     """
-    if not cell.has_phone and opened.sms is None and "password+totp" not in opened.methods:
+    if not cell.has_phone and opened.sms is None and not BY_APP & set(opened.methods):
         raise CredentialDisabled(NOBODY_ANSWERS)
 
 

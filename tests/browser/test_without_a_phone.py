@@ -142,13 +142,13 @@ def test_the_form_for_a_code_looks_finished(
     page.wait_for_url(f"{CALLBACK}?error=access_denied*")
 
 
-def to_the_seed(shop: OauthClient, page: Page) -> str:
+def to_the_seed(shop: OauthClient, page: Page, *, of: str = "totp") -> str:
     """Sign in and read the seed from the page."""
     page.goto(f"{shop.here}/account/codes")
     page.locator("#login").fill("a.ivanova")
     page.locator("#password").fill(NEW_PASSWORD)
     with another_page(page):
-        page.locator("button[value=totp]").click()
+        page.locator(f"button[value={of}]").click()
     return page.locator(".seed").inner_text().replace(" ", "")
 
 
@@ -161,6 +161,8 @@ def test_the_page_with_the_seed_looks_finished(
     look_at(page, "codes", lang=lang)
     to_the_seed(shop, page)
     look_at(page, "authenticator", lang=lang)
+    to_the_seed(shop, page, of="hotp")
+    look_at(page, "authenticator-counts", lang=lang)
 
 
 def test_an_authenticator_is_set_up(shop: OauthClient, open_page: OpenPage) -> None:

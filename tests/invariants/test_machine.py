@@ -133,7 +133,7 @@ class Life(RuleBasedStateMachine):
     @rule(
         transaction=asked,
         code=st.sampled_from(["00000000", "12345678", ""]),
-        method=st.sampled_from(["password+sms", "password+totp"]),
+        method=st.sampled_from(["password+sms", "password+totp", "password+hotp"]),
     )
     def guess_a_code(
         self,

@@ -2,16 +2,21 @@
 
 import re
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 from pyotp import TOTP
-from sqlalchemy import select, update
+from sqlalchemy import and_, select, update
 
-from backend.model.tables import Cell, Device, Signer
+from backend.devices.enrolment.epochs import follow
+from backend.model.tables import Cell, Device, HotpSeed, Record, Signer
 from backend.oauth.account.codes import COOKIE
+from backend.sam.cells import RemoveDevice
+from backend.signing.counted import keep_counted
 from backend.virtual_phone.transactions import Consent
 from tests.world.browser import Browser, Shown
 from tests.world.clock import SettableClock
+from tests.world.counting_app import CountingApp
 from tests.world.oauth_client import an_oauth_client, sign_in
 from tests.world.service import NEW_PASSWORD, Service, hashes
 
@@ -44,6 +49,11 @@ def authenticator(browser: Browser) -> TOTP:
     seed = re.search(r'class="seed">([A-Z2-7 ]+)<', page)
     assert seed
     return TOTP(seed[1].replace(" ", ""), digits=8)
+
+
+def counting(browser: Browser) -> CountingApp:
+    """The app that counts, once it has read the page."""
+    return CountingApp(seed=authenticator(browser).secret)
 
 
 def code_of(app: TOTP, service: Service) -> str:
@@ -94,6 +104,104 @@ def test_an_authenticator_is_set_up_and_signs(
     assert "From now on a request can be approved" in done.page.text
     assert methods(service) == "app password+totp"
     assert "Code or password is wrong. Tries left: 2." in wrong.page.text
+    assert "code" in end.told
+
+
+def page_to_type(service: Service, *, by: str) -> Browser:
+    """A relying party's request, on the form for a code."""
+    shop = an_oauth_client(service)
+    page = Browser(service)
+    page.open(shop.address(shop.session(scope="credential"), **shop.wish(*hashes(1)))[0])
+    sign_in(page)
+    assert f"/code/{by}" in shown(page).answer.get_data(as_text=True)
+    page.open(f"{shown(page).address}/code/{by}")
+    return page
+
+
+def test_an_app_that_counts_is_set_up_and_signs(signing_service: Service) -> None:
+    """QR code, first code, phone; afterwards password and code become a signature."""
+    service = signing_service
+    browser = begun(service, "hotp")
+    app = counting(browser)
+    begins = shown(browser).answer.get_data(as_text=True)
+    assert "otpauth://hotp/" in begins
+    assert "counter=0" in begins
+    assert "Each code of this app counts once." in shown(browser).page.text
+    wrong = browser.send_also(do="confirm_hotp", code="00000000", password=NEW_PASSWORD)
+    assert "Tries left: 2." in wrong.page.text
+    browser.send_also(do="confirm_hotp", code=app.press(), password=NEW_PASSWORD)
+    answer(service, number(browser))
+    assert "From now on a request can be approved" in browser.again().page.text
+    assert methods(service) == "app password+hotp"
+
+    page = page_to_type(service, by="hotp")
+    end = page.send(code=app.press(), password=NEW_PASSWORD)
+    assert "code" in end.told
+
+    said = shown(begun(service, "without-hotp"))
+    assert "Such codes count no more" in said.page.text
+    assert methods(service) == "app"
+    with service.sessions() as session:
+        assert session.scalars(select(HotpSeed)).all() == []
+
+
+def test_an_app_that_is_far_ahead_is_found_by_two_codes_as_the_page_says(
+    signing_service: Service,
+) -> None:
+    """RFC 4226, 7.4."""
+    service = signing_service
+    browser = begun(service, "hotp")
+    app = counting(browser)
+    browser.send_also(do="confirm_hotp", code=app.press(), password=NEW_PASSWORD)
+    answer(service, number(browser))
+    browser.again()
+    for _ in range(20):
+        app.press()
+
+    page = page_to_type(service, by="hotp")
+    assert "type them together" not in shown(page).page.text
+    wrong = page.send(code=app.press(), password=NEW_PASSWORD)
+    assert "Code or password is wrong. Tries left: 2." in wrong.page.text
+    assert "Get two codes, one after the other, and type them together" in wrong.page.text
+    end = page.send(code=f"{app.press()} {app.press()}", password=NEW_PASSWORD)
+    assert "code" in end.told
+
+
+def go_on(service: Service) -> None:
+    """The record gets its next epoch; whoever made one of the epoch before comes too late."""
+    with service.sessions() as session:
+        newest = and_(Record.cell_id == Cell.id, Record.epoch == Cell.epoch)
+        cell, record = session.execute(select(Cell.id, Record.record).join(Record, newest)).one()
+        following = service.sam.remove_device(RemoveDevice(record=record, kid=bytes(32)))
+        assert follow(
+            session, cell, record=following.record, epoch=following.epoch, now=service.clock()
+        )
+        session.commit()
+
+
+def test_who_is_overtaken_is_told_to_get_another_code(
+    signing_service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another record of the same key was made at the same moment."""
+    service = signing_service
+    browser = begun(service, "hotp")
+    app = counting(browser)
+    browser.send_also(do="confirm_hotp", code=app.press(), password=NEW_PASSWORD)
+    answer(service, number(browser))
+    page = page_to_type(service, by="hotp")
+    once = iter([service])
+
+    def overtaken(*kept: Any, **record: Any) -> bool:  # noqa: ANN401  # as keep_counted
+        for each in once:
+            go_on(each)
+        return keep_counted(*kept, **record)
+
+    monkeypatch.setattr("backend.signing.approval_by_code.keep_counted", overtaken)
+    told = page.send(code=app.press(), password=NEW_PASSWORD)
+    assert told.answer.status_code == 403
+    assert "this code does not count any more. Get a new one." in told.page.text
+    assert "type them together" not in told.page.text
+    end = page.send(code=app.press(), password=NEW_PASSWORD)
     assert "code" in end.told
 
 
@@ -164,7 +272,7 @@ def test_t_15_three_first_codes_and_then_another_seed(signing_service: Service) 
     assert authenticator(begun(signing_service, "totp")).secret != app.secret
 
 
-@pytest.mark.parametrize("do", ["sms", "totp", "confirm", ""])
+@pytest.mark.parametrize("do", ["sms", "totp", "hotp", "confirm", "confirm_hotp", ""])
 def test_t_17_a_wrong_password_shows_no_seed_and_asks_nobody(
     signing_service: Service, do: str
 ) -> None:

@@ -7,7 +7,6 @@
 4. To take a method back needs login and password alone (``backend/credentials/tightening.py``).
 """
 
-from collections.abc import Mapping
 from datetime import timedelta
 from http import HTTPStatus
 from typing import Final
@@ -33,7 +32,7 @@ from backend.oauth.account.typed import Typed, for_signer, said_page
 from backend.oauth.answers import send_back
 from backend.oauth.uses import OauthUses, TypedAmendment
 from backend.pages.look import page
-from backend.protocol.approval import CodeMethod
+from backend.protocol.approval import CodeMethod, SeedMethod
 from backend.protocol.encoding import read_id
 from backend.signers.sign_in import SignedIn
 from backend.signing.amendment import AskedAmendment
@@ -42,9 +41,14 @@ COOKIE: Final = "__Host-cellkey-codes"
 FORM: Final = "account/codes.html"
 LONGEST_CODE: Final = 64
 KEPT: Final = timedelta(minutes=10)
-_WITHOUT: Final[Mapping[str, CodeMethod]] = {
+SEEDS: Final[dict[str, SeedMethod]] = {"totp": "password+totp", "hotp": "password+hotp"}
+"""What begins with a seed."""
+ASKS: Final[dict[str, CodeMethod]] = {"sms": "password+sms", "confirm_hotp": "password+hotp"}
+"""What asks the phone, beside the first code of an app that goes by time."""
+WITHOUT: Final[dict[str, CodeMethod]] = {
     "without-sms": "password+sms",
     "without-totp": "password+totp",
+    "without-hotp": "password+hotp",
 }
 
 
@@ -78,16 +82,17 @@ def _asked(uses: OauthUses, typed: Typed, signed_in: SignedIn) -> Response:
 def _begin(uses: OauthUses, typed: Typed, signed_in: SignedIn) -> Response:
     """Ask the phone for SMS; or make a seed; or take its first code, and ask; or take one back."""
     wanted = request.form.get("do", "")
-    if wanted == "totp":
-        return _seed_page(uses, typed, signed_in)
-    if wanted in _WITHOUT:
-        return _withdraw(uses, signed_in, _WITHOUT[wanted])
+    if wanted in SEEDS:
+        return _seed_page(uses, typed, signed_in, method=SEEDS[wanted])
+    if wanted in WITHOUT:
+        return _withdraw(uses, signed_in, WITHOUT[wanted])
+    method = ASKS.get(wanted, "password+totp")
     try:
-        asked = _ask(uses, typed, signed_in, method=_method(wanted))
+        asked = _ask(uses, typed, signed_in, method=method)
     except WrongPassword as error:
         raise Unauthenticated(str(error)) from error
     except WrongCode as error:
-        return _code_page(typed, tries=error.tries_left)
+        return _code_page(typed, tries=error.tries_left, method=method)
     begun = Begun(
         id=asked.transaction,
         secret=str(signed_in.signer),
@@ -99,10 +104,6 @@ def _begin(uses: OauthUses, typed: Typed, signed_in: SignedIn) -> Response:
     return response
 
 
-def _method(wanted: str) -> CodeMethod:
-    return "password+sms" if wanted == "sms" else "password+totp"
-
-
 def _ask(
     uses: OauthUses, typed: Typed, signed_in: SignedIn, *, method: CodeMethod
 ) -> AskedAmendment:
@@ -111,7 +112,7 @@ def _ask(
         signer=signed_in.signer,
         method=method,
         unverified_password=typed.unverified_password,
-        unverified_code=code if method == "password+totp" else None,
+        unverified_code=None if method == "password+sms" else code,
     )
     return uses.amending.ask(uses.session(), wish)
 
@@ -125,8 +126,10 @@ def _withdraw(uses: OauthUses, signed_in: SignedIn, method: CodeMethod) -> Respo
     return said_page("codes_without")
 
 
-def _seed_page(uses: OauthUses, typed: Typed, signed_in: SignedIn) -> Response:
-    made = uses.amending.begin_totp(uses.session(), signed_in.signer)
+def _seed_page(
+    uses: OauthUses, typed: Typed, signed_in: SignedIn, *, method: SeedMethod
+) -> Response:
+    made = uses.amending.begin(uses.session(), signed_in.signer, method)
     drawn = segno.make(made.uri, error="m", micro=False)
     # Attributes alone, no style: the page's policy would drop it.
     picture = drawn.svg_inline(omitsize=True, border=4, svgclass="qr", lineclass=None)
@@ -137,10 +140,11 @@ def _seed_page(uses: OauthUses, typed: Typed, signed_in: SignedIn) -> Response:
         uri=made.uri,
         seed=" ".join(made.seed[at : at + 4] for at in range(0, len(made.seed), 4)),
         tries=None,
+        counts=method == "password+hotp",
     )
 
 
-def _code_page(typed: Typed, *, tries: int) -> Response:
+def _code_page(typed: Typed, *, tries: int, method: CodeMethod) -> Response:
     """The form again, without the seed; after the last try only the beginning is left."""
     if not tries:
         return said_page("codes_used_up")
@@ -150,6 +154,7 @@ def _code_page(typed: Typed, *, tries: int) -> Response:
         login=typed.login,
         picture=None,
         tries=tries,
+        counts=method == "password+hotp",
     )
 
 

@@ -37,6 +37,7 @@ from backend.model.tables import (
     Transaction,
     TransactionState,
 )
+from backend.protocol.approval import SeedMethod
 from backend.settings import SmsGatewayKind
 from backend.signers import password
 from backend.signing import approval_by_code
@@ -46,7 +47,7 @@ from backend.signing.amendment import (
     NewAuthenticator,
     amended,
     ask_amendment,
-    begin_totp,
+    begin_authenticator,
 )
 from tests.world.code_cell import CodeSigner
 from tests.world.code_world import PASSWORD, SALT, WITH_SMS, CodeWorld
@@ -103,12 +104,13 @@ def ask(page: CodeWorld, **members: Any) -> AskedAmendment:  # noqa: ANN401  # a
         return ask_amendment(session, sam, **(given | members))
 
 
-def begin(page: CodeWorld) -> NewAuthenticator:
+def begin(page: CodeWorld, method: SeedMethod = "password+totp") -> NewAuthenticator:
     with page.world.sessions() as session:
-        return begin_totp(
+        return begin_authenticator(
             session,
             page.world.sam.sam,
             signer=page.id,
+            method=method,
             settings=page.world.settings,
             now=page.clock(),
         )

@@ -17,6 +17,7 @@ from backend.model.tables import Transaction, TransactionState
 from backend.protocol.codes import DIGITS
 from backend.sam.code_approvals import TRIES_A_DAY
 from backend.sam.codes import TRIES
+from backend.sam.hotp import LOOK_AHEAD, LOOK_AHEAD_OF_TWO
 from backend.sam.totp import STEPS_AROUND
 from backend.sam.tries import Tries
 from backend.signers.password import argon2_hash
@@ -32,6 +33,9 @@ pytestmark = pytest.mark.sms
 MOST_WON: Final = 1e-6
 PER_SMS_GUESS: Final = 1 / 10**DIGITS
 PER_TOTP_GUESS: Final = (2 * STEPS_AROUND + 1) / 10**DIGITS
+PER_HOTP_GUESS: Final = LOOK_AHEAD / 10**DIGITS
+PER_GUESS_OF_TWO: Final = LOOK_AHEAD_OF_TWO / 10.0 ** (2 * DIGITS)
+PER_GUESS: Final = max(PER_SMS_GUESS, PER_TOTP_GUESS, PER_HOTP_GUESS, PER_GUESS_OF_TWO)
 GUESSES: Final = 1_000_000
 DAY: Final = 24 * 3600
 argon2_once = cache(argon2_hash)
@@ -55,8 +59,8 @@ def most_in_a_day(moments: list[int]) -> int:
 
 
 def won_in_a_day(moments: list[int]) -> float:
-    """The chance to have found a code, by the better of the two ways."""
-    return most_in_a_day(moments) * max(PER_SMS_GUESS, PER_TOTP_GUESS)
+    """The chance to have found a code, by the best of the ways: a guess is made by one of them."""
+    return most_in_a_day(moments) * PER_GUESS
 
 
 def test_the_database_and_the_sam_have_the_same_limits() -> None:

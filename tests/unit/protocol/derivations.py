@@ -255,6 +255,23 @@ def totp() -> Vector:
     }
 
 
+def hotp() -> Vector:
+    seed, counter = octets("HOTP seed", 20), 7
+    sealed = raw_lock(seed, key=mac(KP, b"cell-hotp-v1\0", CELL.bytes), aad=CELL.bytes, name="HOTP")
+    named = by_hand.b64(sha(by_hand.unb64(sealed["sealed"])))
+    codes = {str(at): by_hand.hotp(seed, at) for at in range(counter - 1, counter + 4)}
+    return {
+        "kp": KP.hex(),
+        "cell": str(CELL),
+        **sealed,
+        "base32": base64.b32encode(seed).decode(),
+        "record_hotp": {"seed": named, "counter": counter},
+        "codes": codes,
+        "after_code_of_7": 8,
+        "after_codes_of_8_and_9": 10,
+    }
+
+
 def further_phone() -> Vector:
     prints = cast.tp(APPROVAL) + cast.tp(REQUEST) + cast.tp(UNLOCK)
     return {
@@ -308,6 +325,7 @@ def derivations() -> Vector:
         ),
         "codes": codes(),
         "totp": totp(),
+        "hotp": hotp(),
         "further_phone": further_phone(),
         "pin": pin(),
     }

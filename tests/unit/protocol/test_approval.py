@@ -20,6 +20,7 @@ from tests.unit.protocol.examples import BY_TYP
 
 EXAMPLE = BY_TYP["cell-approval+jwt"]
 CODE = BY_TYP["cell-code-approval+jwt"]
+COUNTED: dict[str, object] = {"seed": by_hand.b64(by_hand.octets("seed")), "counter": 8}
 REFUSAL = BY_TYP["cell-refusal+jwt"]
 
 
@@ -91,8 +92,9 @@ def test_a_refusal_comes_from_the_request_key_alone() -> None:
 
 
 @pytest.mark.parametrize("method", ["app", "sms", "password", "password+totp+sms", ""])
-def test_a_code_approval_names_one_of_two_methods(method: str) -> None:
+def test_a_code_approval_names_one_of_three_methods(method: str) -> None:
     CODE.read(CODE.compact(method="password+totp", number_hash=None))
+    CODE.read(CODE.compact(method="password+hotp", number_hash=None, hotp=COUNTED))
     with pytest.raises(MalformedMessage):
         CODE.read(CODE.compact(method=method))
 
@@ -102,6 +104,23 @@ def test_a_numbers_hash_stands_in_an_approval_by_sms_and_only_there() -> None:
         CODE.read(CODE.compact(number_hash=None))
     with pytest.raises(MalformedMessage):
         CODE.read(CODE.compact(method="password+totp"))
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"hotp": COUNTED},
+        {"method": "password+totp", "number_hash": None, "hotp": COUNTED},
+        {"method": "password+totp", "number_hash": None, "hotp": None},
+        {"method": "password+hotp", "number_hash": None},
+        {"method": "password+hotp", "number_hash": None, "hotp": None},
+        {"method": "password+hotp", "number_hash": None, "hotp": COUNTED | {"counter": "1"}},
+        {"method": "password+hotp", "hotp": COUNTED},
+    ],
+)
+def test_a_counter_stands_in_an_approval_by_hotp_and_only_there(other: dict[str, object]) -> None:
+    with pytest.raises(MalformedMessage):
+        CODE.read(CODE.compact(**other))
 
 
 def test_a_code_approval_carries_no_number() -> None:

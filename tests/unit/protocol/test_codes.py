@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backend.errors import MalformedMessage
-from backend.protocol.codes import DIGITS, digits, operation_number, typed_code
+from backend.protocol.codes import DIGITS, digits, operation_number, typed_code, typed_codes
 from tests.unit.protocol import by_hand
 
 
@@ -29,6 +29,38 @@ def test_spaces_and_hyphens_do_not_count(typed: str) -> None:
 def test_what_is_not_eight_digits_is_refused(typed: str) -> None:
     with pytest.raises(MalformedMessage):
         typed_code(typed)
+
+
+@pytest.mark.parametrize(
+    ("typed", "read"),
+    [
+        ("0123 4567", "01234567"),
+        ("0123456789012345", "0123456789012345"),
+        (" 01234567 89-01-23-45\n", "0123456789012345"),
+        ("0123 4567 8901 2345", "0123456789012345"),
+    ],
+)
+def test_an_app_that_counts_may_show_two_codes_in_a_row(typed: str, read: str) -> None:
+    assert typed_codes(typed) == read
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [
+        "",
+        "0" * 7,
+        "0" * 9,
+        "0" * 15,
+        "0" * 17,
+        "0" * 24,
+        "0" * 15 + "x",
+        "\u0660" * 16,
+        "1" * 10**6,
+    ],
+)
+def test_what_is_neither_one_code_nor_two_is_refused(typed: str) -> None:
+    with pytest.raises(MalformedMessage):
+        typed_codes(typed)
 
 
 @given(st.binary(min_size=32, max_size=32))

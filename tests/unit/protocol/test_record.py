@@ -71,6 +71,9 @@ ALLOWED: tuple[dict[str, Any], ...] = (
     passkey(id=by_hand.b64(bytes(1023))),
     phone(security_keys=[cast.HELD_SECURITY_KEY]),
     phone(security_keys=[other_key(number) for number in range(3)]),
+    {"hotp": {"seed": by_hand.b64(bytes(32)), "counter": 0}},
+    {"hotp": {"seed": by_hand.b64(bytes(32)), "counter": 10**12}},
+    policy(methods=["app", "password+sms", "password+totp", "password+hotp"]),
     policy(methods=["password+totp"], kinds=[], confirm=["sms", "operator"], multisign=10_000),
     policy(amounts=[RUB], sms_delay=0),
     policy(amounts=[RUB, {"currency": "JPY", "value": "500"}], sms_delay=3600),
@@ -127,6 +130,14 @@ REFUSED: tuple[dict[str, Any], ...] = (
     policy(methods=[]),
     policy(methods=["app", "app"]),
     policy(methods=["sms"]),
+    {"hotp": None},
+    {"hotp": by_hand.b64(bytes(32))},
+    {"hotp": {"seed": by_hand.b64(bytes(32))}},
+    {"hotp": {"seed": by_hand.b64(bytes(31)), "counter": 1}},
+    {"hotp": {"seed": by_hand.b64(bytes(32)), "counter": -1}},
+    {"hotp": {"seed": by_hand.b64(bytes(32)), "counter": 10**12 + 1}},
+    {"hotp": {"seed": by_hand.b64(bytes(32)), "counter": None}},
+    {"hotp": {"seed": by_hand.b64(bytes(32)), "counter": 1, "step": 1}},
     policy(confirm=[]),
     policy(confirm=["none"]),
     policy(confirm=["sms", "sms"]),
@@ -217,3 +228,21 @@ def test_bounds_of_codes_are_absent_where_a_record_has_none() -> None:
     """Records that were signed before there were codes are read as they were."""
     caps = verify_record(EXAMPLE.compact(), expected_ks=cast.public(KS)).policy.caps
     assert (caps.amounts, caps.sms_delay) == ((), 60)
+
+
+def test_a_counter_is_absent_where_a_record_has_none() -> None:
+    """Records that were signed before there were apps that count are read as they were."""
+    assert verify_record(EXAMPLE.compact(), expected_ks=cast.public(KS)).hotp is None
+    assert "hotp" not in EXAMPLE.good
+
+
+def test_a_record_names_the_seed_of_each_kind_of_app() -> None:
+    by_time, counting = by_hand.octets("by time"), by_hand.octets("counting")
+    whole = {
+        "totp": by_hand.b64(by_time),
+        "hotp": {"seed": by_hand.b64(counting), "counter": 7},
+    }
+    for changes, named in (({}, (None, None)), (whole, (by_time, counting))):
+        record = verify_record(EXAMPLE.compact(**changes), expected_ks=cast.public(KS))
+        assert (record.seed("password+totp"), record.seed("password+hotp")) == named
+        assert record.seed("password+sms") is None

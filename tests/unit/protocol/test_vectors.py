@@ -25,9 +25,11 @@ from backend.protocol.security_key import consent_challenge, new_key_challenge
 from backend.protocol.tree import leaf_hash, tree_root, verify_list
 from backend.protocol.webauthn import approval_challenge, enrolment_challenge
 from backend.sam.codes import PairingCodes, SmsCodes
+from backend.sam.hotp import HotpSeeds
 from backend.sam.hours import TransactionKeys, hour_of
 from backend.sam.locks import PasswordSeals
-from backend.sam.totp import TotpSeeds, seed_hash
+from backend.sam.seeds import seed_hash
+from backend.sam.totp import TotpSeeds
 from backend.signers.password import argon2_hash
 from tests import vectors
 from tests.unit.protocol import by_hand, cast, derivations
@@ -291,6 +293,20 @@ def test_the_totp_seed() -> None:
         vector["code"], cell=UUID(vector["cell"]), sealed=vector["sealed"], now=vector["at"]
     )
     assert found == vector["step"]
+
+
+def test_the_hotp_seed() -> None:
+    vector = D["hotp"]
+    assert HSM.pepper(b"cell-hotp-v1\0" + CELL.bytes).hex() == vector["key"]
+    assert by_hand.b64(seed_hash(vector["sealed"])) == vector["record_hotp"]["seed"]
+    opens(vector)
+    seeds, codes = HotpSeeds(HSM), vector["codes"]
+    given = {"cell": UUID(vector["cell"]), "sealed": vector["sealed"]}
+    counter = vector["record_hotp"]["counter"]
+    assert seeds.use_up(codes["6"], counter=counter, **given) is None
+    assert seeds.use_up(codes["7"], counter=counter, **given) == vector["after_code_of_7"]
+    found = seeds.use_up(codes["8"] + codes["9"], counter=counter, **given)
+    assert found == vector["after_codes_of_8_and_9"]
 
 
 def test_a_further_phones_qr_code() -> None:

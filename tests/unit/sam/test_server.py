@@ -11,7 +11,6 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from pyotp import TOTP
 
 from backend import errors
 from backend.errors import (
@@ -48,6 +47,7 @@ from backend.sam.wire import (
 )
 from tests.world.clock import SettableClock
 from tests.world.code_cell import ADDRESS, with_phone
+from tests.world.counting_app import CountingApp
 from tests.world.paired_cell import CA, PASSWORD_HASH, PairedCell, ready_cell
 from tests.world.paper_phone import read
 from tests.world.sam import SamWorld
@@ -136,19 +136,19 @@ def test_approval_by_code_and_loosening_work_over_the_socket(
     by = owner.approve(opened)
     assert client.release(owner.evidence(opened, by)).signatures
 
-    made = client.make_seed(MakeSeed(record=owner.cell.record))
-    now = int(clock().timestamp())
+    made = client.make_seed(MakeSeed(record=owner.cell.record, method="password+hotp"))
+    app, now = CountingApp(seed=made.seed), int(clock().timestamp())
     asked = client.open_amendment(
         OpenAmendment(
             record=owner.cell.record,
-            method="password+totp",
+            method="password+hotp",
             amounts=(),
             sms_delay=60,
             lock=owner.lock,
             password_hash=PASSWORD_HASH,
             number=None,
             seed=made.sealed,
-            code=TOTP(made.seed, digits=8).at(now),
+            code=app.press(),
             name="Anna",
             rp=CA,
             lang="en",
@@ -168,9 +168,20 @@ def test_approval_by_code_and_loosening_work_over_the_socket(
             sealed=sealed,
         )
     )
-    assert amended.methods == ("app", "password+sms", "password+totp")
-    tightened = client.tighten(Tighten(record=amended.record, method="password+sms"))
-    assert tightened.methods == ("app", "password+totp")
+    assert amended.methods == ("app", "password+sms", "password+hotp")
+    owner.cell.record = amended.record
+    by_app = owner.approve(
+        owner.open_signing(ONE),
+        lock=asked.lock,
+        method="password+hotp",
+        code=app.press(),
+        seed=made.sealed,
+        number=None,
+    )
+    assert by_app.counted is not None
+    assert by_app.counted.epoch == amended.epoch + 1
+    tightened = client.tighten(Tighten(record=by_app.counted.record, method="password+sms"))
+    assert tightened.methods == ("app", "password+hotp")
 
 
 def test_passwords_and_removal_work_over_the_socket(

@@ -124,6 +124,8 @@ ANY_FIELD = [
     ("amend", "name"),
     ("amend", "number_end"),
     ("amend", "totp"),
+    ("amend", "hotp"),
+    ("amend", "counter"),
     ("amend", "delay"),
     ("certificate_request", "subject"),
     ("certificate_request", "name"),
