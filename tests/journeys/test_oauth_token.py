@@ -430,6 +430,34 @@ def test_csc_57_83_the_sad_dies_with_the_token(
     assert oauth_shop.csc(service_token).sign_hash(sad, ONE).status_code == 400
 
 
+def late_code(shop: OauthClient, clock: SettableClock) -> str:
+    """The code of a browser that comes back ten seconds before the last moment to sign."""
+    browser = Browser(shop.service)
+    browser.open(shop.address(shop.session(scope="credential"), **shop.wish(ONE))[0])
+    page = sign_in(browser).address
+    shop.csc("none").approve()
+    for seconds in (240, 240, 110):
+        browser.fetch(f"{page}/state")
+        clock.advance(seconds=seconds)
+    return browser.again().told["code"]
+
+
+def test_csc_83_no_token_outlives_what_was_approved(
+    oauth_shop: OauthClient, clock: SettableClock
+) -> None:
+    assert told(redeem(oauth_shop, late_code(oauth_shop, clock)))["expires_in"] == 10
+
+
+def test_a_code_for_what_is_over_gives_no_token(
+    oauth_shop: OauthClient, clock: SettableClock
+) -> None:
+    """The code lives a minute; that the approval's time is over nobody has written down yet."""
+    code = late_code(oauth_shop, clock)
+    clock.advance(seconds=10)
+
+    assert error(redeem(oauth_shop, code)) == INVALID_GRANT
+
+
 def test_no_csc_sad_is_there_before_the_code_is_redeemed(oauth_shop: OauthClient) -> None:
     """Design 5.4: made in the commit that consumes the code; only its hash is kept."""
     code = approved_code(oauth_shop, ONE)
