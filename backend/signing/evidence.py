@@ -28,7 +28,7 @@ from backend.errors import (
     SignerFrozen,
     TransactionOver,
 )
-from backend.model.json_rows import hex_of, json_rows
+from backend.model.row_columns import hex_of, row_columns, rows_in_order
 from backend.model.steps import table_of
 from backend.model.tables import (
     Approval,
@@ -101,7 +101,9 @@ def whole(source: FromClause) -> Select[*tuple[Any, ...]]:
         source: the table, or rows of it with these columns: ``id``, ``cell_id``, ``signer_id``.
     """
     listed = (
-        select(json_rows(AuthorisedHash.position, AuthorisedHash.item, hex_of(Signature.signature)))
+        select(
+            row_columns(AuthorisedHash.position, AuthorisedHash.item, hex_of(Signature.signature))
+        )
         .outerjoin(
             Signature,
             and_(
@@ -141,7 +143,7 @@ def read_list(found: Row[*tuple[Any, ...]]) -> dict[bytes, Entry]:
     Raises:
         MalformedMessage: a row holds no item.
     """
-    rows = sorted(found.listed or ())
+    rows = rows_in_order(found.listed)
     hashes = _hashes_of([item for _, item, _ in rows])
     return {
         wanted: Entry(
@@ -152,6 +154,11 @@ def read_list(found: Row[*tuple[Any, ...]]) -> dict[bytes, Entry]:
         )
         for wanted, (position, item, signature) in zip(hashes, rows, strict=True)
     }
+
+
+def count_signed(found: Row[*tuple[Any, ...]]) -> int:
+    """How many of the list have their signature."""
+    return sum(signature is not None for signature in (found.listed or ((),))[-1])
 
 
 def _hashes_of(items: Sequence[str]) -> list[bytes]:

@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 
 from backend.access.phones import AuthenticatedPhone, Beside, phone_and
 from backend.errors import NotFound
-from backend.model.json_rows import json_rows
+from backend.model.row_columns import row_columns, rows_in_order
 from backend.model.steps import look, table_of, value
 from backend.model.tables import (
     FURTHER,
@@ -97,7 +97,7 @@ _COLUMNS: Final = (
     Transaction.use_by,
     Transaction.seen_at,
     Lock.lock,
-    select(json_rows(AuthorisedHash.position, AuthorisedHash.item))
+    select(row_columns(AuthorisedHash.position, AuthorisedHash.item))
     .where(AuthorisedHash.transaction_id == Transaction.id)
     .scalar_subquery()
     .label("listed"),
@@ -178,6 +178,6 @@ def show(
     return ShownTransaction(
         state=state_at(shown.state, expires_at=shown.expires_at, use_by=shown.use_by, now=now),
         ask=shown.ask,
-        items=tuple(item for _, item in sorted(shown.listed or ())),
+        items=tuple(item for _, item in rows_in_order(shown.listed)),
         lock=shown.lock,
     )

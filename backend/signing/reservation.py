@@ -45,6 +45,7 @@ from backend.signing.evidence import (
     Evidence,
     approving_phone_stays,
     check_redeemable,
+    count_signed,
     evidence_of,
     read_list,
     whole,
@@ -207,8 +208,7 @@ def _is_stale(found: Row[*tuple[Any, ...]]) -> bool:
 
     Who waited for the row's lock reads everything else as it was before; somebody may have signed.
     """
-    signatures = sum(signature is not None for *_, signature in found.listed or ())
-    return bool(signatures != found.signed_count)
+    return bool(count_signed(found) != found.signed_count)
 
 
 def _signed_before(session: Session, wanted: Wanted, *, now: datetime) -> Reservation | None:

@@ -1,6 +1,11 @@
-"""A signature names its receipt, and the receipt its approval: one key of a row less, no index.
+"""Rows of a batch are lighter: fewer foreign keys, one index less.
 
-When something was signed is the same for all of a receipt, so it stands there.
+A signature names its receipt, and the receipt its approval; when something was signed is the same
+for all of a receipt, so it stands there. A list's rows name their transaction without a key. The
+receipt of 10 000 signatures is 1.5 MB of base64, which PostgreSQL tried to compress in vain.
+
+SQLite builds a table anew, and lets go of none that a row points to: so the signatures' keys go
+first and come back last.
 """
 
 import sqlalchemy as sa
@@ -24,6 +29,7 @@ def upgrade() -> None:
     with op.batch_alter_table("signatures") as table:
         table.drop_constraint("fk_signatures_receipt_id_receipts", type_="foreignkey")
         table.drop_constraint("fk_signatures_transaction_id_approvals", type_="foreignkey")
+        table.drop_constraint("fk_signatures_transaction_id_authorised_hashes", type_="foreignkey")
         table.drop_column("signed_at")
     with op.batch_alter_table("receipts") as table:
         table.alter_column("signed_at", existing_type=sa.DateTime(timezone=True), nullable=False)
@@ -37,6 +43,10 @@ def upgrade() -> None:
         table.create_unique_constraint(
             op.f("uq_receipts_transaction_id_id"), ["transaction_id", "id"]
         )
+    with op.batch_alter_table("authorised_hashes") as table:
+        table.drop_constraint(
+            "fk_authorised_hashes_transaction_id_transactions", type_="foreignkey"
+        )
     with op.batch_alter_table("signatures") as table:
         table.create_foreign_key(
             op.f("fk_signatures_transaction_id_receipts"),
@@ -44,3 +54,11 @@ def upgrade() -> None:
             ["transaction_id", "receipt_id"],
             ["transaction_id", "id"],
         )
+        table.create_foreign_key(
+            op.f("fk_signatures_transaction_id_authorised_hashes"),
+            "authorised_hashes",
+            ["transaction_id", "position"],
+            ["transaction_id", "position"],
+        )
+    if op.get_bind().dialect.name == "postgresql":
+        op.execute("ALTER TABLE receipts ALTER COLUMN receipt SET STORAGE EXTERNAL")

@@ -24,6 +24,7 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from backend.errors import DatabaseOutdated
 from backend.model import schema, version
+from backend.model.base import Instant
 from backend.model.tables import (
     Approval,
     AuthorisedHash,
@@ -162,6 +163,47 @@ def test_rows_of_an_older_version_get_an_id_to_wait_by(
 
     with empty_engine.connect() as connection:
         assert len(set(connection.scalars(select(Cell.wait_id)))) == 2
+
+
+def test_signatures_of_an_older_version_keep_their_receipt_and_its_time(
+    empty_engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    upgrade = command.upgrade
+    monkeypatch.setattr(command, "upgrade", lambda config, _head: upgrade(config, "0010"))
+    schema.upgrade(empty_engine)
+    monkeypatch.undo()
+    rows = {
+        "signers": "id, login, name, subject, lang, password_salt, password_change_due,"
+        " password_tries, registered_by, registered_at"
+        " VALUES (:id, 'a', 'A', '', 'en', '', false, 0, 'o', :at)",
+        "cells": "id, signer_id, algorithm, spki, blob, epoch, created_at"
+        " VALUES (:id, :id, 'P-256', '', '', 1, :at)",
+        "transactions": "id, kind, cell_id, signer_id, epoch, state, ask, tx_hash, created_at,"
+        " expires_at, use_by"
+        " VALUES (:id, 'sign', :id, :id, 1, 'redeemed', 'a', 't', :at, :at, :at)",
+        "authorised_hashes": "transaction_id, position, item, hash VALUES (:id, 0, '{}', 'h')",
+        "approvals": "transaction_id, approval, kid, received_at VALUES (:id, 'a', 'k', :at)",
+        "receipts": "id, transaction_id, receipt VALUES (:id, :id, 'r')",
+        "signatures": "transaction_id, position, signature, receipt_id, signed_at"
+        " VALUES (:id, 0, 's', :id, :at)",
+    }
+    given = {"id": uuid4(), "at": START}
+    types = (bindparam("id", type_=Uuid), bindparam("at", type_=Instant))
+    with empty_engine.begin() as connection:
+        for table, row in rows.items():
+            columns, values = row.split(" VALUES ")
+            asked = text(f"INSERT INTO {table} ({columns}) VALUES {values}")  # noqa: S608  # this test's own
+            named = [one for one in types if f":{one.key}" in values]
+            connection.execute(asked.bindparams(*named), given)
+    schema.upgrade(empty_engine)
+
+    kept = select(Receipt.receipt, Receipt.signed_at, AuthorisedHash.item).join(
+        Signature, Signature.receipt_id == Receipt.id
+    )
+    listed = AuthorisedHash.transaction_id == Signature.transaction_id
+    with empty_engine.connect() as connection:
+        assert connection.execute(kept.join(AuthorisedHash, listed)).all() == [("r", START, "{}")]
+        assert schema.differences(connection) == ()
 
 
 # --- forbidden rows -----------------------------------------------------------

@@ -15,8 +15,9 @@ ITEMS = tuple(f'{{"label":"x","type":"dtbsr","hash":"{b64u(each)}"}}' for each i
 
 def read(*items: str, signatures: dict[int, str] | None = None) -> dict[bytes, tuple[int, Any]]:
     signed = signatures or {}
-    listed = [[place, item, signed.get(place)] for place, item in enumerate(items)]
-    found = cast("Any", SimpleNamespace(listed=listed[::-1]))
+    places = list(range(len(items)))[::-1]
+    listed = [places, [items[place] for place in places], [signed.get(each) for each in places]]
+    found = cast("Any", SimpleNamespace(listed=listed))
     return {wanted: (entry.position, entry.signature) for wanted, entry in read_list(found).items()}
 
 
