@@ -20,7 +20,7 @@ from sqlalchemy.orm import Session
 
 from backend.delivery.back_off import pause_seconds
 from backend.errors import AlreadyThere
-from backend.model.tables import Cell, Transaction, TransactionState
+from backend.model.tables import CERTIFICATE_REQUEST, Cell, Transaction, TransactionState
 from backend.signers.freeze import not_frozen
 from backend.signing.askable import needs_certificate
 
@@ -143,7 +143,7 @@ def approved_requests(session: Session, now: datetime) -> Sequence[UUID]:
         select(Transaction.id)
         .join(Cell, Cell.id == Transaction.cell_id)
         .where(
-            Transaction.kind == "certificate_request",
+            Transaction.kind == CERTIFICATE_REQUEST,
             in_time,
             Cell.certificate.is_(None),
             not_frozen(Transaction.signer_id),

@@ -79,6 +79,9 @@ from backend.model.telling import (
     changes as changes,
 )
 from backend.model.transactions import (
+    CERTIFICATE_REQUEST as CERTIFICATE_REQUEST,
+)
+from backend.model.transactions import (
     FURTHER as FURTHER,
 )
 from backend.model.transactions import (

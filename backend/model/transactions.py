@@ -7,11 +7,14 @@ from uuid import UUID
 
 from sqlalchemy import (
     CheckConstraint,
+    ColumnElement,
     ForeignKey,
     ForeignKeyConstraint,
     Index,
     LargeBinary,
+    String,
     UniqueConstraint,
+    literal_column,
     text,
 )
 from sqlalchemy.orm import Mapped, mapped_column
@@ -61,6 +64,10 @@ An ask to enrol by an envelope is shown to no paired phone.
 """
 
 
+CERTIFICATE_REQUEST: Final[ColumnElement[str]] = literal_column("'certificate_request'", String)
+"""``kind`` of the row, in words of SQL: so a partial index is found that a parameter would hide."""
+
+
 class Transaction(Waitable, Base):
     """One ask and how far it is. ``state`` is a convenience; evidence decides."""
 
@@ -69,6 +76,12 @@ class Transaction(Waitable, Base):
         one_of("state", TransactionState),
         CheckConstraint("use_by >= expires_at", name="use_by"),
         Index("ix_transactions_cell_id_state", "cell_id", "state"),
+        Index(
+            "ix_transactions_certificate_requests",
+            "cell_id",
+            sqlite_where=text("kind = 'certificate_request'"),
+            postgresql_where=text("kind = 'certificate_request'"),
+        ),
         Index(
             "ix_transactions_open",
             "expires_at",

@@ -10,7 +10,15 @@ from sqlalchemy.orm import Session
 from backend.delivery.subscriptions import is_in_use
 from backend.errors import NotFound, SignerFrozen
 from backend.model.steps import look, table_of, value
-from backend.model.tables import Cell, Device, Record, Signer, Transaction, TransactionState
+from backend.model.tables import (
+    CERTIFICATE_REQUEST,
+    Cell,
+    Device,
+    Record,
+    Signer,
+    Transaction,
+    TransactionState,
+)
 from backend.signers.freeze import not_frozen
 from backend.signing.limits import Asker, may_ask
 
@@ -83,7 +91,7 @@ def needs_certificate() -> ColumnElement[bool]:
     """
     asked = exists().where(
         Transaction.cell_id == Cell.id,
-        Transaction.kind == "certificate_request",
+        Transaction.kind == CERTIFICATE_REQUEST,
         Transaction.state.not_in([TransactionState.EXPIRED, TransactionState.FAILED]),
     )
     paired = exists().where(Device.cell_id == Cell.id, is_in_use())

@@ -4,6 +4,9 @@ A signature names its receipt, and the receipt its approval; when something was 
 for all of a receipt, so it stands there. A list's rows name their transaction without a key. The
 receipt of 10 000 signatures is 1.5 MB of base64, which PostgreSQL tried to compress in vain.
 
+Requests for certificates have an index: the clerk looks for them twice a second, and read every old
+transaction to find them.
+
 SQLite builds a table anew, and lets go of none that a row points to: so the signatures' keys go
 first and come back last.
 """
@@ -60,5 +63,13 @@ def upgrade() -> None:
             ["transaction_id", "position"],
             ["transaction_id", "position"],
         )
+    op.create_index(
+        "ix_transactions_certificate_requests",
+        "transactions",
+        ["cell_id"],
+        unique=False,
+        sqlite_where=sa.text("kind = 'certificate_request'"),
+        postgresql_where=sa.text("kind = 'certificate_request'"),
+    )
     if op.get_bind().dialect.name == "postgresql":
         op.execute("ALTER TABLE receipts ALTER COLUMN receipt SET STORAGE EXTERNAL")

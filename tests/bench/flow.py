@@ -36,6 +36,7 @@ OID_SHA256: Final = "2.16.840.1.101.3.4.2.1"
 OID_ECDSA_SHA256: Final = "1.2.840.10045.4.3.2"
 STEPS: Final = ("authorize", "fetch", "approve", "authorizeCheck", "signHash")
 TIMEOUT_SECONDS: Final = 60
+REST_SECONDS: Final = 10
 
 Times = dict[str, float]
 """Milliseconds by step, and of the whole ``flow``."""
@@ -53,14 +54,19 @@ class Caller:
         self.address = address
         self._host, self._port = str(parts.hostname), parts.port
         self._connection = self._connect()
+        self._rests_since = time.monotonic()
 
     def call(
         self, method: str, path: str, headers: dict[str, str], body: bytes | None = None
     ) -> tuple[int, bytes]:
-        """Call once; a connection that the server closed between calls is opened again."""
+        """Call once; a connection that rested so long that the server may close it is a new one."""
+        if time.monotonic() - self._rests_since > REST_SECONDS:
+            self._connection.close()
         self._connection.request(method, path, body=body, headers=headers)
         answer = self._connection.getresponse()
-        return answer.status, answer.read()
+        told = answer.status, answer.read()
+        self._rests_since = time.monotonic()
+        return told
 
     def _connect(self) -> HTTPConnection:
         return HTTPConnection(self._host, self._port, timeout=TIMEOUT_SECONDS)

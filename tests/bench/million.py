@@ -7,6 +7,7 @@ from sqlalchemy import text
 from tests.bench.stage import Stage
 
 _RANDOM: Final = "decode(md5(random()::text) || md5(random()::text), 'hex')"
+_MODELS: Final = "SELECT * FROM transactions WHERE state = 'redeemed' AND kind = 'sign' LIMIT 1000"
 _NEW: Final = {
     "id": "gen_random_uuid()",
     "wait_id": "gen_random_uuid()",
@@ -30,14 +31,15 @@ def add_old_transactions(stage: Stage, count: int) -> None:
             )
         ).all()
         chosen = ", ".join(f"{_NEW.get(name, f't.{name}')} AS {name}" for name in columns)
+        found = connection.scalar(text(f"SELECT count(*) FROM ({_MODELS}) AS t"))  # noqa: S608  # ours
+        if not found:
+            raise ValueError("there is nothing to copy: nothing was signed yet")
         connection.execute(
             text(
                 "CREATE TEMPORARY TABLE copies ON COMMIT DROP AS"  # noqa: S608  # names of the schema's
                 f" SELECT t.id AS copy_of, {chosen}"
-                " FROM (SELECT * FROM transactions WHERE state = 'redeemed' AND kind = 'sign'"
-                "  LIMIT 1000) AS t,"
-                " generate_series(1, :rounds)"
-            ).bindparams(rounds=max(count // 1000, 1))
+                f" FROM ({_MODELS}) AS t, generate_series(1, :rounds)"
+            ).bindparams(rounds=-(-count // found))
         )
         names = ", ".join(columns)
         for statement in (
