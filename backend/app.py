@@ -30,6 +30,7 @@ from backend.devices.enrolment.further import AskedFurther, ask_further
 from backend.devices.enrolment.sms_code import CodeSent, send_code
 from backend.devices.enrolment.ticket import SignIn, Ticket, open_ticket
 from backend.errors import HsmNotReady
+from backend.garbage import keep_what_is_loaded
 from backend.model.changes import watch_changes
 from backend.model.tables import PairingState
 from backend.oauth import blueprint as oauth
@@ -122,7 +123,9 @@ def create_app(services: Services) -> Flask:
 def create_app_from_environment() -> Flask:
     """Make the application as the environment's settings say; for WSGI servers."""
     configure_logging(sys.stderr)
-    return create_app(open_services(read_settings(os.environ)))
+    app = create_app(open_services(read_settings(os.environ)))
+    keep_what_is_loaded()
+    return app
 
 
 def check_sam(services: Services) -> None:

@@ -14,6 +14,7 @@ from flask import Flask
 from backend.access.browsers import admit_app, harden_answers
 from backend.access.json_body import limit_bodies
 from backend.access.problems import answer_with_problems
+from backend.garbage import keep_what_is_loaded
 from backend.settings import Settings, read_settings
 from backend.wiring import (
     configure_logging,
@@ -78,7 +79,9 @@ def create_app_from_settings(settings: Settings, *, stop: Event) -> Flask:
 def create_app_from_environment() -> Flask:
     """Make the application as the environment's settings say; for WSGI servers."""
     configure_logging(sys.stderr)
-    return create_app_from_settings(read_settings(os.environ), stop=Event())
+    app = create_app_from_settings(read_settings(os.environ), stop=Event())
+    keep_what_is_loaded()
+    return app
 
 
 def _make_api(app: Flask) -> Api:

@@ -6,6 +6,7 @@ import click
 
 from backend.cli.context import settings_from_environment, told_to_stop
 from backend.errors import SettingsInvalid
+from backend.garbage import keep_what_is_loaded
 from backend.logs import configure_logging
 from backend.sam.connect import open_sam
 from backend.sam.server import SamServer, admitted
@@ -24,6 +25,7 @@ def sam() -> None:
         server = SamServer(path, sam=opened, peers=admitted(settings.sam_peers))
     except OSError as error:
         raise SettingsInvalid(f"cannot listen on {path}: {error.strerror}") from error
+    keep_what_is_loaded()
     click.echo(f"The SAM listens on {path}.", err=True)
     server.serve(told_to_stop())
     path.unlink(missing_ok=True)

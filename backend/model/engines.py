@@ -5,29 +5,24 @@ uses it (``steps.py``), and nothing has to be set for it. Sessions, and everybod
 transactions for the time they have it.
 """
 
-from typing import Any, Final
-from weakref import WeakKeyDictionary, ref
+from typing import Any, Final, cast
 
-from sqlalchemy import Dialect, Engine
+from sqlalchemy import Engine
 
 EACH_STATEMENT: Final[dict[str, Any]] = {"isolation_level": "AUTOCOMMIT"}
 """Option of an engine on PostgreSQL that is given to :func:`with_transactions`."""
 
-_MADE: Final[WeakKeyDictionary[Dialect, ref[Engine]]] = WeakKeyDictionary()
-"""Engines as they were made, by their dialect: both uses share it, and each engine has its own."""
+_MADE: Final = "cellkey_made"
+"""Option in which an engine with transactions keeps the one that it was made of."""
 
 
 def with_transactions(made: Engine) -> Engine:
     """Give an engine the use with transactions; the pool stays one."""
     if made.dialect.name != "postgresql":
         return made
-    _MADE[made.dialect] = ref(made)
-    return made.execution_options(isolation_level="READ COMMITTED")
+    return made.execution_options(isolation_level="READ COMMITTED", **{_MADE: made})
 
 
 def each_statement(engine: Engine) -> Engine:
     """The other use of the same pool."""
-    made = _MADE[engine.dialect]()
-    if made is None:
-        raise ReferenceError("the engine is not used any more")
-    return made
+    return cast("Engine", engine.get_execution_options()[_MADE])
