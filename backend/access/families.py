@@ -9,10 +9,11 @@
 """
 
 import logging
-from datetime import datetime
+from datetime import datetime, timedelta
+from typing import Final
 from uuid import UUID
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import and_, delete, exists, or_, select, update
 from sqlalchemy.orm import Session
 
 from backend.access.tokens import token_hash
@@ -20,11 +21,15 @@ from backend.model.tables import (
     AccessToken,
     Authorization,
     BrowserSession,
+    OutboxMessage,
     RefreshToken,
     Transaction,
 )
 
 log = logging.getLogger(__name__)
+
+TOLD_WITHIN: Final = timedelta(hours=1)
+"""By then what became of a request lies in the outbox, if its relying party is told."""
 
 
 def end_family(session: Session, authorization: UUID, *, because: str, now: datetime) -> None:
@@ -99,8 +104,21 @@ def _end_sad(session: Session, authorization: UUID) -> None:
 
 
 def forget_authorizations(session: Session, now: datetime) -> int:
-    """Delete authorisations of which nothing counts any more, and their tokens. Commits."""
-    over = select(Authorization.id).where(Authorization.expires_at < now)
+    """Delete authorisations of which nothing counts any more, and their tokens. Commits.
+
+    One by which something was asked stays a little longer, and while a webhook names it.
+    """
+    told = exists().where(
+        OutboxMessage.transaction_id == Authorization.transaction_id,
+        OutboxMessage.channel == "webhook",
+        OutboxMessage.sent_at.is_(None),
+        OutboxMessage.dead_at.is_(None),
+    )
+    unneeded = or_(
+        Authorization.transaction_id.is_(None),
+        and_(Authorization.expires_at < now - TOLD_WITHIN, ~told),
+    )
+    over = select(Authorization.id).where(Authorization.expires_at < now, unneeded)
     for table in (BrowserSession, RefreshToken, AccessToken):
         session.execute(
             delete(table)
@@ -108,7 +126,10 @@ def forget_authorizations(session: Session, now: datetime) -> int:
             .execution_options(synchronize_session=False)
         )
     forgotten = session.execute(
-        delete(Authorization).where(Authorization.expires_at < now).returning(Authorization.id)
+        delete(Authorization)
+        .where(Authorization.id.in_(over))
+        .returning(Authorization.id)
+        .execution_options(synchronize_session=False)
     ).all()
     session.commit()
     return len(forgotten)

@@ -8,6 +8,7 @@ from sqlalchemy.orm import Session
 
 from backend.cli.context import settings_from_environment
 from backend.model.version import check_version
+from backend.settings import Settings
 from backend.wiring import make_engine, make_session_factory
 
 operator_option = click.option("--operator", required=True, help="Name of who does this.")
@@ -24,3 +25,14 @@ def people() -> Iterator[Session]:
             yield session
     finally:
         engine.dispose()
+
+
+def warn_of_number(number: str | None, settings: Settings) -> None:
+    """Say at the counter, beside the answer, that no text goes to such a number (T-14)."""
+    if number is None or not settings.sends_sms or number.startswith(settings.sms_prefixes):
+        return
+    click.echo(
+        f"Warning: no text is sent to {number}: CELLKEY_SMS_PREFIXES is"
+        f" {', '.join(settings.sms_prefixes)}. The code for the phone would not arrive.",
+        err=True,
+    )

@@ -11,10 +11,10 @@ import click
 
 from backend.algorithms import KeyAlgorithm
 from backend.app import open_services
+from backend.cli import signer_methods
 from backend.cli.context import answer, json_option, settings_from_environment
 from backend.cli.envelope_paper import paper, replacement_paper
-from backend.cli.people import operator_option, people
-from backend.cli.signer_methods import methods as methods_command
+from backend.cli.people import operator_option, people, warn_of_number
 from backend.credentials.overview import SignerOverview, every_signer, one_signer
 from backend.devices import envelope as envelopes
 from backend.devices.enrolment.confirmation import confirm_by_operator
@@ -30,7 +30,7 @@ from backend.signers.registration import (
 from backend.wiring import utc_now
 
 
-@click.group()
+@click.group(commands=[signer_methods.methods])
 def signer() -> None:
     """Register signers, confirm their phones, lock and unlock access."""
 
@@ -109,6 +109,7 @@ def register(  # noqa: PLR0913  # an option is a parameter
             settings=services.settings,
             now=services.clock(),
         )
+    warn_of_number(number, services.settings)
     answer(envelope, paper(envelope), as_json=as_json)
 
 
@@ -295,6 +296,3 @@ def _state(one: SignerOverview) -> str:
         "confirmed": "phone paired, certificate not issued yet",
         "frozen": "pairing frozen: print another envelope",
     }[one.pairing]
-
-
-signer.add_command(methods_command)

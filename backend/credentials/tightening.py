@@ -16,6 +16,7 @@ from uuid import UUID
 from sqlalchemy import Row, and_, delete, exists, select, update
 from sqlalchemy.orm import Session
 
+from backend.delivery.bulk import buried_values
 from backend.delivery.subscriptions import is_in_use
 from backend.devices.enrolment.epochs import follow
 from backend.errors import AlreadyThere, NotFound
@@ -118,8 +119,15 @@ def _keep(session: Session, tightened: Amended, method: CodeMethod, *, now: date
             Transaction.state == TransactionState.PENDING,
             Transaction.kind.in_(BY_CODE),
         )
-        texts = delete(OutboxMessage).where(
-            OutboxMessage.transaction_id.in_(waiting), OutboxMessage.channel == "sms"
+        session.execute(
+            update(OutboxMessage)
+            .where(
+                OutboxMessage.transaction_id.in_(waiting),
+                OutboxMessage.channel == "sms",
+                OutboxMessage.sent_at.is_(None),
+                OutboxMessage.dead_at.is_(None),
+            )
+            .values(**buried_values(now), last_error=BECAUSE)
+            .execution_options(**_NO_SYNC)
         )
-        session.execute(texts.execution_options(**_NO_SYNC))
     return True

@@ -22,6 +22,7 @@ from backend.delivery.errands import Errand, errand_of
 from backend.delivery.outbox import MOST_ATTEMPTS, Channel, is_free, is_open
 from backend.delivery.subscriptions import is_in_use
 from backend.model.tables import (
+    Authorization,
     Device,
     Freeze,
     OutboxMessage,
@@ -163,6 +164,7 @@ def _due(
             Webhook.secret,
             Webhook.secret_before,
             Webhook.replaced_at,
+            Authorization.request,
         )
         .select_from(due)
         .join(Transaction, Transaction.id == due.c.transaction_id)
@@ -171,8 +173,15 @@ def _due(
         .outerjoin(PushSubscription, PushSubscription.kid == Device.kid)
         .outerjoin(RelyingParty, and_(RelyingParty.id == due.c.relying_party_id, _may_ask()))
         .outerjoin(Webhook, Webhook.relying_party_id == RelyingParty.id)
+        .outerjoin(Authorization, _asked_by_oauth())
         .order_by(due.c.due_at)
     ).all()
+
+
+def _asked_by_oauth() -> ColumnElement[bool]:
+    """Say in SQL what a webhook's transaction was asked with, which may be long."""
+    has_webhook = Webhook.relying_party_id.is_not(None)
+    return and_(has_webhook, Authorization.transaction_id == Transaction.id)
 
 
 def _is_frozen() -> ColumnElement[bool]:

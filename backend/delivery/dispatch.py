@@ -135,6 +135,7 @@ def _told(message: ClaimedMessage, errand: WebhookErrand, channels: Channels) ->
             happened_at=errand.happened_at,
             handle_hash=errand.handle_hash,
             credential=errand.credential,
+            state=errand.state,
         ),
         endpoint=check_webhook(errand.unverified_url, channels.webhook_pins),
         errand=errand,

@@ -52,6 +52,15 @@ class WebhookErrand(msgspec.Struct, frozen=True, kw_only=True):
     happened_at: datetime
     handle_hash: bytes
     credential: UUID
+    state: str | None
+    """What the relying party called it, where it asked by OAuth."""
+
+
+@final
+class _Request(msgspec.Struct, frozen=True):
+    """Of an authorisation's request, as far as it is told."""
+
+    state: str | None = None
 
 
 Errand = PushErrand | SmsErrand | CountedSms | RefusedSms | WebhookErrand
@@ -101,4 +110,9 @@ def _telling(row: Row[*tuple[object, ...]]) -> WebhookErrand | str:
         happened_at=row.happened_at,
         handle_hash=row.handle_hash,
         credential=row.cell_id,
+        state=_state(row.request),
     )
+
+
+def _state(request: str | None) -> str | None:
+    return None if request is None else msgspec.json.decode(request, type=_Request).state

@@ -2,7 +2,8 @@
 
 1. The message says what happened, to which of its requests, and when; nothing of what was signed.
    The request is named by the SHA-256 of its handle: only who has the handle knows it again, and
-   who reads the message can neither poll nor collect.
+   who reads the message can neither poll nor collect. One that came by OAuth has no handle; it is
+   named by its ``state``, which stands for nothing once PKCE binds the code.
 2. ``webhook-id`` and the body stay the same over all attempts; the time of the attempt is signed
    with them.
 3. It goes only to an address that an operator registered and that was checked, by a session that
@@ -39,12 +40,15 @@ class Notice(msgspec.Struct, frozen=True, kw_only=True):
     happened_at: datetime
     handle_hash: bytes
     credential: UUID
+    state: str | None
+    """Of the OAuth request, as the relying party gave it; it has no handle there."""
 
 
 @final
-class _Data(msgspec.Struct, frozen=True, kw_only=True):
+class _Data(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     handleHash: str  # noqa: N815  # as CSC writes its names
     credentialID: UUID  # noqa: N815  # CSC's
+    state: str | None = None
 
 
 @final
@@ -58,7 +62,9 @@ class _Payload(msgspec.Struct, frozen=True, kw_only=True):
 
 def body_of(notice: Notice) -> bytes:
     """Write the body, the same at each attempt."""
-    data = _Data(handleHash=b64u(notice.handle_hash), credentialID=notice.credential)
+    data = _Data(
+        handleHash=b64u(notice.handle_hash), credentialID=notice.credential, state=notice.state
+    )
     written = _Payload(type=f"transaction.{notice.event}", timestamp=notice.happened_at, data=data)
     return msgspec.json.encode(written)
 

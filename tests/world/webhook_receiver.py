@@ -135,7 +135,7 @@ class WebhookReceiver:
             raise Wrong("another type")
         if datetime.fromisoformat(payload["timestamp"]).tzinfo != UTC:
             raise Wrong("not in UTC")
-        if payload["data"].keys() != {"handleHash", "credentialID"}:
+        if payload["data"].keys() - {"state"} != {"handleHash", "credentialID"}:
             raise Wrong("other data")
 
     def _check_signature(self, headers: dict[str, str], body: bytes) -> None:

@@ -297,3 +297,21 @@ def test_a_code_is_taken_back_by_an_operator(cellkey: Cellkey) -> None:
     again = cellkey.refusal("methods", "a.ivanova", "--without", "password+sms", *SEMYON)
     assert "not among the methods" in again
     assert "no such signer" in cellkey.refusal("methods", "nobody", *SEMYON)
+
+
+@pytest.mark.parametrize(
+    ("number", "gateway", "warned"),
+    [
+        ("+4915112345678", "console", True),
+        ("+79161234567", "console", False),
+        ("+4915112345678", "off", False),
+    ],
+)
+def test_a_number_to_which_no_text_goes_is_told_at_the_counter(
+    cellkey: Cellkey, number: str, gateway: str, *, warned: bool
+) -> None:
+    """Not to the signer, later, who would wait for a code; what programs read stays JSON."""
+    cellkey.environment["CELLKEY_SMS_GATEWAY"] = gateway
+    result = cellkey.call(["signer", "register", *ANNA, *OLGA, "--number", number, "--json"])
+    assert json.loads(result.stdout)["login"]
+    assert ("CELLKEY_SMS_PREFIXES is +79" in result.stderr) is warned
