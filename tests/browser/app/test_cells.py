@@ -51,6 +51,7 @@ def cells(installation: Installation, handset: Handset) -> tuple[Cell, Cell]:
             handset.begin_pairing(signer)
         handset.sign_in(signer)
         handset.make_passkey()
+        expect(handset.see("cell")).to_contain_text(called)
         handset.confirm(signer)
         handset.certify(signer)
         made.append(Cell(name=called, shop=installation.relying_party(signer)))

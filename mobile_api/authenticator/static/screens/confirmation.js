@@ -1,7 +1,7 @@
 // The last step of pairing: the code from the SMS, or an operator's word for the 12 characters.
 // @ts-check
 
-import { h } from "../dom.js";
+import { h, icon, outside } from "../dom.js";
 import { ServerRefused } from "../errors.js";
 import { pause } from "../http.js";
 import * as dialogue from "../pairing.js";
@@ -30,6 +30,7 @@ export async function confirmation(app, begun, going) {
     t("pair.confirm.title"),
     { id: "pair-confirm", back: "#/pair", backWord: t("back") },
     stepTitle(app, 4, "pair.confirm.title"),
+    h("p", { class: "cell", "data-testid": "cell" }, icon("key"), outside(begun.name)),
     h("p", null, t(bySms ? "pair.twelve.sms" : "pair.twelve.operator")),
     h("p", { class: "twelve", "data-testid": "twelve" }, twelve),
     byOperator && h("p", { class: "hint", role: "status" }, t("pair.operator.waiting")),

@@ -3,7 +3,7 @@
 
 import { h, icon } from "../dom.js";
 import { askToNotify, pushState } from "../push.js";
-import { cellName, screen } from "./parts.js";
+import { cellLine, cellName, screen } from "./parts.js";
 
 /** @typedef {import("../app.js").App} App */
 
@@ -97,12 +97,8 @@ function reminders(app) {
         "aside",
         { class: "card", "data-testid": "remind-recovery" },
         h("h2", null, icon("key"), t("recovery.remind")),
-        h(
-          "p",
-          null,
-          t("recovery.remind.text"),
-          app.cells.length > 1 && ` (${cellName(app, cell.id)})`,
-        ),
+        app.cells.length > 1 && cellLine(app, cell.id),
+        h("p", null, t("recovery.remind.text")),
         h("a", { class: "button quiet", href: `#/recovery/${cell.id}` }, t("recovery.save")),
         h("a", { class: "button quiet", href: `#/phones/${cell.id}/add` }, t("phones.add")),
       ),
