@@ -84,7 +84,7 @@ class Handset:
         self.page.on("console", self._hear)
         self.cdp: CDPSession = self.context.new_cdp_session(self.page)
         self.cdp.send("WebAuthn.enable")
-        self._authenticator = ""
+        self.authenticator = ""
         self.new_authenticator(**passkeys)
 
     def _hear(self, message: ConsoleMessage) -> None:
@@ -95,13 +95,13 @@ class Handset:
 
     def new_authenticator(self, **passkeys: object) -> None:
         """Another in the place of the one it has: without passkeys, and with all tries left."""
-        if self._authenticator:
-            old = {"authenticatorId": self._authenticator}
+        if self.authenticator:
+            old = {"authenticatorId": self.authenticator}
             self.cdp.send("WebAuthn.removeVirtualAuthenticator", old)
         added = self.cdp.send(
             "WebAuthn.addVirtualAuthenticator", {"options": AUTHENTICATOR | passkeys}
         )
-        self._authenticator = added["authenticatorId"]
+        self.authenticator = added["authenticatorId"]
 
     def open(self, path: str = "/") -> Page:
         """Open the app there anew: nothing is left of the page that was shown."""
@@ -270,7 +270,7 @@ class Handset:
         """Say whether the authenticator recognises its user."""
         self.cdp.send(
             "WebAuthn.setUserVerified",
-            {"authenticatorId": self._authenticator, "isUserVerified": verified},
+            {"authenticatorId": self.authenticator, "isUserVerified": verified},
         )
 
     def by_hand(self, script: str, *arguments: object) -> Any:  # noqa: ANN401  # whatever it returns

@@ -16,8 +16,9 @@ from backend.model.tables import Approval, Cell, Record
 from backend.protocol.approval import read_approval
 from backend.protocol.encoding import b64u
 from backend.protocol.record import RecordDevice, verify_record
-from tests.world.app_stage import AppStage
-from tests.world.handset import AUTHENTICATOR, Handset
+from tests.world.app_stage import AppStage, a_stage
+from tests.world.handset import AUTHENTICATOR, Handset, NewHandset
+from tests.world.installation import Installation
 from tests.world.looks import look_at
 from tests.world.secrets_watch import extractable_keys
 
@@ -54,8 +55,11 @@ def make_key(handset: Handset, token: str) -> None:
     """The first step, at which the security key alone is asked; the second waits."""
     handset.room("keys")
     handset.at("keys")
+    # The phone's own passkey is excluded: if it were touched too, who is first would decide.
+    touched(handset, handset.authenticator, yes=False)
     handset.tap("add-key")
     handset.at("confirm-key")
+    touched(handset, handset.authenticator, yes=True)
     touched(handset, token, yes=False)
 
 
@@ -86,7 +90,7 @@ def sign(stage: AppStage) -> str:
 def test_a_security_key_opens_the_key_beside_the_phones_own_passkey_until_it_is_removed(
     stage: AppStage, token: str
 ) -> None:
-    handset, own = stage.handset, stage.handset._authenticator
+    handset, own = stage.handset, stage.handset.authenticator
     handset.prf_outputs.clear()
     make_key(handset, token)
     look_at(handset.page, "app-confirm-key", lang="en")
@@ -118,13 +122,16 @@ def test_a_security_key_opens_the_key_beside_the_phones_own_passkey_until_it_is_
 
 
 def test_a_security_key_that_the_phones_passkey_did_not_agree_to_is_not_added(
-    stage: AppStage, token: str
+    installation: Installation, new_handset: NewHandset
 ) -> None:
+    """A phone of its own: a sensor that has been failed may lock itself."""
+    stage = a_stage(installation, new_handset())
     handset = stage.handset
-    make_key(handset, token)
-    handset.verify_user(verified=False)
-    handset.tap("confirm-key")
-    handset.told("did not verify you")
+    with plugged_in(handset) as token:
+        make_key(handset, token)
+        handset.verify_user(verified=False)
+        handset.tap("confirm-key")
+        handset.told("did not verify you")
     handset.verify_user(verified=True)
     assert device(stage).security_keys == ()
     handset.room("keys")
@@ -136,6 +143,8 @@ def test_a_security_key_without_prf_is_not_added(stage: AppStage) -> None:
     with plugged_in(stage.handset, hasPrf=False):
         stage.handset.room("keys")
         stage.handset.at("keys")
+        touched(stage.handset, stage.handset.authenticator, yes=False)
         stage.handset.tap("add-key")
         stage.handset.told("cannot lock keys")
+        touched(stage.handset, stage.handset.authenticator, yes=True)
     assert device(stage).security_keys == ()
