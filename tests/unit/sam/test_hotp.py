@@ -504,6 +504,28 @@ def test_rule_5_sets_no_counter_back_by_an_ask_of_before(owner: Owner) -> None:
     assert caught.value.rule == 5
 
 
+def test_taken_back_the_app_is_gone_from_the_record_and_its_approvals_stop(owner: Owner) -> None:
+    """Decision 29; set up again it has another seed."""
+    opened, sam = owner.open(), owner.signer.world.sam
+    by = owner.type(opened, owner.app.press())
+    owner.keep(by)
+    tightened = sam.tighten(Tighten(record=owner.signer.cell.record, method="password+hotp"))
+    assert (tightened.methods, tightened.hotp) == (("app",), None)
+    owner.signer.cell.record = tightened.record
+    assert owner.record.hotp is None
+    closed(owner, opened, by, rule=3)
+
+
+def test_another_method_that_is_taken_back_leaves_the_counter(world: SamWorld) -> None:
+    signer = with_phone(world)
+    made, app = begin(signer)
+    amended = amend(signer, ask(signer, made, app.press()))
+    without = Tighten(record=amended.record, method="password+sms")
+    tightened = world.sam.tighten(without)
+    assert tightened.hotp == made.seed_hash
+    assert tightened.methods == ("app", "password+hotp")
+
+
 def test_a_phones_removal_leaves_the_counter(owner: Owner) -> None:
     cell = owner.signer.cell
     removed = owner.signer.world.sam.remove_device(
@@ -512,26 +534,3 @@ def test_a_phones_removal_leaves_the_counter(owner: Owner) -> None:
     cell.record = removed.record
     assert owner.counter == 1
     owner.approve(owner.app.press())
-
-
-def test_a_method_that_is_taken_back_takes_its_counter_along(owner: Owner) -> None:
-    before = owner.record
-    tightened = owner.signer.world.sam.tighten(
-        Tighten(record=owner.signer.cell.record, method="password+hotp")
-    )
-    owner.signer.cell.record = tightened.record
-    assert before.hotp is not None
-    assert (owner.record.hotp, tightened.hotp) == (None, None)
-    assert "password+hotp" not in owner.record.policy.methods
-
-
-def test_the_counter_stays_where_another_method_is_taken_back(world: SamWorld) -> None:
-    signer = with_phone(world)
-    made, app = begin(signer)
-    signer.cell.record = amend(signer, ask(signer, made, app.press())).record
-    owner = Owner(signer=signer, made=made, app=app, lock="")
-    held = owner.record.hotp
-    tightened = world.sam.tighten(Tighten(record=signer.cell.record, method="password+sms"))
-    signer.cell.record = tightened.record
-    assert owner.record.hotp == held
-    assert tightened.hotp == made.seed_hash
