@@ -39,7 +39,7 @@ from backend.signing.amendment import AskedAmendment, ask_amendment, begin_authe
 from backend.signing.authorization import Authorization
 from backend.signing.cancellation import cancel
 from tests.world.code_cell import CodeSigner
-from tests.world.code_world import PASSWORD, SALT, CodeWorld
+from tests.world.code_world import PASSWORD, SALT, WITH_SMS, CodeWorld
 from tests.world.counting_app import CountingApp
 from tests.world.killed import killed_everywhere
 from tests.world.paired_cell import make_cell
@@ -166,7 +166,8 @@ def beside(world: SigningWorld) -> Counting:
     made = world_of(
         world.sam, world.sessions, world.clock, cell=cell, not_after=after, login="boris"
     )
-    return Counting(page=CodeWorld(world=made, signer=CodeSigner(cell=cell)))
+    page = CodeWorld(world=replace(made, settings=WITH_SMS), signer=CodeSigner(cell=cell))
+    return Counting(page=page)
 
 
 @pytest.fixture
