@@ -11,6 +11,7 @@ from backend.delivery.outbox import Channel, Event
 from backend.delivery.sms import CountedSms
 from backend.delivery.webhook_secrets import SealedSecrets
 from backend.model.tables import TransactionState
+from backend.protocol.known_types import known
 
 
 @final
@@ -115,4 +116,4 @@ def _telling(row: Row[*tuple[object, ...]]) -> WebhookErrand | str:
 
 
 def _state(request: str | None) -> str | None:
-    return None if request is None else msgspec.json.decode(request, type=_Request).state
+    return None if request is None else msgspec.json.decode(request, type=known(_Request)).state

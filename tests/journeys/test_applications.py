@@ -151,7 +151,7 @@ def test_a_phone_of_a_kind_that_policy_forbids_is_refused(service: Service) -> N
     with pytest.raises(ServerRefused) as refused:
         strict.phone().pair_start(strict.applicant(envelope))
 
-    assert (refused.value.name, refused.value.status) == ("refused", 422)
+    assert (refused.value.name, refused.value.status) == ("kind-refused", 422)
     strict.close()
 
 

@@ -35,10 +35,14 @@ class Part:
         """``kill -9``, with everything that it has started."""
         if self.process is None:
             return
+        killed: list[int] = []
         for number in (signal.SIGSTOP, signal.SIGKILL):  # what stands still starts nothing more
-            for pid in [self.process.pid, *descendants(self.process.pid)]:
+            killed = [self.process.pid, *descendants(self.process.pid)]
+            for pid in killed:
                 _send(pid, number)
         self.process.wait()
+        for pid in killed[1:]:  # a server of PostgreSQL starts beside none that still has memory
+            _await_end(pid)
 
     @property
     def ended(self) -> bool:
@@ -55,6 +59,20 @@ def descendants(pid: int) -> Iterator[int]:
     for child in children:
         yield int(child)
         yield from descendants(int(child))
+
+
+def _await_end(pid: int) -> None:
+    """Until it holds nothing any more, whether somebody has asked for its end or not."""
+    while _is_alive(pid):
+        sleep(LOOK_SECONDS)
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return stat.rpartition(")")[2].split()[0] != "Z"
 
 
 def _send(pid: int, number: signal.Signals) -> None:

@@ -111,7 +111,8 @@ def test_what_is_done_to_a_cell_names_it(handset: Handset, cells: tuple[Cell, Ce
     for cell in cells:
         for room in ("phones", "recovery", "stopped", "freeze"):
             cards(handset, cell).get_by_test_id(f"to-{room}").click()
-            handset.at(room)
+            # Of the recovery code there are two: by whether it was written down.
+            handset.page.locator(f"section[data-screen^='{room}']").wait_for()
             names(handset, cell)
     handset.open("/#/settings")
     handset.at("settings")

@@ -83,7 +83,7 @@ def test_a_computer_is_refused_by_name_and_the_envelope_stays_good(counter: Coun
     assert counter.row(select(Pairing.state)) == "printed"
     assert counter.rows(select(Enrolment.transaction_id)) == []
     counter.present(*counter.enrolment(app=app))
-    counter.confirm(counter.send_code())
+    counter.confirm_by_operator()
     assert counter.row(select(Device.kind)) == "pwa"
 
 
@@ -91,7 +91,7 @@ def test_a_paired_phone_adds_no_computer_where_it_is_refused(counter: Counter) -
     counter.register(NO_COMPUTER)
     counter.sign_in()
     counter.present(*counter.enrolment())
-    counter.confirm(counter.send_code())
+    counter.confirm_by_operator()
     further = Further(counter=counter, new=computer()).begin()
     enrolment = further.new.enrol_without_secret(further.ask, app=counter.settings.app_url)
 
@@ -105,7 +105,7 @@ def test_a_computer_is_paired_where_it_is_allowed_and_operators_see_it(counter: 
     counter.register()
     counter.sign_in()
     counter.present(*counter.enrolment(computer(), app=counter.settings.app_url))
-    counter.confirm(counter.send_code())
+    counter.confirm_by_operator()
 
     device = newest_record(counter).devices[0]
     assert (device.kind, device.uv) == ("desktop", "webauthn")
@@ -119,6 +119,6 @@ def test_a_kind_that_is_flipped_in_a_row_is_not_believed(counter: Counter) -> No
     counter.register()
     counter.sign_in()
     counter.present(*counter.enrolment(computer(), app=counter.settings.app_url))
-    counter.confirm(counter.send_code())
+    counter.confirm_by_operator()
     counter.write(update(Device).values(kind="pwa"))
     assert newest_record(counter).devices[0].kind == "desktop"

@@ -33,6 +33,7 @@ NAMES: list[tuple[Exception, int, str, dict[str, object]]] = [
     (errors.EnrolmentRefused(4, "x"), 422, "refused", {}),
     (errors.DoorRefused(1, "x"), 422, "refused", {}),
     (errors.RecordRefused("x"), 422, "refused", {}),
+    (errors.KindRefused("desktop"), 422, "kind-refused", {}),
     (errors.CellUnopened("x"), 422, "refused", {}),
     (errors.WrongCode(2), 422, "wrong-code", {"tries_left": 2}),
     (errors.TooManyTries("x", 30), 429, "too-many-tries", {}),
