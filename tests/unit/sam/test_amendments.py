@@ -468,7 +468,7 @@ def test_rule_3_counts_wrong_passwords_of_each_signer(world: SamWorld, owner: Co
     for _ in range(PASSWORD_TRIES):
         with pytest.raises(WrongPassword):
             ask(owner, password_hash=bytes(32))
-    assert ask(CodeSigner(cell=ready_cell(world)))
+    assert ask(CodeSigner(cell=ready_cell(world))).lock
 
 
 def test_rule_3_forgets_wrong_passwords_after_a_right_one(owner: CodeSigner) -> None:
@@ -476,7 +476,7 @@ def test_rule_3_forgets_wrong_passwords_after_a_right_one(owner: CodeSigner) -> 
         for _ in range(PASSWORD_TRIES - 1):
             with pytest.raises(WrongPassword):
                 ask(owner, password_hash=bytes(32))
-        assert ask(owner)
+        assert ask(owner).lock
 
 
 def test_an_ask_to_amend_is_opened_with_the_password_alone(owner: CodeSigner) -> None:
