@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from backend.errors import MalformedMessage
-from backend.protocol.ask import sign_ask, tx_hash, verify_ask
+from backend.protocol.ask import read_thumbprints, sign_ask, tx_hash, verify_ask
 from tests.unit.protocol import by_hand, cast
 from tests.unit.protocol.cast import KS, NOW
 from tests.unit.protocol.examples import BY_TYP
@@ -99,3 +99,28 @@ def test_what_an_ask_may_say_is_read(changes: dict[str, Any]) -> None:
 def test_what_no_ask_says_is_refused(changes: dict[str, Any]) -> None:
     with pytest.raises(MalformedMessage):
         ASK.read(ASK.compact(**changes))
+
+
+def test_three_thumbprints_are_read_as_a_screen_shows_them() -> None:
+    read = read_thumbprints(KEY_THUMBPRINTS)
+    for name in KEY_THUMBPRINTS:
+        assert getattr(read, name) == by_hand.octets(name)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"unlock": ""},
+        {"unlock": by_hand.b64(bytes(31))},
+        {"unlock": by_hand.b64(bytes(32)) + "="},
+        {"fourth": by_hand.b64(bytes(32))},
+    ],
+)
+def test_what_are_not_three_thumbprints_is_refused(changes: dict[str, str]) -> None:
+    with pytest.raises(MalformedMessage):
+        read_thumbprints(KEY_THUMBPRINTS | changes)
+
+
+def test_two_thumbprints_are_refused() -> None:
+    with pytest.raises(MalformedMessage):
+        read_thumbprints({name: KEY_THUMBPRINTS[name] for name in ("approval", "request")})

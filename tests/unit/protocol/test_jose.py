@@ -51,6 +51,8 @@ HEADERS: dict[str, dict[str, Any] | bytes] = {
     "typ with media type": HEAD | {"typ": "application/cell-refusal+jwt"},
     "typ in capitals": HEAD | {"typ": "CELL-REFUSAL+JWT"},
     "typ JWT": HEAD | {"typ": "JWT"},
+    "a part of typ": HEAD | {"typ": "cell-refusal"},
+    "typ empty": HEAD | {"typ": ""},
     "long typ": HEAD | {"typ": "x" * 65},
     "kid of another": HEAD | {"kid": cast.b64_tp(cast.KS)},
     "kid as text": HEAD | {"kid": "request"},

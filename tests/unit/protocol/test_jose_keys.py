@@ -12,6 +12,7 @@ from backend.protocol.encoding import Octets32
 from backend.protocol.jose import (
     PublicJwk,
     raw_signature,
+    read_jwk,
 )
 from backend.protocol.sealed import open_sealed
 from tests.unit.protocol import by_hand, cast
@@ -57,10 +58,12 @@ def bent(name: str) -> dict[str, Any]:
 
 @pytest.mark.parametrize("name", KEYS)
 def test_a_key_that_is_no_point_in_its_one_form_is_refused(name: str) -> None:
-    """In a message, and as the ephemeral key of a seal."""
+    """In a message, by itself, and as the ephemeral key of a seal."""
     example = BY_TYP["cell-ask+jwt"]
     with pytest.raises(MalformedMessage):
         example.read(example.compact(sam=bent(name)))
+    with pytest.raises(MalformedMessage):
+        read_jwk(bent(name))
     head = by_hand.seal_header("cell-secret", cast.EPHEMERAL, apu=b"", apv=b"") | {
         "epk": bent(name)
     }
@@ -73,6 +76,10 @@ def test_a_key_that_is_no_point_in_its_one_form_is_refused(name: str) -> None:
     )
     with pytest.raises(MalformedMessage):
         open_sealed(sealed, TRANSACTION)
+
+
+def test_a_key_is_read_from_its_members() -> None:
+    assert read_jwk(by_hand.jwk(REQUEST)) == cast.public(REQUEST)
 
 
 def test_a_coordinate_that_is_not_reduced_would_be_a_second_name_of_one_key() -> None:

@@ -1,5 +1,6 @@
 """Loosening a policy: what it takes to ask, what it takes to be believed, and what comes of it."""
 
+import base64
 import hashlib
 from typing import Any, Final
 
@@ -33,6 +34,7 @@ from backend.sam.amending import (
 )
 from backend.sam.cells import ChangePassword, PasswordLock, RemoveDevice
 from backend.sam.totp import TotpSeeds
+from backend.sam.tries import PASSWORD_TRIES
 from tests.world.clock import SettableClock
 from tests.world.code_cell import CODE_POLICY, CodeSigner, with_phone, without_phone
 from tests.world.paired_cell import CA, NUMBER, PASSWORD_HASH, PairedCell, make_cell, ready_cell
@@ -146,9 +148,10 @@ def test_the_phones_approval_allows_sms_within_the_bounds_that_it_showed(
     assert msgspec.structs.replace(after, policy=before.policy, epoch=before.epoch) == (
         msgspec.structs.replace(before, prev=after.prev)
     )
-    text = claims_of(owner, asked).text.lines
-    assert "500,00" in text[0]
-    assert NUMBER[-4:] in text[1]
+    claims = claims_of(owner, asked)
+    assert claims.fields["number_end"] == NUMBER[-4:]
+    assert "500,00" in claims.text.lines[0]
+    assert NUMBER[-4:] in claims.text.lines[1]
 
 
 @pytest.mark.sms
@@ -306,6 +309,16 @@ def test_a_seed_that_the_record_does_not_name_is_refused(
     assert caught.value.rule == 3
 
 
+def test_a_seed_that_no_phone_approved_is_refused(
+    with_app: tuple[CodeSigner, MadeSeed, str],
+) -> None:
+    """It is this cell's, and its codes are right: who stole the session made it."""
+    signer, _, lock = with_app
+    with pytest.raises(CodeRefused) as caught:
+        by_app((signer, seed(signer), lock))
+    assert caught.value.rule == 3
+
+
 def test_a_seed_of_another_cell_opens_nothing_even_if_a_record_named_it(
     world: SamWorld, with_app: tuple[CodeSigner, MadeSeed, str]
 ) -> None:
@@ -318,6 +331,46 @@ def test_a_seed_of_another_cell_opens_nothing_even_if_a_record_named_it(
     with pytest.raises(CodeRefused) as caught:
         by_app((signer, made, lock), seed=foreign.sealed)
     assert caught.value.rule == 3
+
+
+def test_the_codes_of_two_cells_are_used_up_apart(
+    world: SamWorld, with_app: tuple[CodeSigner, MadeSeed, str]
+) -> None:
+    other = CodeSigner(cell=ready_cell(world))
+    made = seed(other)
+    asked = ask_totp(other, made)
+    other.cell.record = amend(other, asked).record
+    world.clock.advance(seconds=60)
+    assert by_app(with_app) == by_app((other, made, asked.lock)) == now(world) // 30
+
+
+def test_a_code_finds_room_in_a_full_memory_of_steps(
+    monkeypatch: pytest.MonkeyPatch, world: SamWorld, with_app: tuple[CodeSigner, MadeSeed, str]
+) -> None:
+    """The step of the first code is long over."""
+    monkeypatch.setattr(totp_module, "MOST_REMEMBERED", 1)
+    assert by_app(with_app) == now(world) // 30
+
+
+def test_what_makes_room_forgets_no_step_that_a_code_may_still_be_of(
+    monkeypatch: pytest.MonkeyPatch, world: SamWorld
+) -> None:
+    monkeypatch.setattr(totp_module, "MOST_REMEMBERED", 2)
+    seeds = TotpSeeds(world.hsm)
+    one, over, other = (make_cell(world).made.cell for _ in range(3))
+    at = 200 * 30 + 29
+    assert seeds.use_up(199, cell=one, used_step=None, now=at)
+    assert seeds.use_up(198, cell=over, used_step=None, now=at - 60)
+    assert seeds.use_up(200, cell=other, used_step=None, now=at)
+    assert not seeds.use_up(199, cell=one, used_step=None, now=at)
+
+
+def test_a_seed_is_of_twenty_bytes_and_each_is_another(world: SamWorld) -> None:
+    """RFC 4226, 4."""
+    seeds, cell = TotpSeeds(world.hsm), make_cell(world).made.cell
+    one, other = (seeds.make(cell)[0] for _ in range(2))
+    assert len(base64.b32decode(one)) == 20
+    assert one != other
 
 
 def test_a_full_memory_of_steps_takes_no_more_codes(
@@ -365,9 +418,10 @@ def test_rule_1_wants_a_seed_of_this_cell(owner: CodeSigner, sealed: str | None)
 
 def test_rule_2_looks_at_three_first_codes_of_a_seed(owner: CodeSigner) -> None:
     made = seed(owner)
-    for code in ("00000000", None, "x"):
-        with pytest.raises(WrongCode):
+    for left, code in ((2, "00000000"), (1, None), (0, "x")):
+        with pytest.raises(WrongCode) as caught:
             ask_totp(owner, made, code=code)
+        assert caught.value.tries_left == left
     with pytest.raises(TooManyTries):
         ask_totp(owner, made)
     assert ask_totp(owner, seed(owner)).step
@@ -376,17 +430,53 @@ def test_rule_2_looks_at_three_first_codes_of_a_seed(owner: CodeSigner) -> None:
 def test_rule_2_uses_the_first_code_up(owner: CodeSigner) -> None:
     made = seed(owner)
     assert ask_totp(owner, made).step == now(owner.world) // 30
-    with pytest.raises(WrongCode):
+    with pytest.raises(WrongCode) as caught:
         ask_totp(owner, made)
+    assert caught.value.tries_left == 1
+
+
+def test_rule_2_lets_two_cells_show_their_first_codes_at_once(
+    world: SamWorld, owner: CodeSigner
+) -> None:
+    step = now(world) // 30
+    for signer in (owner, CodeSigner(cell=ready_cell(world))):
+        assert ask_totp(signer, seed(signer)).step == step
+
+
+def test_rule_2_finds_room_in_the_memory_for_a_first_code(
+    monkeypatch: pytest.MonkeyPatch, owner: CodeSigner
+) -> None:
+    monkeypatch.setattr(totp_module, "MOST_REMEMBERED", 1)
+    ask_totp(owner, seed(owner))
+    other = CodeSigner(cell=ready_cell(owner.world))
+    with pytest.raises(TooManyTries):
+        ask_totp(other, seed(other))
+    owner.world.clock.advance(seconds=60)
+    assert ask_totp(other, seed(other)).step
 
 
 def test_rule_3_counts_wrong_passwords_with_all_others(owner: CodeSigner) -> None:
     """T-16."""
-    for _ in range(20):
+    for _ in range(PASSWORD_TRIES):
         with pytest.raises(WrongPassword):
             ask(owner, password_hash=bytes(32))
     with pytest.raises(TooManyTries):
         ask(owner)
+
+
+def test_rule_3_counts_wrong_passwords_of_each_signer(world: SamWorld, owner: CodeSigner) -> None:
+    for _ in range(PASSWORD_TRIES):
+        with pytest.raises(WrongPassword):
+            ask(owner, password_hash=bytes(32))
+    assert ask(CodeSigner(cell=ready_cell(world))).lock
+
+
+def test_rule_3_forgets_wrong_passwords_after_a_right_one(owner: CodeSigner) -> None:
+    for _ in range(2):
+        for _ in range(PASSWORD_TRIES - 1):
+            with pytest.raises(WrongPassword):
+                ask(owner, password_hash=bytes(32))
+        assert ask(owner).lock
 
 
 def test_an_ask_to_amend_is_opened_with_the_password_alone(owner: CodeSigner) -> None:

@@ -173,6 +173,23 @@ def test_the_sms_greets_by_the_registered_given_names(world: SamWorld) -> None:
     assert "Анна Петровна" in signer.read(opened.sms).text
 
 
+def test_the_sms_of_documents_begins_with_the_given_names(world: SamWorld) -> None:
+    """They stand nowhere else in it; in Russian there is seldom room for them."""
+    name = x509.Name(
+        [
+            x509.NameAttribute(x509.NameOID.GIVEN_NAME, "Anna"),
+            x509.NameAttribute(x509.NameOID.COMMON_NAME, "Anna Ivanova"),
+        ]
+    ).public_bytes()
+    signer = CodeSigner(cell=make_cell(world, policy=CODE_POLICY, subject=name))
+    signer.cell.record, _ = world.sam._voice.next_record(
+        signer.cell.record, confirmed=True, certificate=Octets32(bytes(32))
+    )
+    address = SmsAddress(number=NUMBER, subject=name)
+    opened = signer.open_signing(ONE, sms=address, lang="en")
+    assert "Anna, you are asked to sign documents." in signer.read(opened.sms).text
+
+
 def signer_fields(name: bytes) -> dict[str, object]:
     return {
         "type": "certificate_request",

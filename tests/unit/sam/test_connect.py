@@ -46,7 +46,12 @@ def test_without_a_socket_the_sam_is_in_this_process(settings: Settings) -> None
 def test_the_sam_speaks_for_the_authority_of_the_settings_by_this_machines_clock(
     tmp_path: Path,
 ) -> None:
-    settings = Settings(data_dir=tmp_path, ca_name="Authority", app_url="https://app.example")
+    settings = Settings(
+        data_dir=tmp_path,
+        ca_name="Authority",
+        app_url="https://app.example",
+        authorization_server_url="https://as.example:8443/of/ours",
+    )
     make_ready(settings)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", SoftwareCellsWarning)
@@ -54,6 +59,7 @@ def test_the_sam_speaks_for_the_authority_of_the_settings_by_this_machines_clock
     before = int(time.time())
     assert (sam._issuer, sam._asks._issuer) == ("Authority", "Authority")
     assert (sam._enrolments._origin, sam._enrolments._rp_id) == (settings.app_url, settings.rp_id)
+    assert sam._asks._sms._domain == "as.example"
     assert sam._worker_key == read_message(
         settings.worker_public_key_path.read_bytes().strip(), PublicJwk
     )

@@ -336,6 +336,17 @@ def test_a_frame_that_is_too_long_ends_the_conversation(
         assert connection.recv(1) == b""
 
 
+def test_a_frame_that_comes_in_pieces_is_read_whole() -> None:
+    body = bytes(range(256)) * 1024
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        sender = threading.Thread(target=send_frame, args=(ours, body))
+        sender.start()
+        read = receive_frame(theirs)
+        sender.join()
+    assert read == body
+
+
 def test_a_caller_that_dies_within_a_frame_harms_nobody(
     server: SamServer, socket_path: Path
 ) -> None:
