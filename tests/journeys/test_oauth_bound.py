@@ -14,6 +14,7 @@ from tests.journeys.conftest import Stage
 from tests.world.browser import Browser
 from tests.world.certificates import a_certificate, escaped, rfc_9440
 from tests.world.client_keys import a_key, assertion, proof
+from tests.world.clock import START
 from tests.world.csc_client import content
 from tests.world.oauth_client import CALLBACK, VERIFIER, OauthClient, an_oauth_client, sign_in
 from tests.world.service import copy_service
@@ -229,6 +230,7 @@ def test_csc_35_a_client_signs_who_it_is(
         {"sub": ...},
         {"exp": 0},
         {"exp": ...},
+        {"exp": int(START.timestamp()) + 3600 + 61},
         {"exp": 2**40},
         {"nbf": 2**40},
         {"jti": ...},
