@@ -8,6 +8,7 @@ ASVS 6.6.3: at most 10⁻⁶ for an account in a day.
 from datetime import datetime, timedelta
 from functools import cache
 from typing import Final
+from uuid import UUID
 
 import pytest
 from sqlalchemy import update
@@ -102,6 +103,51 @@ def test_of_guesses_that_wait_for_the_days_edge_the_database_looks_at_no_more(
             looked_at += [moment] * guessed(victim, started + timedelta(seconds=moment))
     assert len(looked_at) > TRIES_A_DAY
     assert won_in_a_day(looked_at) <= MOST_WON
+
+
+@pytest.mark.parametrize("kept_for_the_end", [0, MOST_TRIES_A_DAY - 1], ids=["first", "last"])
+def test_t_15_of_a_million_guesses_the_database_looks_at_twenty_a_day_and_the_owner_goes_on(
+    victim: CodeWorld, kept_for_the_end: int
+) -> None:
+    """By its counter of the day alone, one guess each second, each at a new ask: for twelve days.
+
+    Between a refusal and the end of the day nothing changes, so the clock goes on to its last
+    seconds. In the one case all is guessed when a day begins; in the other every second day keeps
+    all but one for its end, so that those of two days meet.
+    """
+    asked, far = victim.world.request(*hashes(1)).id, victim.clock() + timedelta(days=60)
+    victim.world.overwrite(
+        lambda session: session.execute(update(Transaction).values(expires_at=far, use_by=far))
+    )
+    began = victim.clock()
+    looked_at: list[int] = []
+
+    def until_refused(now: int, *, most: int) -> None:
+        """Guess each second, until it is refused or there were as many."""
+        for moment in range(now, now + most):
+            if not guessed_once(victim, asked, began + timedelta(seconds=moment)):
+                return
+            looked_at.append(moment)
+
+    for number, day in enumerate(range(0, GUESSES, DAY)):
+        kept = 0 if number % 2 else kept_for_the_end
+        until_refused(day, most=1 if kept else MOST_TRIES_A_DAY + 1)
+        until_refused(day + DAY - 1 - kept, most=kept + 1)
+    most = most_in_a_day(looked_at)
+
+    assert len(looked_at) == MOST_TRIES_A_DAY * -(-GUESSES // DAY)
+    assert most == MOST_TRIES_A_DAY + kept_for_the_end <= 2 * MOST_TRIES_A_DAY
+    assert won_in_a_day(looked_at) <= MOST_WON
+    assert guessed_once(victim, asked, began + timedelta(seconds=day + DAY))  # the owner's
+
+
+def guessed_once(victim: CodeWorld, transaction: UUID, now: datetime) -> bool:
+    """Whether the database lets one guess through, at an ask that has tries left."""
+    with victim.world.sessions() as session:
+        session.execute(update(Transaction).values(code_tries=0))
+        session.commit()
+        asked = read_asked(session, transaction=transaction, signer=victim.id)
+        return count_try(session, asked, now=now) is not None
 
 
 def guessed(victim: CodeWorld, now: datetime) -> int:
