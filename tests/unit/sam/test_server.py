@@ -23,10 +23,18 @@ from backend.errors import (
     TooManyTries,
     WrongCode,
 )
+from backend.protocol.encoding import unb64u
 from backend.sam import client as client_module
 from backend.sam import housekeeping
 from backend.sam.amending import Amend, MakeSeed, OpenAmendment, Tighten
-from backend.sam.cells import ChangePassword, PasswordLock, RemoveDevice, ResetPassword
+from backend.sam.cells import (
+    AddSecurityKey,
+    ChangePassword,
+    PasswordLock,
+    RemoveDevice,
+    RemoveSecurityKey,
+    ResetPassword,
+)
 from backend.sam.client import SamClient
 from backend.sam.releases import Release
 from backend.sam.server import SamServer, admitted
@@ -45,12 +53,13 @@ from backend.sam.wire import (
     write_call,
     write_result,
 )
+from tests.unit.sam.test_security_keys import made
 from tests.world.clock import SettableClock
 from tests.world.code_cell import ADDRESS, with_phone
 from tests.world.counting_app import CountingApp
 from tests.world.paired_cell import CA, PASSWORD_HASH, PairedCell, ready_cell
 from tests.world.paper_phone import read
-from tests.world.sam import SamWorld
+from tests.world.sam import ORIGIN, SamWorld
 
 ONE = hashlib.sha256(b"1").digest()
 
@@ -205,6 +214,14 @@ def test_passwords_and_removal_work_over_the_socket(
     assert client.reset_password(reset).verifier == changed.verifier
     removal = RemoveDevice(record=remote_cell.record, kid=remote_cell.phone.kid)
     assert client.remove_device(removal).epoch == 4
+
+
+def test_security_keys_come_and_go_over_the_socket(client: SamClient, world: SamWorld) -> None:
+    cell = ready_cell(world, app=ORIGIN)
+    key, message = made(cell)
+    added = client.add_security_key(AddSecurityKey(record=cell.record, message=message))
+    removal = RemoveSecurityKey(record=added.record, kid=cell.phone.kid, id=unb64u(key.id))
+    assert client.remove_security_key(removal).epoch == added.epoch + 1
 
 
 def test_a_refusal_keeps_its_class_and_rule_on_the_way(
