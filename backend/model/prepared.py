@@ -34,6 +34,8 @@ Found = Row[*tuple[Any, ...]]
 
 _DIALECT: Final[Dialect] = PGDialect_psycopg(paramstyle="numeric_dollar")  # type: ignore[no-untyped-call]  # SQLAlchemy's
 _MOST_STATEMENTS: Final = 256
+FEW: Final = 32
+"""Values of a list. A plan that was made for few rows is not kept for many."""
 
 
 @final
@@ -98,7 +100,8 @@ class Prepared:
     def _found(
         self, cursor: "Cursor[tuple[Any, ...]]", values: list[object]
     ) -> list[tuple[Any, ...]]:
-        cursor.execute(self._bytes, values, prepare=True)
+        few = all(len(value) <= FEW for value in values if isinstance(value, list))
+        cursor.execute(self._bytes, values, prepare=few)
         return cursor.fetchall() if self._gives_rows else []
 
     def _one(self, found: list[tuple[Any, ...]]) -> Found | None:

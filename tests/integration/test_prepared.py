@@ -8,6 +8,7 @@ from uuid import uuid4
 
 import pytest
 from sqlalchemy import (
+    ARRAY,
     Column,
     Engine,
     Integer,
@@ -15,6 +16,7 @@ from sqlalchemy import (
     String,
     Table,
     Uuid,
+    bindparam,
     func,
     insert,
     select,
@@ -25,7 +27,7 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from backend.model.base import Instant
 from backend.model.engines import each_statement
-from backend.model.prepared import Prepared
+from backend.model.prepared import FEW, Prepared
 from backend.model.steps import Step, change, look, value
 
 NOTES: Final = Table(
@@ -47,6 +49,12 @@ ADD: Final = Step(
         select(value(NOTES.c.id), value(NOTES.c.words)).where(value(NOTES.c.id) < 10),
     ),
     returning=[NOTES.c.id],
+)
+COUNT: Final = select(func.cardinality(bindparam("in_many", type_=ARRAY(Integer))).label("many"))
+RUNS: Final = (
+    select(text("coalesce(sum(generic_plans + custom_plans), 0) AS runs"))
+    .select_from(text("pg_prepared_statements"))
+    .where(text("statement LIKE 'SELECT cardinality%'"))
 )
 ONE_PROCESS: Final = select(func.pg_backend_pid().label("pid"))
 
@@ -181,3 +189,15 @@ def test_after_one_lost_connection_none_of_its_age_is_used_again(
 def test_a_statement_that_comes_to_be_at_each_run_is_refused(made_anew: object) -> None:
     with pytest.raises(TypeError, match="each run"):
         Prepared(made_anew)  # type: ignore[arg-type]  # one of several kinds
+
+
+def test_a_plan_that_was_made_for_few_rows_is_not_used_for_many(session: Session) -> None:
+    """After five runs PostgreSQL keeps one plan: a batch of 10 000 took ten seconds by it."""
+    runs = []
+    for many in (FEW, FEW + 1, FEW):
+        counted = look(session, COUNT, {"many": list(range(many))})
+        assert counted is not None
+        assert counted.many == many
+        with session.begin():
+            runs.append(session.execute(RUNS).scalar_one())
+    assert runs == [1, 1, 2]
