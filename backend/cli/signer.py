@@ -5,9 +5,10 @@ one may not do alone asks for two names, and they must differ.
 """
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import click
+import msgspec
 
 from backend.algorithms import KeyAlgorithm
 from backend.app import open_services
@@ -28,6 +29,50 @@ from backend.signers.registration import (
     find_signer,
 )
 from backend.wiring import utc_now
+
+
+class _Form(msgspec.Struct, frozen=True, kw_only=True):
+    """What an operator gives of a signer, as the options of ``register`` name it."""
+
+    login: str | None
+    family: str | None
+    given: str | None
+    patronymic: str | None
+    common_name: str | None
+    organization: str | None
+    number: str | None
+    methods: tuple[str, ...]
+    desktop: bool | None
+    algorithm: KeyAlgorithm
+    lang: Literal["ru", "en"]
+    zone: str | None
+
+    def applicant(self) -> Applicant:
+        """Who registers.
+
+        Raises:
+            click.UsageError: there is no name, or there are two.
+        """
+        return Applicant(
+            name=self._name(),
+            login=self.login,
+            number=self.number,
+            lang=self.lang,
+            zone=self.zone,
+            by_sms="password+sms" in self.methods,
+            desktop=self.desktop,
+        )
+
+    def _name(self) -> RegisteredName:
+        """The name of a person or of an organization, whichever was given whole."""
+        match (self.family, self.given), (self.common_name, self.organization):
+            case (str() as family, str() as given), (None, None):
+                return PersonName(family=family, given=given, patronymic=self.patronymic)
+            case (None, None), (str() as name, str() as whose) if self.patronymic is None:
+                return OrganizationName(common_name=name, organization=whose)
+        raise click.UsageError(
+            "give --family and --given (and --patronymic), or --common-name and --organization"
+        )
 
 
 @click.group(commands=[signer_methods.methods])
@@ -69,47 +114,21 @@ def signer() -> None:
 @click.option("--lang", type=click.Choice(["ru", "en"]), default="ru", show_default=True)
 @click.option("--zone", help="The signer's time zone, as Asia/Omsk; else the installation's.")
 @json_option
-def register(  # noqa: PLR0913  # an option is a parameter
-    *,
-    login: str | None,
-    family: str | None,
-    given: str | None,
-    patronymic: str | None,
-    common_name: str | None,
-    organization: str | None,
-    number: str | None,
-    methods: Sequence[str],
-    desktop: bool | None,
-    operator: str,
-    algorithm: str,
-    lang: Literal["ru", "en"],
-    zone: str | None,
-    as_json: bool,
-) -> None:
+def register(*, operator: str, as_json: bool, **given: Any) -> None:  # noqa: ANN401  # options, read as _Form
     """Register a signer and print the envelope, once."""
-    name = _name(
-        person=(family, given), patronymic=patronymic, organization=(common_name, organization)
-    )
+    form = msgspec.convert(given, _Form)
     services = open_services(settings_from_environment())
     with people() as session:
         envelope = envelopes.register_signer_with_cell(
             session,
             services.sam,
-            Applicant(
-                name=name,
-                login=login,
-                number=number,
-                lang=lang,
-                zone=zone,
-                by_sms="password+sms" in methods,
-                desktop=desktop,
-            ),
-            algorithm=KeyAlgorithm(algorithm),
+            form.applicant(),
+            algorithm=form.algorithm,
             operator=operator,
             settings=services.settings,
             now=services.clock(),
         )
-    warn_of_number(number, services.settings)
+    warn_of_number(form.number, services.settings)
     answer(envelope, paper(envelope), as_json=as_json)
 
 
@@ -227,27 +246,6 @@ def show(*, login: str, as_json: bool) -> None:
     with people() as session:
         found = one_signer(session, login)
     answer(found, _card(found), as_json=as_json)
-
-
-def _name(
-    *,
-    person: tuple[str | None, str | None],
-    patronymic: str | None,
-    organization: tuple[str | None, str | None],
-) -> RegisteredName:
-    """Make the name of a person or of an organization, whichever was given whole.
-
-    Raises:
-        click.UsageError: neither was, or both.
-    """
-    match person, organization:
-        case (str() as family, str() as given), (None, None):
-            return PersonName(family=family, given=given, patronymic=patronymic)
-        case (None, None), (str() as common_name, str() as whose) if patronymic is None:
-            return OrganizationName(common_name=common_name, organization=whose)
-    raise click.UsageError(
-        "give --family and --given (and --patronymic), or --common-name and --organization"
-    )
 
 
 def _table(signers: Sequence[SignerOverview]) -> str:

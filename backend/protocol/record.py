@@ -79,17 +79,20 @@ class RecordDevice(
             raise MalformedMessage("kid is not the approval key's thumbprint")
         if len({self.kid, self.request.thumbprint(), self.unlock.thumbprint()}) != 3:  # noqa: PLR2004  # three keys
             raise MalformedMessage("the three keys are not different")
+        if self.uv == "attested" and self.kind != "native":
+            raise MalformedMessage("an attestation comes only from a native phone")
+        self._check_passkeys()
+        _check_once(self.confirmed_by)
+
+    def _check_passkeys(self) -> None:
         passkey = self.webauthn is not None
         if (self.uv == "webauthn") is not passkey or (self.kind in BROWSERS) is not passkey:
             raise MalformedMessage("a passkey, its user verification and a browser go together")
-        if self.uv == "attested" and self.kind != "native":
-            raise MalformedMessage("an attestation comes only from a native phone")
         if self.security_keys and not passkey:
             raise MalformedMessage("a security key is a browser's")
         for distinct in ({key.id for key in self.passkeys}, {key.key for key in self.passkeys}):
             if len(distinct) != len(self.passkeys):
                 raise MalformedMessage("a passkey stands twice")
-        _check_once(self.confirmed_by)
 
     @property
     def passkeys(self) -> tuple[Passkey, ...]:

@@ -25,6 +25,7 @@ To tighten, for which nobody has to consent:
 """
 
 from typing import Any, Final, final
+from uuid import UUID
 
 import msgspec
 
@@ -180,17 +181,18 @@ class PolicyAmendments:
                 counter = self._hotp.first_counter(code, cell=cell, sealed=sealed)
                 first = None if counter is None else _First(counter=counter)
             else:
-                step = self._totp.find_step(code, cell=cell, sealed=sealed, now=now)
-                first = None if step is None else _First(step=step)
+                first = self._first_step(code, cell=cell, sealed=sealed, now=now)
         except MalformedMessage as error:
             raise AmendmentRefused(1, "the seed is not this cell's") from error
         if first is None:
             raise WrongCode(left)
-        if first.step is not None and not self._totp.use_up(
-            first.step, cell=cell, used_step=None, now=now
-        ):
-            raise WrongCode(left)
         return first
+
+    def _first_step(self, code: str, *, cell: UUID, sealed: str, now: int) -> _First | None:
+        step = self._totp.find_step(code, cell=cell, sealed=sealed, now=now)
+        if step is None or not self._totp.use_up(step, cell=cell, used_step=None, now=now):
+            return None
+        return _First(step=step)
 
     def _sealed_to_sign(self, unverified: OpenAmendment, record: CellRecord, *, now: int) -> str:
         """Rule 3."""

@@ -51,6 +51,7 @@ from backend.signing.amendment import (
 )
 from tests.world.code_cell import CodeSigner
 from tests.world.code_world import PASSWORD, SALT, WITH_SMS, CodeWorld
+from tests.world.meanwhile import Meanwhile
 from tests.world.paired_cell import make_cell
 from tests.world.sam import open_sam_world
 from tests.world.signing_world import SigningWorld, hashes, world_of
@@ -229,28 +230,13 @@ def test_of_two_who_use_one_code_at_once_one_approves(owner: CodeWorld) -> None:
     requested = owner.world.request(*hashes(1))
     with pytest.raises(WrongCode):
         owner.approve(
-            requested.id, code, method="password+totp", sam=Meanwhile(owner, use_it_elsewhere)
+            requested.id,
+            code,
+            method="password+totp",
+            sam=Meanwhile(owner.world.sam.sam, use_it_elsewhere),
         )
     assert owner.world.state(other.id) == TransactionState.APPROVED
     assert owner.world.state(requested.id) == TransactionState.PENDING
-
-
-class Meanwhile:
-    """The SAM; something happens while it works."""
-
-    def __init__(self, page: CodeWorld, happens: Callable[[], object]) -> None:
-        self._sam = page.world.sam.sam
-        self._happens = happens
-
-    def approve_by_code(self, request: Any) -> Any:  # noqa: ANN401  # the SAM's structs
-        approved = self._sam.approve_by_code(request)
-        self._happens()
-        return approved
-
-    def amend(self, request: Any) -> Any:  # noqa: ANN401  # the SAM's structs
-        done = self._sam.amend(request)
-        self._happens()
-        return done
 
 
 def test_the_clerk_does_it_by_itself(owner: CodeWorld) -> None:
@@ -477,7 +463,7 @@ def test_a_freeze_while_the_sam_works_keeps_the_record(owner: CodeWorld) -> None
     with owner.world.sessions() as session, pytest.raises(AlreadyThere):
         finish_amendment(
             session,
-            Meanwhile(owner, owner.world.freeze),  # type: ignore[arg-type]  # as far as it is asked
+            Meanwhile(owner.world.sam.sam, owner.world.freeze),  # type: ignore[arg-type]  # as far as it is asked
             transaction=asked.transaction,
             now=owner.clock(),
         )
@@ -499,7 +485,7 @@ def test_t_37_what_a_phone_approved_that_is_removed_since_is_not_finished(
     with boris.world.sessions() as session, pytest.raises(AlreadyThere):
         finish_amendment(
             session,
-            Meanwhile(boris, lambda: remove_the_phone(boris)),  # type: ignore[arg-type]  # as far as it is asked
+            Meanwhile(boris.world.sam.sam, lambda: remove_the_phone(boris)),  # type: ignore[arg-type]  # as far as it is asked
             transaction=asked.transaction,
             now=boris.clock(),
         )

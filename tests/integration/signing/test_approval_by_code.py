@@ -48,6 +48,7 @@ from backend.signing.overview import show_transaction
 from tests.world.clock import SettableClock
 from tests.world.code_cell import CodeSigner, payment
 from tests.world.code_world import CodeWorld, open_code_world
+from tests.world.meanwhile import Meanwhile
 from tests.world.sam import open_sam_world
 from tests.world.signing_world import SigningWorld, hashes
 
@@ -295,7 +296,7 @@ def test_a_frozen_signer_approves_nothing(alone: CodeWorld) -> None:
 def test_a_freeze_while_the_sam_works_keeps_the_approval_out(anna: CodeWorld) -> None:
     requested = anna.world.request(*hashes(1))
     with pytest.raises(SignerFrozen):
-        anna.approve(requested.id, sam=Meanwhile(anna, anna.world.freeze))
+        anna.approve(requested.id, sam=Meanwhile(anna.world.sam.sam, anna.world.freeze))
     assert anna.world.state(requested.id) == TransactionState.PENDING
 
 
@@ -307,7 +308,7 @@ def test_an_end_while_the_sam_works_stands(alone: CodeWorld) -> None:
             cancel(session, transaction=requested.id, because="test", now=alone.clock())
 
     with pytest.raises(TransactionOver) as caught:
-        alone.approve(requested.id, sam=Meanwhile(alone, called_off))
+        alone.approve(requested.id, sam=Meanwhile(alone.world.sam.sam, called_off))
     assert caught.value.state == TransactionState.CANCELLED
 
 
@@ -359,19 +360,6 @@ def test_no_sms_is_added_to_what_ends_while_the_sam_writes_it(
     with pytest.raises(TooManyTries):
         alone.send(requested.id)
     assert (len(alone.texts(requested.id)), alone.row(requested.id).sms_asked) == (1, 0)
-
-
-class Meanwhile:
-    """The SAM; something happens while it works."""
-
-    def __init__(self, world: CodeWorld, happens: Callable[[], object]) -> None:
-        self._sam = world.world.sam.sam
-        self._happens = happens
-
-    def approve_by_code(self, request: ApproveByCode) -> ApprovedByCode:
-        approved = self._sam.approve_by_code(request)
-        self._happens()
-        return approved
 
 
 def test_after_five_minutes_the_code_is_too_old_until_it_is_sent_again(

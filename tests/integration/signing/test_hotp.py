@@ -42,6 +42,7 @@ from tests.world.code_cell import CodeSigner
 from tests.world.code_world import PASSWORD, SALT, WITH_SMS, CodeWorld
 from tests.world.counting_app import CountingApp
 from tests.world.killed import killed_everywhere
+from tests.world.meanwhile import Meanwhile
 from tests.world.paired_cell import make_cell
 from tests.world.sam import open_sam_world
 from tests.world.signing_world import SigningWorld, hashes, world_of
@@ -184,24 +185,6 @@ def boris(world: SigningWorld) -> Counting:
     made = beside(world)
     made.set_up()
     return made
-
-
-class Meanwhile:
-    """The SAM; something happens while it works."""
-
-    def __init__(self, counting: Counting, happens: Callable[[], object]) -> None:
-        self._sam = counting.sam
-        self._happens = happens
-
-    def approve_by_code(self, request: Any) -> Any:  # noqa: ANN401  # the SAM's structs
-        approved = self._sam.approve_by_code(request)
-        self._happens()
-        return approved
-
-    def amend(self, request: Any) -> Any:  # noqa: ANN401  # the SAM's structs
-        done = self._sam.amend(request)
-        self._happens()
-        return done
 
 
 def at_once(*calls: Callable[[], object]) -> list[object]:
@@ -406,7 +389,7 @@ def test_who_is_overtaken_while_the_sam_works_is_told_and_loses_no_try_of_the_da
 ) -> None:
     other, requested = boris.request(), boris.request()
     with pytest.raises(AlreadyThere):
-        boris.approve(requested, sam=Meanwhile(boris, partial(boris.approve, other)))
+        boris.approve(requested, sam=Meanwhile(boris.sam, partial(boris.approve, other)))
     assert boris.page.row(other).state == APPROVED
     assert boris.page.row(requested).state == PENDING
     assert boris.page.tries_of_day() == 0
@@ -422,7 +405,7 @@ def test_beside_a_phones_removal_no_record_is_lost(boris: Counting) -> None:
             assert remove(session, boris.sam, kid=cell.phone.kid, now=boris.page.clock())
 
     with pytest.raises(AlreadyThere):
-        boris.approve(requested, sam=Meanwhile(boris, removed))
+        boris.approve(requested, sam=Meanwhile(boris.sam, removed))
     assert boris.record().devices == ()
     assert boris.counter == 1
     assert boris.approve(requested) is APPROVED
@@ -438,7 +421,7 @@ def test_an_approval_beside_an_amendment_of_the_same_epoch_keeps_the_counter(
     boris.answer(asked)
     requested = boris.request()
     with pytest.raises(AlreadyThere):
-        boris.finish(sam=Meanwhile(boris, partial(boris.approve, requested)))
+        boris.finish(sam=Meanwhile(boris.sam, partial(boris.approve, requested)))
     assert boris.page.row(requested).state == APPROVED
     assert boris.finish() == [False]
     assert boris.counter == 2
@@ -453,7 +436,7 @@ def test_an_amendment_beside_an_approval_of_the_same_epoch_is_not_undone(boris: 
     boris.answer(boris.ask(method="password+sms", unverified_code=None))
     requested = boris.request()
     with pytest.raises(AlreadyThere):
-        boris.approve(requested, sam=Meanwhile(boris, boris.finish))
+        boris.approve(requested, sam=Meanwhile(boris.sam, boris.finish))
     assert "password+sms" in boris.record().policy.methods
     assert boris.approve(requested) is APPROVED
     assert boris.record().policy.methods == ("app", "password+hotp", "password+sms")
@@ -477,7 +460,7 @@ def test_a_freeze_while_the_sam_works_keeps_the_approval_out_and_the_code_used_u
 ) -> None:
     requested, code = boris.request(), boris.app.press()
     with pytest.raises(SignerFrozen):
-        boris.approve(requested, code, sam=Meanwhile(boris, boris.world.freeze))
+        boris.approve(requested, code, sam=Meanwhile(boris.sam, boris.world.freeze))
     assert boris.page.row(requested).state == PENDING
     assert boris.counter == 2
 
@@ -490,7 +473,7 @@ def test_an_end_while_the_sam_works_stands_and_the_code_is_used_up(boris: Counti
             cancel(session, transaction=requested, because="test", now=boris.page.clock())
 
     with pytest.raises(TransactionOver):
-        boris.approve(requested, sam=Meanwhile(boris, called_off))
+        boris.approve(requested, sam=Meanwhile(boris.sam, called_off))
     assert boris.counter == 2
     with boris.world.sessions() as session:
         assert session.get(Approval, requested) is None
@@ -505,7 +488,7 @@ def test_too_late_for_request_and_record_is_too_late(owner: Counting) -> None:
             cancel(session, transaction=requested, because="test", now=owner.page.clock())
 
     with pytest.raises(TransactionOver):
-        owner.approve(requested, sam=Meanwhile(owner, all_at_once))
+        owner.approve(requested, sam=Meanwhile(owner.sam, all_at_once))
     assert owner.counter == 3
 
 
@@ -523,7 +506,7 @@ def test_a_phones_answer_while_the_sam_works_stands_and_the_code_is_used_up(
 ) -> None:
     requested = owner.request()
     with pytest.raises(TransactionOver):
-        owner.approve(requested, sam=Meanwhile(owner, partial(owner.world.approve, requested)))
+        owner.approve(requested, sam=Meanwhile(owner.sam, partial(owner.world.approve, requested)))
     assert owner.page.row(requested).method == "app"
     assert owner.counter == 2
 

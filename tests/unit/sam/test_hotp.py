@@ -22,8 +22,6 @@ from backend.protocol.receipt import verify_receipt
 from backend.protocol.record import CellRecord, HotpState, record_hash, verify_record
 from backend.sam import hotp as hotp_module
 from backend.sam.amending import (
-    Amend,
-    Amended,
     MadeSeed,
     MakeSeed,
     OpenAmendment,
@@ -33,10 +31,10 @@ from backend.sam.amending import (
 from backend.sam.cells import RemoveDevice
 from backend.sam.hotp import LOOK_AHEAD, LOOK_AHEAD_OF_TWO, HotpSeeds
 from backend.sam.transactions import ApprovedByCode, CountedOn, OpenedTransaction
+from tests.unit.sam.test_amendments import amend, approved
 from tests.world.code_cell import CodeSigner, with_phone
 from tests.world.counting_app import CountingApp
 from tests.world.paired_cell import CA, NUMBER, PASSWORD_HASH, PairedCell, make_cell, ready_cell
-from tests.world.paper_phone import read
 from tests.world.sam import SamWorld, open_sam_world
 
 ONE: Final = hashlib.sha256(b"1").digest()
@@ -119,23 +117,6 @@ def ask(signer: CodeSigner, made: MadeSeed, code: str | None, **members: Any) ->
         "use_by": at + 600,
     }
     return signer.world.sam.open_amendment(OpenAmendment(**(given | members)))
-
-
-def approved(signer: CodeSigner, asked: OpenedAmendment) -> Amend:
-    """The phone approved, with the number of the page."""
-    signed = read(asked.opened.ask, signer.world.public_keys.ks)
-    approval, sealed = signer.cell.phone.approve(signed, signer.cell.secret, number="42")
-    return Amend(
-        record=signer.cell.record,
-        blob=signer.cell.made.blob,
-        ask=asked.opened.ask,
-        approval=approval,
-        sealed=sealed,
-    )
-
-
-def amend(signer: CodeSigner, asked: OpenedAmendment) -> Amended:
-    return signer.world.sam.amend(approved(signer, asked))
 
 
 @pytest.fixture
