@@ -15,12 +15,13 @@ def check_address(setting: str, url: str) -> None:
     parts = urlsplit(url)
     if parts.scheme == "https" and parts.hostname:
         return
-    if parts.scheme == "http" and parts.hostname and _is_loopback(parts.hostname):
+    if parts.scheme == "http" and parts.hostname and is_loopback(parts.hostname):
         return
     raise SettingsInvalid(f"{setting} must be https outside this machine, not {url!r}")
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Whether that host is this machine."""
     try:
         return ip_address(host).is_loopback
     except ValueError:

@@ -9,7 +9,6 @@
 
 import logging
 import re
-from ipaddress import ip_address
 from typing import Any, Final, final
 from urllib.parse import urlsplit
 from uuid import UUID
@@ -24,6 +23,7 @@ from backend.access.client_certificates import read_der
 from backend.errors import NotFound, RequestRefused
 from backend.model.tables import RelyingParty
 from backend.protocol.encoding import sha256
+from backend.web_addresses import is_loopback
 
 log = logging.getLogger(__name__)
 
@@ -224,21 +224,13 @@ def check_redirect_uri(uri: str) -> None:
         raise RequestRefused("a redirect URI is ASCII, and not longer than that")
     try:
         parts = urlsplit(uri)
-        host = parts.hostname
+        host = parts.hostname or ""
         _ = parts.port
     except ValueError as error:
         raise RequestRefused("this is no URI") from error
-    is_safe = parts.scheme == "https" or (parts.scheme == "http" and _is_loopback(host))
-    is_host = host is not None and _HOST.fullmatch(host) is not None
-    if not is_host or not is_safe or "#" in uri or parts.username is not None:
+    is_safe = parts.scheme == "https" or (parts.scheme == "http" and is_loopback(host))
+    if not _HOST.fullmatch(host) or not is_safe or "#" in uri or parts.username is not None:
         raise RequestRefused("a redirect URI is https, or http on its own machine; no fragment")
-
-
-def _is_loopback(host: str | None) -> bool:
-    try:
-        return ip_address(host or "").is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def read_keys(jwks: str) -> KeySet:
