@@ -14,10 +14,11 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, and_, delete, insert, select, update
+from sqlalchemy import Row, and_, delete, select, update
 from sqlalchemy.orm import Session
 
 from backend.errors import AlreadyThere, AmendmentRefused
+from backend.model.epochs import follow
 from backend.model.tables import (
     Amendment,
     Approval,
@@ -128,11 +129,13 @@ def _keep(
     """Write it, if the ask waits for it, and lock and record are still those it was made from."""
     stays = (not_frozen(Transaction.signer_id), approving_phone_stays(Transaction.id))
     redeemed = move(session, transaction, TransactionState.REDEEMED, *stays)
-    followed = session.scalar(
-        update(Cell)
-        .where(Cell.id == held.cell, Cell.epoch == amended.epoch - 1)
-        .values(epoch=amended.epoch, methods=" ".join(amended.methods))
-        .returning(Cell.id)
+    followed = follow(
+        session,
+        held.cell,
+        record=amended.record,
+        epoch=amended.epoch,
+        now=now,
+        methods=" ".join(amended.methods),
     )
     sealed_anew = session.scalar(
         update(Lock)
@@ -140,13 +143,8 @@ def _keep(
         .values(lock=held.lock, created_at=now)
         .returning(Lock.cell_id)
     )
-    if not redeemed or followed is None or sealed_anew is None:
+    if not redeemed or not followed or sealed_anew is None:
         return False
-    session.execute(
-        insert(Record).values(
-            cell_id=held.cell, epoch=amended.epoch, record=amended.record, created_at=now
-        )
-    )
     _throw_away(session, TotpSeed, cell=held.cell, counts=amended.totp)
     _throw_away(session, HotpSeed, cell=held.cell, counts=amended.hotp)
     return True

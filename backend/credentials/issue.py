@@ -13,10 +13,11 @@ from typing import final
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import and_, insert, select, update
+from sqlalchemy import and_, select
 from sqlalchemy.orm import Session
 
 from backend.errors import NotApproved, NotFound
+from backend.model.epochs import follow
 from backend.model.tables import Approval, AuthorisedHash, Cell, Record, Transaction
 from backend.pki.authority import Authority, NewCertificate
 
@@ -114,21 +115,13 @@ def _read(session: Session, transaction: UUID) -> _Approved:
 
 def _keep(session: Session, cell: UUID, issued: NewCertificate, now: datetime) -> bool:
     """Write certificate and record, if the record that it follows is still the newest."""
-    kept = session.execute(
-        update(Cell)
-        .where(Cell.id == cell, Cell.epoch == issued.epoch - 1, Cell.certificate.is_(None))
-        .values(
-            certificate=issued.certificate,
-            certificate_expires_at=issued.expires_at,
-            epoch=issued.epoch,
-        )
-        .returning(Cell.id)
-    ).first()
-    if kept is None:
-        return False
-    session.execute(
-        insert(Record).values(
-            cell_id=cell, epoch=issued.epoch, record=issued.record, created_at=now
-        )
+    return follow(
+        session,
+        cell,
+        Cell.certificate.is_(None),
+        record=issued.record,
+        epoch=issued.epoch,
+        now=now,
+        certificate=issued.certificate,
+        certificate_expires_at=issued.expires_at,
     )
-    return True

@@ -18,9 +18,9 @@ from sqlalchemy.orm import Session
 
 from backend.delivery.bulk import buried_values
 from backend.delivery.subscriptions import is_in_use
-from backend.devices.enrolment.epochs import follow
 from backend.errors import AlreadyThere, NotFound
 from backend.model.amendments import SEED_ROWS
+from backend.model.epochs import follow
 from backend.model.tables import (
     Cell,
     Device,
@@ -103,10 +103,11 @@ def _cells_with(
 def _keep(session: Session, tightened: Amended, method: CodeMethod, *, now: datetime) -> bool:
     """Write the next epoch; ``False`` if the record went on. Does not commit."""
     cell = tightened.cell
-    if not follow(session, cell, record=tightened.record, epoch=tightened.epoch, now=now):
-        return False
     methods = " ".join(tightened.methods)
-    session.execute(update(Cell).where(Cell.id == cell).values(methods=methods))
+    if not follow(
+        session, cell, record=tightened.record, epoch=tightened.epoch, now=now, methods=methods
+    ):
+        return False
     states = (TransactionState.PENDING, TransactionState.APPROVED)
     end_asked(session, cell, *states, because=BECAUSE)
     if method in SEED_ROWS:

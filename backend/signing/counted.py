@@ -10,11 +10,12 @@ from collections.abc import Mapping
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import insert, update
+from sqlalchemy import insert
 from sqlalchemy.orm import Session
 
 from backend.errors import AlreadyThere
-from backend.model.tables import Approval, Cell, Record, Transaction, TransactionState
+from backend.model.epochs import follow
+from backend.model.tables import Approval, Transaction, TransactionState
 from backend.signers.freeze import not_frozen
 from backend.signing.moves import in_time, move
 
@@ -56,20 +57,11 @@ def keep_counted(
         answered_at=now,
         method=str(approval.pop("method")),
     )
-    followed = session.scalar(
-        update(Cell)
-        .where(Cell.id == cell, Cell.epoch == epoch - 1)
-        .values(epoch=epoch)
-        .returning(Cell.id)
-        .execution_options(synchronize_session=False)
-    )
-    if followed is None:
+    if not follow(session, cell, record=record, epoch=epoch, now=now):
         session.rollback()
         if moved:
             raise AlreadyThere("the record went on meanwhile")
         return False
-    next_row = {"cell_id": cell, "epoch": epoch, "record": record, "created_at": now}
-    session.execute(insert(Record).values(next_row))
     if moved:
         session.execute(insert(Approval).values(approval))
     session.commit()

@@ -8,7 +8,7 @@ import pytest
 from pyotp import TOTP
 from sqlalchemy import and_, select, update
 
-from backend.devices.enrolment.epochs import follow
+from backend.model.epochs import follow
 from backend.model.tables import Cell, Device, HotpSeed, Record, Signer
 from backend.oauth.account.codes import COOKIE
 from backend.sam.cells import RemoveDevice

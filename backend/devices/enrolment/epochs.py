@@ -1,7 +1,7 @@
 """The record's next epoch and the views that follow it, in one commit.
 
 Each function's first statement takes the row that decides, under a condition; who comes second
-changes nothing. (cell, epoch) is unique, so a record is never followed by two.
+changes nothing (``model/epochs.py``).
 """
 
 from datetime import datetime
@@ -11,15 +11,14 @@ from sqlalchemy import delete, insert, update
 from sqlalchemy.orm import Session
 
 from backend.devices.enrolment.held import HeldPairing
+from backend.model.epochs import follow
 from backend.model.tables import (
-    Cell,
     Device,
     Enrolment,
     Lock,
     Pairing,
     PairingState,
     PushSubscription,
-    Record,
     TransactionState,
 )
 from backend.sam.cells import Enrolled, NextRecord
@@ -77,18 +76,4 @@ def forget_phone(
         delete(Lock).where(Lock.cell_id == cell, Lock.kind == "device", Lock.key_id == kid)
     )
     session.execute(delete(PushSubscription).where(PushSubscription.kid == kid))
-    return True
-
-
-def follow(session: Session, cell: UUID, *, record: str, epoch: int, now: datetime) -> bool:
-    """Let a record follow the one that it names; ``False`` if another does. Does not commit."""
-    followed = session.execute(
-        update(Cell)
-        .where(Cell.id == cell, Cell.epoch == epoch - 1)
-        .values(epoch=epoch)
-        .returning(Cell.id)
-    ).first()
-    if followed is None:
-        return False
-    session.execute(insert(Record).values(cell_id=cell, epoch=epoch, record=record, created_at=now))
     return True

@@ -20,8 +20,9 @@ from sqlalchemy.orm import Session
 
 from backend.access.phones import ProvenCall, use_up
 from backend.devices.conflict import refuse_known_keys
-from backend.devices.enrolment.epochs import add_phone, follow
+from backend.devices.enrolment.epochs import add_phone
 from backend.errors import EnrolmentRefused, TooManyRequests
+from backend.model.epochs import follow
 from backend.model.tables import (
     FURTHER,
     Approval,

@@ -12,8 +12,8 @@ from datetime import datetime
 from sqlalchemy.orm import Session
 
 from backend.access.phones import ProvenCall, use_up
-from backend.devices.enrolment.epochs import follow
 from backend.errors import NotFound, PairingConflict
+from backend.model.epochs import follow
 from backend.protocol.security_key import read_security_key
 from backend.sam.cells import AddSecurityKey, Cells, NextRecord, RemoveSecurityKey
 from backend.signers.freeze import refuse_frozen
