@@ -1,7 +1,7 @@
 """Which addresses we may have, or speak of: plain http never leaves the machine (CSC-12)."""
 
 from ipaddress import ip_address
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from backend.errors import SettingsInvalid
 
@@ -12,16 +12,17 @@ def check_address(setting: str, url: str) -> None:
     Raises:
         SettingsInvalid: it is neither https, nor http on this machine.
     """
-    parts = urlsplit(url)
-    if parts.scheme == "https" and parts.hostname:
-        return
-    if parts.scheme == "http" and parts.hostname and is_loopback(parts.hostname):
-        return
-    raise SettingsInvalid(f"{setting} must be https outside this machine, not {url!r}")
+    if not is_safe(urlsplit(url)):
+        raise SettingsInvalid(f"{setting} must be https outside this machine, not {url!r}")
 
 
-def is_loopback(host: str) -> bool:
-    """Whether that host is this machine."""
+def is_safe(parts: SplitResult) -> bool:
+    """Whether an address has a host, by https or on this machine."""
+    host = parts.hostname or ""
+    return (parts.scheme == "https" and host != "") or (parts.scheme == "http" and _is_here(host))
+
+
+def _is_here(host: str) -> bool:
     try:
         return ip_address(host).is_loopback
     except ValueError:

@@ -23,7 +23,7 @@ from backend.access.client_certificates import read_der
 from backend.errors import NotFound, RequestRefused
 from backend.model.tables import RelyingParty
 from backend.protocol.encoding import sha256
-from backend.web_addresses import is_loopback
+from backend.web_addresses import is_safe
 
 log = logging.getLogger(__name__)
 
@@ -228,8 +228,7 @@ def check_redirect_uri(uri: str) -> None:
         _ = parts.port
     except ValueError as error:
         raise RequestRefused("this is no URI") from error
-    is_safe = parts.scheme == "https" or (parts.scheme == "http" and is_loopback(host))
-    if not _HOST.fullmatch(host) or not is_safe or "#" in uri or parts.username is not None:
+    if not _HOST.fullmatch(host) or not is_safe(parts) or "#" in uri or parts.username is not None:
         raise RequestRefused("a redirect URI is https, or http on its own machine; no fragment")
 
 
