@@ -4,9 +4,10 @@ import os
 import signal
 from collections.abc import Callable, Iterator
 from itertools import count
+from time import sleep
 from typing import Literal
 
-from sqlalchemy import Engine, event
+from sqlalchemy import Engine, event, text
 from sqlalchemy.orm import Session, sessionmaker
 
 from backend.model import steps
@@ -22,7 +23,8 @@ FAILED = 1
 def killed_everywhere(engine: Engine, step: Step) -> Iterator[tuple[int, When]]:
     """Run a step again and again, killed at one point after the other; yield after each kill.
 
-    It ends when the step gets through. Nothing of this process may be connected meanwhile.
+    It ends when the step gets through. Nothing of this process may be connected meanwhile. What the
+    dead had begun is rolled back before anybody else comes, who would pass over rows still locked.
     """
     for number in count(1):
         for when in _POINTS:
@@ -42,9 +44,27 @@ def _is_killed(engine: Engine, step: Step, number: int, when: When) -> bool:
     _, status = os.waitpid(child, 0)
     if os.WIFSIGNALED(status):
         assert os.WTERMSIG(status) == signal.SIGKILL
+        _await_rollback(engine)
         return True
     assert os.WEXITSTATUS(status) == FINISHED, "the step failed before it could be killed"
     return False
+
+
+def _await_rollback(engine: Engine) -> None:
+    """Until PostgreSQL has noticed that nobody is there any more; SQLite's locks die at once."""
+    if engine.dialect.name != "postgresql":
+        return
+    with engine.connect() as connection:
+        while connection.scalar(_LEFT_BEHIND):
+            connection.rollback()  # each look sees the activity anew
+            sleep(0.01)
+    engine.dispose()
+
+
+_LEFT_BEHIND = text(
+    "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
+    " AND backend_type = 'client backend' AND pid <> pg_backend_pid() AND state <> 'idle'"
+)
 
 
 def _let_steps_die(when: When, now: Callable[[], bool]) -> None:
