@@ -48,6 +48,7 @@ def test_nothing_acknowledged_is_lost_whichever_process_is_killed() -> None:
 
 
 @pytest.mark.sms
+@pytest.mark.timeout(900)
 def test_nothing_acknowledged_is_lost_where_all_is_one_process() -> None:
     """``cellkey serve`` on SQLite; invariants 4 and 5."""
     outcome, _ = run(embedded(), seconds=20)

@@ -31,7 +31,7 @@ ANSWER_SECONDS = 30
 LOST_SECONDS = 0.1
 BUSY_SECONDS = 0.5
 POLL_SECONDS = 0.1
-PATIENCE_SECONDS = 60
+PATIENCE_SECONDS = 150
 """How long a call is repeated; longer than any recovery may take."""
 BUSY = {429, 503}
 ACCEPTED = 202

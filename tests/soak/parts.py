@@ -9,7 +9,7 @@ from pathlib import Path
 from time import monotonic, sleep, time
 
 LOOK_SECONDS = 0.02
-PATIENCE_SECONDS = 60
+PATIENCE_SECONDS = 120
 
 Start = Callable[[], subprocess.Popen[bytes]]
 Works = Callable[[float], bool]
