@@ -4,11 +4,12 @@ Everything is done by the commands that an administrator has, each in a process 
 only calls them and reads what they answer.
 """
 
+import random
 import sys
 from collections.abc import Mapping
-from contextlib import ExitStack
+from contextlib import suppress
 from pathlib import Path
-from socket import AF_INET, SOCK_STREAM, socket
+from socket import create_server
 from typing import Final, final
 
 import msgspec
@@ -23,6 +24,8 @@ from backend.virtual_phone.transport import Request, RequestsHttp
 CHECKOUT: Final = Path(__file__).parents[2]
 CELLKEY: Final = Path(sys.executable).with_name("cellkey")
 HERE: Final = "127.0.0.1"
+PORTS: Final = range(20_000, 30_000)
+"""Below those that the kernel lends: nobody takes one before what is to serve there is up."""
 NUMBER: Final = "+79991234567"
 OK: Final = 200
 LOOK_SECONDS: Final = 2.0
@@ -214,11 +217,12 @@ def shown(path: Path) -> str:
 
 
 def _free_ports(count: int) -> list[int]:
-    with ExitStack() as held:
-        sockets = [held.enter_context(socket(AF_INET, SOCK_STREAM)) for _ in range(count)]
-        for each in sockets:
-            each.bind((HERE, 0))
-        return [each.getsockname()[1] for each in sockets]
+    found: set[int] = set()
+    while len(found) < count:
+        port = random.SystemRandom().choice(PORTS)
+        with suppress(OSError), create_server((HERE, port)):
+            found.add(port)
+    return list(found)
 
 
 def _is_ready(address: str) -> bool:

@@ -18,7 +18,7 @@ CURL_LINES = re.compile(r"^ +((?:TOKEN=\$\()?curl .*)$", re.MULTILINE)
 START_AGAIN = re.compile(r"^ +(\S+/cellkey) serve$", re.MULTILINE)
 PHONE = re.compile(r"^ +(\S+/cellkey phone approve --follow .*)$", re.MULTILINE)
 PROCESS = re.compile(r"^ +(?:Process|Процесс) +(\d+)$", re.MULTILINE)
-WAIT_SECONDS = 120
+WAIT_SECONDS = 300
 
 
 @contextmanager
