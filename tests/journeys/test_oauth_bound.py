@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
+from uuid import uuid4
 
 import pytest
 from joserfc.jwk import ECKey, RSAKey
@@ -192,9 +193,13 @@ def client_key() -> ECKey:
 
 @pytest.fixture(scope="module")
 def signing_client(calm_oauth: OauthClient, client_key: ECKey) -> OauthClient:
+    """Of another name each time: a process may come to this module twice, to the service once."""
     jwks = json.dumps({"keys": [client_key.as_dict(private=False)]})
     return an_oauth_client(
-        calm_oauth.service, client_id="signs", auth_methods=("private_key_jwt",), jwks=jwks
+        calm_oauth.service,
+        client_id=f"signs-{uuid4()}",
+        auth_methods=("private_key_jwt",),
+        jwks=jwks,
     )
 
 
@@ -215,7 +220,10 @@ def test_csc_35_a_client_signs_who_it_is(
     here = signing_client.here + path
     once = signed(signing_client, client_key, aud=[here, "https://other.example"])
 
-    assert by_assertion(signing_client, once, client_id="signs").status_code == 200
+    assert (
+        by_assertion(signing_client, once, client_id=signing_client.party.client_id).status_code
+        == 200
+    )
     assert content(by_assertion(signing_client, once), 401)["error"] == "invalid_client"
 
 
@@ -344,7 +352,7 @@ def test_csc_35_another_certificate_or_proxy_or_none_is_refused(
 def test_without_a_trusted_proxy_there_is_no_mutual_tls(calm_oauth: OauthClient) -> None:
     shop = an_oauth_client(
         calm_oauth.service,
-        client_id="mtls",
+        client_id=f"mtls-{uuid4()}",
         auth_methods=("tls_client_auth",),
         certificate=a_certificate("shop"),
     )
