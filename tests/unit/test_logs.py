@@ -3,6 +3,7 @@
 import io
 import json
 import logging
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -30,6 +31,7 @@ def stream() -> Iterator[io.StringIO]:
 @pytest.fixture
 def json_log(stream: io.StringIO) -> io.StringIO:
     configure_logging(stream)
+    _hear_this_thread_alone()
     return stream
 
 
@@ -108,6 +110,7 @@ def test_libraries_write_into_the_same_log(json_log: io.StringIO) -> None:
 
 def test_for_a_person_the_same_stands_on_one_plain_line(stream: io.StringIO) -> None:
     configure_logging(stream, json=False)
+    _hear_this_thread_alone()
     log.info("sent", extra={"channel": "sms", "password": SECRET})
     _raise_and_log(ValueError(SECRET))
 
@@ -145,6 +148,13 @@ def test_a_request_to_nowhere_does_not_write_its_address(json_log: io.StringIO) 
 
     assert SECRET not in json_log.getvalue()
     assert _lines(json_log)[0]["route"] is None
+
+
+def _hear_this_thread_alone() -> None:
+    """A thread that an earlier test left may have something to say, too."""
+    here = threading.get_ident()
+    for handler in logging.getLogger().handlers:
+        handler.addFilter(lambda record: record.thread == here)
 
 
 def _lines(stream: io.StringIO) -> list[dict[str, Any]]:
