@@ -35,7 +35,7 @@ from tests.world.service import Service, hashes, open_service
 
 ONE = hashes(1)
 LOOK_SECONDS = 0.02
-MANY_LOOKS = 1000
+MANY_LOOKS = 10_000
 
 
 def until(happens: Callable[[], bool]) -> None:

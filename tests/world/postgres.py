@@ -19,7 +19,7 @@ from time import monotonic, sleep
 import psycopg
 
 NOBODY = 65534
-START_SECONDS = 60
+START_SECONDS = 120
 
 _OPTIONS = {"listen_addresses": "", "max_connections": "100", "shared_buffers": "32MB"}
 FORGETFUL = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}

@@ -22,7 +22,8 @@ from tests.world.ports import free_port
 from tests.world.softhsm import Token
 
 BIN: Final = Path(sys.executable).parent
-SECONDS: Final = 60
+SECONDS: Final = 120
+LOOK_SECONDS: Final = 10
 
 
 class Servers(NamedTuple):
@@ -166,6 +167,6 @@ def _running(
 
 def _is_ready(address: str) -> bool:
     try:
-        return requests.get(f"{address}/readyz", timeout=SECONDS).ok
-    except requests.ConnectionError:
+        return requests.get(f"{address}/readyz", timeout=LOOK_SECONDS).ok
+    except (requests.ConnectionError, requests.Timeout):
         return False

@@ -44,7 +44,7 @@ class Centre:
 
     def wait_for(self, event: str) -> dict[str, Any]:
         """Give the next event of that name."""
-        return self._said[event].get(timeout=60)
+        return self._said[event].get(timeout=120)
 
     def wait_for_texts(self, count: int) -> list[dict[str, Any]]:
         """Give the next so many parts that were taken."""
@@ -111,5 +111,5 @@ def running_centre() -> Iterator[Centre]:
         finally:
             assert process.stdin is not None
             process.stdin.close()
-            process.wait(30)
+            process.wait(120)
             centre.join()

@@ -14,7 +14,7 @@ import requests
 from tests.world.ports import free_port
 
 COMMAND = [sys.executable, "-c", "from backend.cli.main import main; main()", "wait"]
-START_SECONDS = 60
+START_SECONDS = 120
 APP_URL = "https://app.example.org"
 
 
@@ -46,7 +46,7 @@ class WaitProcess(msgspec.Struct, kw_only=True):
         assert self.process.poll() is None, self.log.read_text()
         try:
             return requests.get(f"{self.url}/readyz", timeout=5).status_code == 200
-        except requests.ConnectionError:
+        except (requests.ConnectionError, requests.Timeout):
             return False
 
 

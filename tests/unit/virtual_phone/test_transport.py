@@ -137,7 +137,7 @@ def test_everything_on_the_wire_can_be_watched() -> None:
 
 def send(url: str, *, method: str = "GET", body: bytes | None = None) -> Response:
     request = Request(method=method, url=url, headers={"X-A": "b"}, body=body)
-    return RequestsHttp().send(request, timeout_seconds=5)
+    return RequestsHttp().send(request, timeout_seconds=60)
 
 
 def test_a_request_goes_out_and_its_answer_comes_back_byte_for_byte() -> None:

@@ -143,7 +143,6 @@ def test_a_message_with_a_wrong_header_is_refused(
         {"aud": "https://other.example"},
         {"aud": "https://push.cellkey.test:443"},
         {"exp": 1},
-        {"exp": int(time.time()) + 25 * 3600},
         {"sub": "nobody"},
     ],
 )
@@ -151,6 +150,12 @@ def test_a_token_with_a_wrong_claim_is_refused(
     application: Application, claims: dict[str, object]
 ) -> None:
     assert application.send({"Authorization": application.token(claims)}).status_code == 403
+
+
+def test_a_token_that_counts_for_more_than_a_day_is_refused(application: Application) -> None:
+    """From now: when the tests were collected is long ago."""
+    token = application.token({"exp": int(time.time()) + 25 * 3600})
+    assert application.send({"Authorization": token}).status_code == 403
 
 
 def test_a_token_of_another_key_or_with_another_signature_is_refused(
