@@ -61,8 +61,10 @@ class Postgres:
     def create_database(self, *, like: str = "template0") -> str:
         """Make a database as a copy of another; gives its name."""
         name = f"test_{next(self._numbers)}"
+        # To copy files is a third of the work of writing each page to the log.
+        copy = f'CREATE DATABASE "{name}" TEMPLATE "{like}" STRATEGY FILE_COPY'
         with self.connect() as connection:
-            connection.execute(f'CREATE DATABASE "{name}" TEMPLATE "{like}"'.encode())
+            connection.execute(copy.encode())
         return name
 
     def drop_database(self, name: str) -> None:
