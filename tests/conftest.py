@@ -15,11 +15,15 @@ from backend.model import schema
 from backend.wiring import make_engine, make_session_factory
 from tests.world.clock import SettableClock
 from tests.world.no_texts import without_texts
-from tests.world.postgres import Postgres, find_programs, running_postgres
+from tests.world.postgres import FORGETFUL, Postgres, find_programs, running_postgres
 
-# No test asserts a wall-clock time, Hypothesis neither.
+# No test asserts a wall-clock time, Hypothesis neither. Its examples are the same in each run, so
+# that a run says whether what was changed is right; `--hypothesis-profile explore` tries others.
 settings.register_profile(
-    "cellkey", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True
+    "explore", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True
+)
+settings.register_profile(
+    "cellkey", settings.get_profile("explore"), derandomize=True, database=None
 )
 settings.load_profile("cellkey")
 
@@ -53,7 +57,8 @@ def postgres() -> Iterator[Postgres]:
     programs = find_programs()
     if programs is None:
         pytest.skip("PostgreSQL is not installed")
-    with running_postgres(programs) as server:
+    # Nobody but the tests connects to a database, which may be one that is copied or dropped.
+    with running_postgres(programs, options={**FORGETFUL, "autovacuum": "off"}) as server:
         yield server
 
 

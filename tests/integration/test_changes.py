@@ -9,13 +9,21 @@ import pytest
 from sqlalchemy import Engine, text
 from sqlalchemy.pool import QueuePool
 
-from backend.model.changes import LOOK_SECONDS, Listener, look_often, watch_changes
+from backend.model import changes
+from backend.model.changes import Listener, look_often, watch_changes
 from backend.model.telling import tell_once
 from backend.wiring import make_engine
 from tests.world.changing_rows import Connection, add_cells, ask, connected, stop_listening, telling
 
-SHORT_SECONDS = LOOK_SECONDS - 1
-"""Shorter than the time after which one looks anyway."""
+LONG_SECONDS = 120
+"""Longer than any word takes."""
+
+
+@pytest.fixture(autouse=True)
+def nobody_looks_or_asks_by_the_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only a word, or a connection that is lost, can be why somebody looks."""
+    monkeypatch.setattr(changes, "LOOK_SECONDS", 3600)
+    monkeypatch.setattr(changes, "PROBE_SECONDS", 3600)
 
 
 @pytest.fixture
@@ -53,11 +61,10 @@ def listens(listener: Listener, rows: Connection) -> None:
     """Wait until it hears: a first word came through."""
     cell, wait_id = cell_of(rows)
     with listener.watching(wait_id) as watch:
-        looks = watch(60)
+        looks = watch(LONG_SECONDS)
         assert next(looks)
         ask(rows, cell)
-        while not next(looks):
-            pass
+        assert any(looks)
 
 
 def test_who_waits_looks_at_once_and_then_when_something_changed(
@@ -72,7 +79,7 @@ def test_who_waits_looks_at_once_and_then_when_something_changed(
         first = next(looks)
         ask(rows, other)
         of_another = any(looks)
-        looks = watch(SHORT_SECONDS)
+        looks = watch(LONG_SECONDS)
         next(looks)
         ask(rows, cell)
         of_its_own = any(looks)
@@ -88,7 +95,7 @@ def test_what_changes_between_the_look_and_the_wait_is_not_missed(
     cell, wait_id = cell_of(rows)
     with listener.watching(wait_id) as watch:
         ask(rows, cell)
-        looks = watch(SHORT_SECONDS)
+        looks = watch(LONG_SECONDS)
 
         assert next(looks)
         assert any(looks)
@@ -98,7 +105,7 @@ def test_after_a_lost_connection_everybody_looks(listener: Listener, rows: Conne
     listens(listener, rows)
     _, wait_id = cell_of(rows)
     with listener.watching(wait_id) as watch:
-        looks = watch(SHORT_SECONDS)
+        looks = watch(LONG_SECONDS)
         next(looks)
         lost = stop_listening(rows)
 
@@ -147,10 +154,11 @@ def test_what_was_told_is_told_once_and_what_was_not_told_stays(
         tell_once(pg_engine)
         tell_once(pg_engine)
         after = rows.execute("SELECT count(*) FROM changes").fetchone()
-        told = [notice.payload for notice in heard.notifies(timeout=1)]
+        rows.execute("NOTIFY cellkey_changed, 'the end'")
+        told = [notice.payload for notice in heard.notifies(timeout=LONG_SECONDS, stop_after=2)]
 
     assert (before, after) == ((2,), (0,))
-    assert told == [str(wait_id)]
+    assert told == [str(wait_id), "the end"]
 
 
 def test_a_connection_that_told_commits_to_the_disk_again(pg_engine: Engine) -> None:

@@ -128,7 +128,10 @@ def test_a_step_that_gave_nothing_leaves_its_connection_in_no_transaction(
     assert ADD.run(session, {"id": 1, "words": "one"}) is not None
 
     with engine.connect() as connection:
-        states = text("SELECT count(*) FROM pg_stat_activity WHERE state LIKE 'idle in trans%'")
+        states = text(
+            "SELECT count(*) FROM pg_stat_activity"
+            " WHERE state LIKE 'idle in trans%' AND datname = current_database()"
+        )
         assert connection.execute(states).scalar_one() == 0
         assert connection.execute(select(NOTES.c.words)).scalars().all() == ["one"]
 
@@ -160,7 +163,7 @@ def test_after_one_lost_connection_none_of_its_age_is_used_again(
     with engine.connect() as apart:
         apart.detach()
         others = text(
-            "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
+            "SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity"
             " WHERE datname = current_database() AND pid <> pg_backend_pid()"
         )
         assert all(apart.execute(others).scalars())

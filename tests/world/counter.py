@@ -147,6 +147,7 @@ class Counter:
 
     def send_code(self) -> str:
         """Step 3: the code, as it arrives on the signer's number."""
+        before = set(self.rows(select(OutboxMessage.id)))
         with self.session_factory() as session:
             send_code(
                 session,
@@ -155,7 +156,8 @@ class Counter:
                 settings=self.settings,
                 now=self.clock(),
             )
-        return self.codes()[-1]
+        added = OutboxMessage.id.not_in(before)  # several may be due at one moment
+        return self.codes(added)[0]
 
     def confirm(self, code: str) -> PairingState:
         """Step 3."""
@@ -194,17 +196,17 @@ class Counter:
         """The secret in QR 2, as a phone reads it."""
         return secret_bytes(self.envelope.qr2.removeprefix("cellkey:pair?s="))
 
-    def texts(self) -> list[str]:
-        """Every SMS that the worker would send, oldest first."""
-        query = select(OutboxMessage.sealed_sms).where(OutboxMessage.channel == "sms")
+    def texts(self, *which: Any) -> list[str]:  # noqa: ANN401  # conditions
+        """Every SMS that the worker would send, oldest first; or those of which this holds."""
+        query = select(OutboxMessage.sealed_sms).where(OutboxMessage.channel == "sms", *which)
         return [
             open_sms(sealed, self.world.worker_key).text
             for sealed in self.rows(query.order_by(OutboxMessage.due_at))
         ]
 
-    def codes(self) -> list[str]:
+    def codes(self, *which: Any) -> list[str]:  # noqa: ANN401  # conditions
         """The codes in them."""
-        words = [word.strip(".,:") for text in self.texts() for word in text.split()]
+        words = [word.strip(".,:") for text in self.texts(*which) for word in text.split()]
         return [word for word in words if len(word) == 8 and word.isdigit()]
 
     # --- what is kept -----------------------------------------------------------

@@ -7,6 +7,8 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from time import sleep
 
+import requests
+
 from tests.world import sms_centre
 from tests.world.ports import free_port
 from tests.world.sms_centre import Centre
@@ -74,6 +76,7 @@ def running_kannel(folder: Path, centre: Centre) -> Iterator[Kannel]:
         _wait_for_port(box)
         running.enter_context(_program("smsbox", path, folder))
         _wait_for_port(sendsms)
+        _wait_for_box(admin)
         yield Kannel(sendsms)
 
 
@@ -93,6 +96,13 @@ def _program(name: str, configuration: Path, folder: Path) -> Iterator[None]:
             yield
         finally:
             process.kill()
+
+
+def _wait_for_box(admin: int) -> None:
+    """Wait until texts can go on: smsbox listens first, and then connects to bearerbox."""
+    status = f"http://127.0.0.1:{admin}/status.txt?password=none"
+    while "smsbox:" not in requests.get(status, timeout=60).text:
+        sleep(0.05)
 
 
 def _wait_for_port(port: int) -> None:

@@ -18,6 +18,11 @@ class Faults:
         self._next: deque[Fault] = deque()
         self._lost_answers = 0
 
+    @property
+    def left(self) -> int:
+        """How many have not been met."""
+        return len(self._next)
+
     def take(self) -> Fault | None:
         """The fault that this message meets, if any."""
         return self._next.popleft() if self._next else None

@@ -52,7 +52,7 @@ def make_worker(
 
 @contextmanager
 def running(worker: Worker) -> Iterator[threading.Event]:
-    """Run the loop in a thread, and see it end when told."""
+    """Run the loop in a thread, and see it end when told, however long that takes."""
     stop = threading.Event()
     thread = threading.Thread(target=worker.run, args=(stop,))
     thread.start()

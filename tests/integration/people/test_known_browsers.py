@@ -1,5 +1,6 @@
 """backend/signers/known_browsers.py, on both databases."""
 
+from collections.abc import Iterator
 from uuid import UUID, uuid4
 
 import pytest
@@ -26,8 +27,9 @@ NONE = Tries(used=0, last_at=None)
 
 
 @pytest.fixture
-def session(session_factory: sessionmaker[Session]) -> Session:
-    return session_factory()
+def session(session_factory: sessionmaker[Session]) -> Iterator[Session]:
+    with session_factory() as opened:
+        yield opened
 
 
 def a_signer(session: Session, clock: SettableClock) -> UUID:

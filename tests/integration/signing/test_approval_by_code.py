@@ -47,7 +47,7 @@ from backend.signing.cancellation import cancel
 from backend.signing.overview import show_transaction
 from tests.world.clock import SettableClock
 from tests.world.code_cell import CodeSigner, payment
-from tests.world.code_world import CodeWorld, open_code_world
+from tests.world.code_world import PASSWORD, SALT, CodeWorld, open_code_world
 from tests.world.meanwhile import Meanwhile
 from tests.world.sam import open_sam_world
 from tests.world.signing_world import SigningWorld, hashes
@@ -61,6 +61,7 @@ argon2_once = cache(argon2_hash)
 @pytest.fixture(autouse=True)
 def each_password_is_hashed_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Argon2 is not what is tried here, and takes a second when the machine is busy."""
+    argon2_once(PASSWORD, SALT)  # before some want it at once
     monkeypatch.setattr(approval_by_code, "argon2_hash", argon2_once)
 
 

@@ -112,7 +112,7 @@ class SlowSam(CountingSam):
             return super().release(request)
         released = super().release(request)
         self.world.clock.advance(seconds=LEASE.total_seconds() + 1)
-        assert self._second_came.wait(60)
+        assert self._second_came.wait(240)
         return released
 
 

@@ -244,8 +244,9 @@ def test_a_centre_that_does_not_know_us_is_said_to_the_administrator(
     texts: Texts, centre: Centre, smpp: Smpp, caplog: pytest.LogCaptureFixture
 ) -> None:
     texts.add("Code")
-    texts.send(smpp(password="wrong", connection_seconds=0.5))
-    assert "the SMS gateway does not know us: no text leaves" in caplog.text
+    with running(texts.worker(smpp(password="wrong", connection_seconds=0.1))):
+        eventually(lambda: "the SMS gateway does not know us: no text leaves" in caplog.text)
+        eventually(lambda: texts.row().last_error is not None)
     row = texts.row()
     assert (row.last_error, row.sent_at) == ("there is no connection to the SMS centre", None)
     assert row.is_counted

@@ -36,7 +36,6 @@ def talk(
     *,
     take_report: TakeReport = take_all,
     quiet_seconds: float = 30.0,
-    answer_seconds: float = 30.0,
 ) -> None:
     """Sign in, talk, and leave."""
 
@@ -45,7 +44,7 @@ def talk(
             await connect(smpp_address(centre.url, reached_at="")),
             take_report=take_report,
             quiet_seconds=quiet_seconds,
-            answer_seconds=answer_seconds,
+            answer_seconds=30.0,
         )
         await session.sign_in(user=USER, password=PASSWORD)
         hearing = asyncio.create_task(session.run())
@@ -57,27 +56,30 @@ def talk(
 
 
 def test_a_silent_centre_is_asked_and_who_does_not_answer_is_gone(centre: Centre) -> None:
-    async def say(_session: SmppSession, hearing: "asyncio.Task[None]") -> None:
+    async def say(session: SmppSession, hearing: "asyncio.Task[None]") -> None:
         for _ in range(2):
             await asyncio.to_thread(centre.wait_for, "enquired")
         assert not hearing.done()
         centre.tell(deaf=True)
+        session._answer_seconds = 0.1  # until here a slow centre had all the time it needs
         await hearing
 
-    talk(centre, say, quiet_seconds=0.05, answer_seconds=0.5)
+    talk(centre, say, quiet_seconds=0.05)
 
 
 def test_an_answer_that_comes_too_late_is_nobodys(centre: Centre) -> None:
     async def say(session: SmppSession, _hearing: "asyncio.Task[None]") -> None:
         centre.tell(hold=True)
+        patience, session._answer_seconds = session._answer_seconds, 0.3
         with pytest.raises(NotAnswered) as silence:
             await session.submit(write)
+        session._answer_seconds = patience
         assert silence.value.perhaps_taken
         centre.tell(hold=False)
         centre.order("release")
         assert await session.submit(write) == "c2"
 
-    talk(centre, say, answer_seconds=3.0)
+    talk(centre, say)
 
 
 def test_a_report_that_could_not_be_written_down_comes_again(

@@ -129,6 +129,7 @@ def number(cursor: str) -> int:
 
 
 def test_a_commit_that_does_not_come_wakes_nobody(server: WaitProcess, rows: Connection) -> None:
+    all_told(server, rows)
     ((cell, wait_id), (other, witness_id)) = add_cells(rows, 2)
     cursor = poll(server, wait_id)["cursor"]
     with event_stream(address(server, witness_id)) as witness:
@@ -195,8 +196,8 @@ def test_it_is_alive_but_not_ready_without_the_database(
         stop_listening(rows)
         while server.is_ready():
             pass
-        alive = requests.get(f"{server.url}/healthz", timeout=5)
-        ready = requests.get(f"{server.url}/readyz", timeout=5)
+        alive = requests.get(f"{server.url}/healthz", timeout=60)
+        ready = requests.get(f"{server.url}/readyz", timeout=60)
         beside.execute(f"{change} true".encode())
 
     assert (alive.status_code, ready.status_code) == (200, 503)
@@ -221,8 +222,8 @@ def test_its_database_role_needs_to_read_nothing(
 def test_nothing_it_logs_names_an_id(server: WaitProcess, rows: Connection) -> None:
     ((cell, wait_id),) = add_cells(rows, 1)
     poll(server, wait_id)
-    requests.get(address(server, wait_id), params={"cursor": "x"}, timeout=5)
-    requests.post(address(server, wait_id), timeout=5)
+    requests.get(address(server, wait_id), params={"cursor": "x"}, timeout=60)
+    requests.post(address(server, wait_id), timeout=60)
     ask(rows, cell)
     stop_listening(rows)
     poll(server, wait_id)
@@ -233,7 +234,7 @@ def test_nothing_it_logs_names_an_id(server: WaitProcess, rows: Connection) -> N
 def test_only_the_apps_origin_may_read_the_answers(server: WaitProcess) -> None:
     found = {
         origin: requests.get(
-            address(server, uuid4()), headers={"Origin": origin}, timeout=5
+            address(server, uuid4()), headers={"Origin": origin}, timeout=60
         ).headers.get("Access-Control-Allow-Origin")
         for origin in (APP_URL, "https://other.example.org", "null")
     }

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session, sessionmaker
 from backend.delivery import shift
 from backend.delivery.dispatch import Channels
 from backend.delivery.endpoints import AllowedEndpoint, AllowedHost, parse_push_hosts
-from backend.delivery.guarded_session import GuardedSession
+from backend.delivery.guarded_session import SECONDS, GuardedSession
 from backend.delivery.lanes import FIRST_PLACES, SMALLEST_CLAIM
 from backend.delivery.outbox import enqueue_push
 from backend.delivery.web_push import VapidIdentity
@@ -106,7 +106,11 @@ def test_a_push_service_that_fails_for_a_while_loses_no_message(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """T-19: and nothing goes anywhere else meanwhile."""
-    monkeypatch.setattr("backend.delivery.dispatch.GuardedSession", impatient_session)
+    if fault == "byte by byte":  # the one that only the clock ends
+        monkeypatch.setattr(
+            "backend.delivery.dispatch.GuardedSession",
+            lambda endpoint: waiting(endpoint, 0.5 if push_service.faults.left else SECONDS),
+        )
     for _ in range(MESSAGES):
         wakes.add(endpoint=push_phone.endpoint, keys=push_phone.keys)
     for _ in range(MESSAGES + 4):
@@ -189,9 +193,15 @@ def test_a_service_that_is_down_is_left_alone_and_loses_nothing(
 
 
 def test_a_host_that_hangs_delays_nobody_elses_message(
-    wakes: Wakes, push_service: PushService, push_phone: PushPhone, gateway: Gateway
+    wakes: Wakes,
+    push_service: PushService,
+    push_phone: PushPhone,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A hundred messages hang at one host; those behind them go to another."""
+    monkeypatch.setattr(
+        "backend.delivery.dispatch.GuardedSession", lambda endpoint: waiting(endpoint, 3600)
+    )
     with socket.create_server(("127.0.0.1", 0), backlog=200) as silent:
         port = str(silent.getsockname()[1])
         entry = push_service.allow_list_entry.replace(push_service.base.rpartition(":")[2], port)
@@ -218,13 +228,13 @@ def test_the_loop_looks_at_once_when_it_is_woken(
     wakes.worker.wake()  # nobody works yet
     with running(wakes.worker) as stop:
         eventually(lambda: wakes.worker._shift is not None and wakes.worker._shift.turns > 0)
-        wakes.add(endpoint=push_phone.endpoint, keys=push_phone.keys)
+        woken = wakes.add(endpoint=push_phone.endpoint, keys=push_phone.keys)
         wakes.worker.wake()
-        assert push_phone.pick_up(wait=25).status_code == 200
+        eventually(lambda: wakes.delivered() == {woken})
         stop.set()
         wakes.worker.wake()
 
 
-def impatient_session(endpoint: AllowedEndpoint) -> GuardedSession:
-    """The real one, which waits less."""
-    return GuardedSession(endpoint, seconds=0.3)
+def waiting(endpoint: AllowedEndpoint, seconds: float) -> GuardedSession:
+    """The real one, which waits so long."""
+    return GuardedSession(endpoint, seconds=seconds)

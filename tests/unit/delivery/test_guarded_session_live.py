@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from backend.delivery import guarded_session
 from backend.delivery.addresses import Resolve, resolve_by_system
 from backend.delivery.endpoints import (
     AllowedEndpoint,
@@ -65,6 +66,13 @@ def test_a_pinned_host_is_reached_at_its_address_without_resolving(
     assert (received.headers["host"], received.body) == (push_service.host, b"hello")
 
 
+@pytest.fixture
+def every_body_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However late it comes on a busy machine."""
+    monkeypatch.setattr(guarded_session, "DRAIN_SECONDS", 60)
+
+
+@pytest.mark.usefixtures("every_body_is_read")
 def test_a_connection_is_used_again(push_service: PushService, endpoint: AllowedEndpoint) -> None:
     post(endpoint, times=5)
     assert len(push_service.received) == 5
@@ -182,6 +190,7 @@ def test_a_long_answer_is_not_read_and_costs_the_connection(
     assert len({received.peer for received in push_service.received}) == 2
 
 
+@pytest.mark.usefixtures("every_body_is_read")
 def test_a_short_answer_keeps_the_connection(
     push_service: PushService, endpoint: AllowedEndpoint
 ) -> None:

@@ -16,6 +16,7 @@ from backend.access.relying_parties import add_relying_party, disable_relying_pa
 from backend.delivery.claiming import Full
 from backend.delivery.dispatch import Channels
 from backend.delivery.endpoints import parse_webhook_pins
+from backend.delivery.guarded_session import GuardedSession
 from backend.delivery.lanes import FIRST_WEBHOOK_PLACES, Lanes, webhook_lane
 from backend.delivery.outbox import MOST_ATTEMPTS, TOLD_FOR, Channel
 from backend.delivery.outcomes import NoPlace
@@ -319,8 +320,16 @@ def test_a_dead_webhook_takes_no_place_of_another_and_none_of_a_push(
 
 @on_one_database
 def test_who_hangs_holds_up_nobody_else(
-    shop: Shop, receiver: WebhookReceiver, clock: SettableClock, tmp_path: Path
+    shop: Shop,
+    receiver: WebhookReceiver,
+    clock: SettableClock,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(
+        "backend.delivery.dispatch.GuardedSession",
+        lambda endpoint: GuardedSession(endpoint, seconds=3600),  # nobody is given up meanwhile
+    )
     for _ in range(3 * FIRST_WEBHOOK_PLACES):
         receiver.faults.hang()
         shop.approved()

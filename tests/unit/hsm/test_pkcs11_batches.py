@@ -23,7 +23,7 @@ from backend.hsm.pkcs11_sessions import TokenSession
 from backend.hsm.protocol import WrappedKey
 from tests.world.softhsm import Token
 
-SECONDS = 60
+SECONDS = 240
 BATCH = tuple(hashlib.sha256(f"document {n}".encode()).digest() for n in range(500))
 Seen = Callable[[SigningKey, Sequence[bytes]], None]
 
