@@ -23,11 +23,11 @@ _OWN: Final = _own_ports()
 
 
 def free_port() -> int:
-    """A port that nobody listens on, and that was not given before."""
-    for port in _OWN:
+    """A port that nobody listens on; one that was given comes again last of all."""
+    while True:
+        port = next(_OWN)
         try:
             socket.create_server(("127.0.0.1", port)).close()
         except OSError:
             continue
         return port
-    raise AssertionError("ports come round again")
