@@ -6,7 +6,7 @@ import pytest
 import segno
 from playwright.sync_api import Page
 
-from tests.world.chromium import PROGRAM, running_chromium
+from tests.world.chromium import LONGEST_MS, PROGRAM, running_chromium
 from tests.world.fake_camera import HEIGHT, QUIET_MODULES, WIDTH, FakeCamera
 from tests.world.small_site import serving_files
 
@@ -40,6 +40,7 @@ def page(camera: FakeCamera) -> Iterator[Page]:
         running_chromium(*camera.switches) as browser,
     ):
         opened = browser.new_page()
+        opened.set_default_timeout(LONGEST_MS)
         opened.goto(origin)
         yield opened
 

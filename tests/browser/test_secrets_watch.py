@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Browser, Page
 
 from backend.protocol.encoding import secret_text
-from tests.world.chromium import wait_until
+from tests.world.chromium import LONGEST_MS, wait_until
 from tests.world.secrets_watch import Watch, extractable_keys, writings
 from tests.world.small_site import serving_files
 from tests.world.wire_tap import WireTap
@@ -61,6 +61,7 @@ def origin(tap: WireTap) -> Iterator[str]:
 @pytest.fixture(scope="module")
 def page(chromium: Browser, origin: str) -> Iterator[Page]:
     context = chromium.new_context()
+    context.set_default_timeout(LONGEST_MS)
     page = context.new_page()
     page.goto(origin)
     page.wait_for_function("window.ready")

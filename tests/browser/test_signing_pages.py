@@ -141,8 +141,8 @@ def test_by_keyboard_alone(shop: OauthClient, open_page: OpenPage) -> None:
         assert page.evaluate("getComputedStyle(document.activeElement).outlineStyle") == "solid"
         page.keyboard.press("Tab")
     page.keyboard.press("Enter")  # the button that shows the password
-    assert page.locator("#password").input_value() == NEW_PASSWORD
-    assert page.locator("#password").get_attribute("type") == "text"
+    expect(page.locator("#password")).to_have_value(NEW_PASSWORD)
+    expect(page.locator("#password")).to_have_attribute("type", "text")
     page.keyboard.press("Tab")
     with another_page(page):
         page.keyboard.press("Enter")

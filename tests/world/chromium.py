@@ -43,7 +43,10 @@ def running_chromium(*switches: str) -> Iterator[Browser]:
     """Start it, with further switches where a test needs them."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
-            executable_path=PROGRAM, args=[*SWITCHES, *switches], headless=True
+            executable_path=PROGRAM,
+            args=[*SWITCHES, *switches],
+            headless=True,
+            timeout=LONGEST_MS,
         )
         yield browser
         browser.close()

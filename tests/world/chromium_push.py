@@ -8,6 +8,9 @@ import json
 from typing import Final
 from uuid import UUID
 
+from sqlalchemy import exists, select
+
+from backend.model.tables import PushSubscription
 from tests.world.handset import Handset
 from tests.world.push_phone import PushPhone
 
@@ -32,6 +35,17 @@ def subscribe_by(handset: Handset, phone: PushPhone) -> None:
     keys = {"p256dh": phone.keys.p256dh_text, "auth": phone.keys.auth_text}
     given = json.dumps({"endpoint": phone.endpoint, "keys": keys})
     handset.context.add_init_script(SUBSCRIBED % given)
+
+
+def wait_for_subscription(handset: Handset, phone: PushPhone) -> None:
+    """Wait until the service may wake it: the app tells of it beside what its owner does."""
+    told = select(exists().where(PushSubscription.endpoint == phone.endpoint))
+
+    def is_told() -> bool:
+        with handset.authority.sessions() as session:
+            return bool(session.scalar(told))
+
+    handset.wait_until(is_told)
 
 
 def deliver(handset: Handset, phone: PushPhone, transaction: UUID) -> None:

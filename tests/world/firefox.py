@@ -7,7 +7,7 @@ it may show notifications, draws them itself, and has its software authenticator
 import shutil
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, TypeVar, cast
@@ -17,7 +17,12 @@ from tests.world.worker import eventually
 with warnings.catch_warnings():
     # What it is made of imports what Python 3.13 has no more.
     warnings.simplefilter("ignore", DeprecationWarning)
-    from marionette_driver.errors import StaleElementException
+    from marionette_driver.errors import (
+        ElementClickInterceptedException,
+        ElementNotInteractableException,
+        NoSuchWindowException,
+        StaleElementException,
+    )
     from marionette_driver.marionette import Marionette, WebElement
     from marionette_driver.webauthn import WebAuthn
 
@@ -39,6 +44,12 @@ SETTINGS: Final = {
     "security.webauthn.always_allow_direct_attestation": True,
 }
 LONGEST_SECONDS: Final = 120
+RESTLESS: Final = (
+    StaleElementException,
+    ElementNotInteractableException,
+    ElementClickInterceptedException,
+)
+"""What an element says that is just drawn anew, or comes or goes."""
 ALERTS: Final = """
   return Array.from(Services.wm.getEnumerator("alert:alert"))
     .filter(alert => alert.gIsActive && !alert.closed)
@@ -65,9 +76,8 @@ FOCUS: Final = """
   browser.focus();
   browser.gBrowser.selectedBrowser.focus();
 """
-DO_NOT_DISTURB: Final = """
-  Cc["@mozilla.org/alerts-service;1"].getService(Ci.nsIAlertsDoNotDisturb)
-    .manualDoNotDisturb = arguments[0];
+MAY_NOTIFY: Final = """
+  Services.prefs.setIntPref("permissions.default.desktop-notification", arguments[0] ? 1 : 2);
 """
 PAGES: Final = """
   return Array.from(Services.wm.getEnumerator("navigator:browser")).flatMap(
@@ -114,36 +124,42 @@ class Firefox:
 
         def switched() -> bool:
             for handle in self.marionette.window_handles:
-                self.marionette.switch_to_window(handle)
-                if self.marionette.get_url() == url:
-                    return True
+                with suppress(NoSuchWindowException):
+                    self.marionette.switch_to_window(handle)
+                    if self.marionette.get_url() == url:
+                        return True
             return False
 
         eventually(switched)
 
-    def find(self, what: str) -> WebElement:
-        """Wait for what has this test id."""
-        return self.marionette.find_element("css selector", f"[data-testid='{what}']")
+    def read(self, what: str) -> str:
+        """Wait for what has this test id; gives its words."""
+        return self._with(_test_id(what), lambda element: str(element.text))
 
-    def at(self, screen: str) -> WebElement:
-        """Wait for a screen of the app."""
-        return self.marionette.find_element("css selector", f"section[data-screen='{screen}']")
+    def at(self, screen: str) -> str:
+        """Wait for a screen of the app; gives its words."""
+        shown = f"section[data-screen='{screen}']"
+        return self._with(shown, lambda element: str(element.text))
 
     def tap(self, what: str) -> None:
-        """Tap on what has this test id; a list may just be drawn anew."""
-
-        def tapped() -> bool:
-            try:
-                self.find(what).click()
-            except StaleElementException:
-                return False
-            return True
-
-        eventually(tapped)
+        """Tap on what has this test id."""
+        self._with(_test_id(what), lambda element: element.click())
 
     def type(self, what: str, text: str) -> None:
         """Type into what has this test id."""
-        self.find(what).send_keys(text)
+        self._with(_test_id(what), lambda element: element.send_keys(text))
+
+    def _with(self, selector: str, use: Callable[[WebElement], T]) -> T:
+        """Wait for an element, and until it is at rest, to be used."""
+        given: list[T] = []
+
+        def used() -> bool:
+            with suppress(*RESTLESS):
+                given.append(use(self.marionette.find_element("css selector", selector)))
+            return bool(given)
+
+        eventually(used)
+        return given[0]
 
     # --- notifications --------------------------------------------------------
 
@@ -161,9 +177,9 @@ class Firefox:
         """Click on a notification, with the mouse as it were."""
         assert self._run_inside(CLICK, alert.title)
 
-    def do_not_disturb(self, *, on: bool) -> None:
-        """Show no notifications: none takes the focus while a passkey is used."""
-        self._run_inside(DO_NOT_DISTURB, on)
+    def may_notify(self, *, yes: bool) -> None:
+        """Say whether pages that are opened from now on may show notifications."""
+        self._run_inside(MAY_NOTIFY, yes)
 
     def take_focus(self) -> None:
         """Close notifications and go back to the page.
@@ -196,6 +212,10 @@ class Firefox:
         """Run a script with the browser's own rights."""
         with self.marionette.using_context("chrome"):
             return self.marionette.execute_script(script, script_args=arguments)
+
+
+def _test_id(what: str) -> str:
+    return f"[data-testid='{what}']"
 
 
 def until(look: Callable[[], T | None]) -> T:
@@ -237,6 +257,7 @@ def running_firefox(folder: Path, *, push_url: str, **settings: object) -> Itera
         marionette.start_session()
         # The browser itself waits for what a test looks for.
         marionette.timeout.implicit = LONGEST_SECONDS
+        marionette.timeout.script = LONGEST_SECONDS
         yield Firefox(marionette)
     finally:
         with warnings.catch_warnings():

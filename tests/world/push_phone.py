@@ -2,12 +2,13 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from http import HTTPStatus
 
 import http_ece
 import requests
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from tests.world.push_service import PushService
+from tests.world.push_service import LONGEST_WAIT_SECONDS, PushService
 from tests.world.woken_phones import PhoneKeys, b64u, point
 
 
@@ -27,6 +28,13 @@ class PushPhone:
     def pick_up(self, *, wait: int = 0) -> requests.Response:
         """The oldest message as it waits, encrypted."""
         return self._http.get(self.inbox, params={"wait": str(wait)})
+
+    def wait(self) -> requests.Response:
+        """The oldest message, however long it takes to come."""
+        while True:
+            answer = self.pick_up(wait=LONGEST_WAIT_SECONDS)
+            if answer.status_code != HTTPStatus.NO_CONTENT:
+                return answer
 
     def acknowledge(self, picked_up: requests.Response) -> None:
         answer = self._http.delete(f"{self.inbox}/{picked_up.headers['X-Message-Id']}")

@@ -78,8 +78,10 @@ async function start() {
   addEventListener("beforeinstallprompt", (event) => {
     event.preventDefault();
     app.install = () => /** @type {any} */ (event).prompt();
-    if (app.cells.length === 0) draw({ quietly: true });
+    refresh();
   });
+  addEventListener("pointerdown", () => (pressed = true), true);
+  for (const end of ["pointerup", "pointercancel"]) addEventListener(end, released, true);
   enter();
   await draw();
   followCells();
@@ -192,6 +194,26 @@ async function draw({ quietly = false } = {}) {
   heading?.focus({ preventScroll: true });
 }
 
+// What a finger is on stays where it is: drawn anew, it would hear of no tap.
+
+const TAP_MS = 100;
+let pressed = false;
+let stale = false;
+
+/** There is something new: draw the screen, if it is one that shows such, or the tabs alone. */
+function refresh() {
+  stale = pressed;
+  if (pressed) return;
+  if (document.getElementById("main")?.dataset.live === "true") draw({ quietly: true });
+  else drawTabs(app);
+}
+
+/** The tap that ends is heard just after it. */
+function released() {
+  pressed = false;
+  setTimeout(() => stale && refresh(), TAP_MS);
+}
+
 /** @param {unknown} error */
 const failed = (error) =>
   h(
@@ -244,8 +266,7 @@ function heard(cell, { list, error }) {
     app.status.refused.delete(cell.id);
     note({ offline: false });
     badge();
-    if (document.getElementById("main")?.dataset.live === "true") draw({ quietly: true });
-    else drawTabs(app);
+    refresh();
   } else if (error instanceof Unreachable) {
     note({ offline: true });
   } else if (error instanceof ServerRefused && LASTING.includes(error.problem)) {

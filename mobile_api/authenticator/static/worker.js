@@ -33,9 +33,13 @@ function workerAddress() {
 export async function registerWorker({ onUpdate, onMessage }) {
   if (!("serviceWorker" in navigator)) return;
   const { serviceWorker } = navigator;
-  const hadOne = serviceWorker.controller !== null;
+  let had = serviceWorker.controller !== null;
   serviceWorker.addEventListener("message", (event) => onMessage(event.data));
-  serviceWorker.addEventListener("controllerchange", () => hadOne && location.reload());
+  // The first worker keeps the files that this page has; each that follows brings others.
+  serviceWorker.addEventListener("controllerchange", () => {
+    if (had) location.reload();
+    had = true;
+  });
   const registration = await serviceWorker.register(workerAddress(), { updateViaCache: "none" });
   const look = (/** @type {ServiceWorker | null} */ worker) => {
     if (worker?.state === "installed" && serviceWorker.controller) onUpdate(worker);

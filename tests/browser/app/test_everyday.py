@@ -42,9 +42,10 @@ def test_without_a_network_the_app_opens_and_says_so(stage: AppStage) -> None:
 
 
 def test_a_new_version_is_offered_and_runs_once_it_is_taken(
-    installation: Installation, stage: AppStage
+    installation: Installation, new_handset: NewHandset
 ) -> None:
-    handset, settings = stage.handset, installation.service.settings
+    """Also in the very first page, which was loaded before there was a worker."""
+    handset, settings = new_handset(), installation.service.settings
     is_kept(handset)
     installation.serve_app(msgspec.structs.replace(settings, app_color=NEW_COLOR))
     try:
@@ -52,7 +53,7 @@ def test_a_new_version_is_offered_and_runs_once_it_is_taken(
         handset.tap("update")
         colour = handset.page.locator('meta[name="theme-color"]')
         expect(colour).to_have_attribute("content", NEW_COLOR)
-        handset.at("requests")
+        handset.at("welcome")
     finally:
         installation.serve_app(settings)
 

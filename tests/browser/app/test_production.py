@@ -20,7 +20,12 @@ from backend.model.tables import Cell, Transaction
 from backend.wiring import utc_now
 from tests.world.authority import Authority
 from tests.world.chromium import OpenPage, another_page
-from tests.world.chromium_push import deliver, subscribe_by, tap_notification
+from tests.world.chromium_push import (
+    deliver,
+    subscribe_by,
+    tap_notification,
+    wait_for_subscription,
+)
 from tests.world.csc_client import ECDSA_SHA256, SHA256, texts
 from tests.world.fake_camera import FakeCamera
 from tests.world.handset import Handset
@@ -103,6 +108,7 @@ def test_two_documents_are_signed_from_the_envelope_to_openssl(
     subscribe_by(handset, push_phone)
     handset.pair(signer, camera=camera)
     handset.certify(signer)
+    wait_for_subscription(handset, push_phone)
 
     desk = open_page()
     ShopDoor(desk)

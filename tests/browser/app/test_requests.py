@@ -12,7 +12,12 @@ from backend.signing.request import RequestedTransaction
 from backend.virtual_phone.jose import unverified_payload
 from tests.world.app_stage import AppStage, a_stage, ask_with_number
 from tests.world.bad_network import Lost, bad_network
-from tests.world.chromium_push import deliver, subscribe_by, tap_notification
+from tests.world.chromium_push import (
+    deliver,
+    subscribe_by,
+    tap_notification,
+    wait_for_subscription,
+)
 from tests.world.csc_client import PAYMENT, refusal, words
 from tests.world.handset import NewHandset
 from tests.world.installation import Installation
@@ -39,6 +44,19 @@ def test_two_taps_approve_and_the_relying_party_collects(stage: AppStage) -> Non
     stage.handset.approve()
     asked.collect()
     assert stage.handset.decisions()[0] == "approved"
+
+
+def test_a_request_under_a_finger_stays_there_while_another_arrives(stage: AppStage) -> None:
+    first, page = stage.ask(), stage.handset.open()
+    page.locator(f"a[href*='{first.id}']").hover()
+    page.mouse.down()
+    with page.expect_response(lambda answer: "&version=" in answer.url):
+        stage.ask()
+    page.mouse.up()
+    stage.handset.at("request")
+    stage.handset.tap("reject")
+    stage.handset.at("done-rejected")
+    assert first.state == "rejected"
 
 
 def test_what_is_rejected_gives_the_relying_party_nothing(stage: AppStage) -> None:
@@ -163,6 +181,7 @@ def test_a_push_brings_the_signer_to_what_is_asked(
         handset = new_handset()
         subscribe_by(handset, push_phone)
         stage = a_stage(installation, handset)
+        wait_for_subscription(handset, push_phone)
         asked = stage.ask(transaction=PAYMENT)
         deliver(handset, push_phone, asked.id)
     tap_notification(handset)

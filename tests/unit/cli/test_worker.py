@@ -195,7 +195,7 @@ def test_the_process_wakes_a_phone_and_ends_when_told(
             env=os.environ | environment | hosts,
             stderr=subprocess.PIPE,
         ) as worker:
-            woken = phone.pick_up(wait=25)
+            woken = phone.wait()
             assert json.loads(phone.decrypt(woken.content))["notification"]["data"] == {
                 "id": str(transaction)
             }

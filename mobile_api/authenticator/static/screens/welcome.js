@@ -10,6 +10,7 @@ import { screen } from "./parts.js";
 export function welcome(app) {
   const { t } = app.words;
   return {
+    live: true, // The browser's own prompt to install may come later.
     element: screen(
       t("welcome.title"),
       { id: "welcome" },
