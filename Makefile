@@ -79,7 +79,8 @@ lint: $(DONE)/development $(DONE)/app ## Check form, types and the direction of 
 	@$(BIN)/mypy --no-error-summary
 	@echo "phone app"
 	@node .venv/node/node_modules/prettier/bin/prettier.cjs --log-level warn --check \
-	  --config $(APP)/package.json '$(APP)/static/{,protocol/,screens/}*.js' 'tests/authenticator/*.mjs'
+	  --config $(APP)/package.json '$(APP)/static/{,protocol/,screens/}*.js' 'tests/{authenticator,unit/pages}/*.mjs' \
+	  backend/pages/assets/pages.js
 	@for part in $(APP) $(APP)/tsconfig.worker.json; do \
 	  node .venv/node/node_modules/typescript/bin/tsc -p $$part; done
 	@echo "import-linter"

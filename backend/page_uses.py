@@ -139,7 +139,7 @@ def amending_uses(bound: Bound) -> AmendingUses:
             session, bound.sam, **given, settings=bound.settings, now=bound.clock()
         )
 
-    def amended(session: Session, transaction: UUID, signer: UUID) -> bool:
+    def amended(session: Session, transaction: UUID, signer: UUID) -> amendment.Amending:
         return amendment.amended(session, transaction=transaction, signer=signer, now=bound.clock())
 
     def withdraw(session: Session, signer: UUID, method: CodeMethod) -> bool:

@@ -7,7 +7,6 @@ no more: a thread that waits answers nobody else. ``cellkey wait`` holds the oth
 from collections.abc import Callable
 
 from backend.access.phones import AuthenticatedPhone
-from backend.settings import Settings
 from backend.signing.pending import PendingList
 from mobile_api.services import Services
 
@@ -35,8 +34,3 @@ def wait_for_change(
             if found.version != version:
                 break
     return found
-
-
-def wait_address(settings: Settings, phone: AuthenticatedPhone) -> str | None:
-    """Where this phone may wait without holding a thread of ours, if anywhere."""
-    return f"{settings.wait_url.rstrip('/')}/wait/{phone.wait_id}" if settings.wait_url else None

@@ -9,10 +9,11 @@ import msgspec
 from backend.protocol.jose import PublicJwk
 from backend.signing.approval import approve, asked_beside, refuse
 from backend.signing.pending import PendingTransaction, pending, show, shown_beside
+from backend.web_addresses import wait_address
 from backend.wiring import db
 from mobile_api.blueprint import Blueprint
 from mobile_api.callers import PROOF, proven_call, reading_call, reading_phone
-from mobile_api.long_poll import wait_address, wait_for_change
+from mobile_api.long_poll import wait_for_change
 from mobile_api.schemas import (
     ApprovalBody,
     ListAnswer,
@@ -64,7 +65,7 @@ def list_pending(query: Mapping[str, Any]) -> Listed:
     return Listed(
         version=found.version,
         transactions=found.transactions,
-        wait=wait_address(here.settings, phone),
+        wait=wait_address(here.settings.wait_url, phone.wait_id),
     )
 
 

@@ -24,6 +24,7 @@ from backend.waiting.connections import QUIET_SECONDS, Connections, open_socket
 from backend.waiting.crowd import Bounds
 from backend.waiting.listening import Listening
 from backend.waiting.server import Pace, WaitServer
+from backend.web_addresses import origin
 
 log = logging.getLogger(__name__)
 
@@ -83,7 +84,7 @@ async def serve(settings: Settings, *, place: Place, bounds: Bounds, pace: Pace)
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     waiting = WaitServer(
-        app_origin=settings.app_url.rstrip("/"),
+        origins=frozenset({origin(settings.app_url), origin(settings.authorization_server_url)}),
         bounds=bounds,
         proxies=place.proxies,
         is_ready=lambda: listening.listens,

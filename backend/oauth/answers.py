@@ -7,7 +7,6 @@
 
 import logging
 from http import HTTPStatus
-from urllib.parse import urlsplit
 
 from authlib.common.urls import add_params_to_uri
 from flask import Response, make_response
@@ -19,12 +18,6 @@ from backend.pages.look import page
 from backend.settings import Settings
 
 log = logging.getLogger(__name__)
-
-
-def origin(uri: str) -> str:
-    """Scheme, host and port of an address."""
-    parts = urlsplit(uri)
-    return f"{parts.scheme}://{parts.netloc}"
 
 
 def way_back(settings: Settings, redirect_uri: str, state: str | None, told: dict[str, str]) -> str:

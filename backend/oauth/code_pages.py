@@ -29,7 +29,6 @@ from backend.errors import (
     WrongCode,
     WrongPassword,
 )
-from backend.oauth.answers import origin
 from backend.oauth.authorizations import Held
 from backend.oauth.under_way import send_to, under_way
 from backend.oauth.uses import OauthUses, TypedCode
@@ -39,6 +38,7 @@ from backend.pages.words import language_of
 from backend.protocol.approval import CodeMethod
 from backend.signing.approval_by_code import Way, WaysOut
 from backend.summary.moments import clock_text, reader
+from backend.web_addresses import origin
 
 log = logging.getLogger(__name__)
 

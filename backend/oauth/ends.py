@@ -13,11 +13,12 @@ from flask import Response
 
 from backend.access.sessions import take_cookie
 from backend.oauth import authorizations
-from backend.oauth.answers import origin, send_back, way_back
+from backend.oauth.answers import send_back, way_back
 from backend.oauth.asking import Declined, ascii_words
 from backend.oauth.authorizations import Held
 from backend.oauth.uses import OauthUses
 from backend.pages.look import page
+from backend.web_addresses import origin
 
 log = logging.getLogger(__name__)
 

@@ -28,7 +28,7 @@ from backend.errors import (
     Unauthenticated,
 )
 from backend.oauth import authorizations, code_pages, ends, wait_pages
-from backend.oauth.answers import error_page, origin, refused, send_back, way_back
+from backend.oauth.answers import error_page, refused, send_back, way_back
 from backend.oauth.asking import ascii_words, ask, waiting_life
 from backend.oauth.authorizations import Held
 from backend.oauth.passwords import check_password, remember_browser
@@ -37,6 +37,7 @@ from backend.oauth.under_way import under_way
 from backend.oauth.uses import OauthUses
 from backend.pages.look import page
 from backend.signers.sign_in import SignedIn
+from backend.web_addresses import origin
 
 log = logging.getLogger(__name__)
 

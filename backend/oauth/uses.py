@@ -26,7 +26,7 @@ from backend.protocol.public_keys import PublicKeys
 from backend.settings import Settings
 from backend.signers.sign_in import SignedIn
 from backend.signers.sign_in import SignIn as PasswordSignIn
-from backend.signing.amendment import AskedAmendment, NewAuthenticator
+from backend.signing.amendment import Amending, AskedAmendment, NewAuthenticator
 from backend.signing.approval_by_code import WaysOut
 from backend.signing.request import RequestedTransaction, SignatureOrder
 
@@ -76,7 +76,7 @@ class AmendingUses(msgspec.Struct, frozen=True, kw_only=True):
 
     begin: Callable[[Session, UUID, SeedMethod], NewAuthenticator]
     ask: Callable[[Session, TypedAmendment], AskedAmendment]
-    amended: Callable[[Session, UUID, UUID], bool]
+    amended: Callable[[Session, UUID, UUID], Amending]
     """By transaction and signer."""
     withdraw: Callable[[Session, UUID, CodeMethod], bool]
     """By signer and method: :mod:`backend.credentials.tightening`."""

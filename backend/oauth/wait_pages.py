@@ -3,7 +3,8 @@
 1. It shows what the phone shows, the ask's own text: who compares them sees whether it is the same.
    It is shown only as KS signed it. Of the signer it shows the clock, and which phones can answer.
 2. It lives on by itself: by the script, or by a refresh where scripts do not run.
-3. The state for the script says how far the message has come, and when to open the page anew.
+3. The state for the script says how far the message has come, and when to open the page anew. The
+   script looks when ``cellkey wait``, where there is one, says that something changed.
 """
 
 import logging
@@ -18,7 +19,6 @@ from flask.typing import ResponseReturnValue
 from backend.access.sessions import OpenSession, check_form
 from backend.errors import TransactionOver
 from backend.oauth import ends
-from backend.oauth.answers import origin
 from backend.oauth.authorizations import Held
 from backend.oauth.under_way import send_to, under_way
 from backend.oauth.uses import OauthUses
@@ -30,6 +30,7 @@ from backend.signing.cancellation import cancel as cancel_transaction
 from backend.signing.mistrust import stop_from_page
 from backend.summary.moments import clock_text, reader
 from backend.summary.words import date_text
+from backend.web_addresses import origin, wait_address
 
 log = logging.getLogger(__name__)
 
@@ -118,6 +119,7 @@ def _shown(uses: OauthUses, held: Held, found: Answer, *, lang: Language) -> dic
     return {
         "text": text_of(found, ks=uses.public_keys.ks),
         "number": found.number,
+        "wait_at": wait_address(uses.settings.wait_url, found.wait_id),
         "expires_at": found.expires_at,
         "until": clock_text(found.expires_at, zone),
         "seconds": seconds,

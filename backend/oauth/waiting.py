@@ -42,6 +42,8 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     """What the phone is shown; signed by KS."""
     has_phone: bool
     """Whether there is a phone that can answer."""
+    wait_id: UUID
+    """By which the page may wait."""
 
 
 @final
@@ -69,6 +71,7 @@ def look(session: Session, transaction: UUID, *, now: datetime) -> Answer:
             Transaction.seen_at,
             Transaction.number,
             Transaction.ask,
+            Transaction.wait_id,
             Signer.zone,
             Approval.transaction_id.label("evidence"),
             not_frozen(Transaction.signer_id).label("may_go_on"),
@@ -93,6 +96,7 @@ def look(session: Session, transaction: UUID, *, now: datetime) -> Answer:
         number=found.number,
         ask=found.ask,
         has_phone=found.has_phone,
+        wait_id=found.wait_id,
     )
 
 

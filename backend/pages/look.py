@@ -33,6 +33,7 @@ from backend.pages.words import (
     language_of,
 )
 from backend.settings import Settings
+from backend.web_addresses import origin
 
 _YEAR: Final = 365 * 24 * 3600
 _TYPES: Final = {
@@ -71,6 +72,7 @@ def page(
     lang: Language | None = None,
     status: HTTPStatus = HTTPStatus.OK,
     form_to: str = "",
+    wait_at: str | None = None,
     **shown: Any,  # noqa: ANN401  # a template's variables
 ) -> Response:
     """Answer with a page.
@@ -80,12 +82,15 @@ def page(
         lang: of the relying party's request.
         status: of the answer.
         form_to: where else a form's redirect may lead.
+        wait_at: where the script may wait for a change.
         shown: what the template shows.
     """
     spoken = language_of(request, lang)
-    html = render_template(template, lang=spoken, words=WORDS[spoken], **shown)
+    html = render_template(
+        template, lang=spoken, words=WORDS[spoken], wait_at=wait_at or "", **shown
+    )
     response = make_response(html, status)
-    protect(response, form_to=form_to)
+    protect(response, form_to=form_to, calls=origin(wait_at) if wait_at else "")
     if chosen_language(request) is not None:
         response.set_cookie(
             COOKIE, spoken, max_age=_YEAR, secure=True, httponly=True, samesite="Lax", path="/"
@@ -93,15 +98,17 @@ def page(
     return response
 
 
-def protect(response: Response, *, form_to: str = "") -> None:
+def protect(response: Response, *, form_to: str = "", calls: str = "") -> None:
     """Nothing from elsewhere; a form's redirect may lead to the relying party, and only there.
 
-    Browsers apply ``form-action`` to the redirects that follow a form, too.
+    Browsers apply ``form-action`` to the redirects that follow a form, too. The script calls us,
+    and ``calls``, an origin.
     """
     targets = f"'self' {form_to}".strip()
+    called = f"'self' {calls}".strip()
     response.headers["Content-Security-Policy"] = (
         "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; "
-        f"connect-src 'self'; form-action {targets}; frame-ancestors 'none'; base-uri 'none'"
+        f"connect-src {called}; form-action {targets}; frame-ancestors 'none'; base-uri 'none'"
     )
 
 

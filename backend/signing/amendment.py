@@ -94,6 +94,16 @@ class AskedAmendment(msgspec.Struct, frozen=True, kw_only=True):
     expires_at: datetime
 
 
+@final
+class Amending(msgspec.Struct, frozen=True, kw_only=True):
+    """How far it is."""
+
+    done: bool
+    """Whether the phone's yes has become the record's."""
+    wait_id: UUID
+    """By which a page may wait."""
+
+
 def begin_authenticator(
     session: Session,
     amendments: Amendments,
@@ -263,15 +273,17 @@ def _keep(
     return AskedAmendment(transaction=ask.id, number=number, expires_at=expires_at)
 
 
-def amended(session: Session, *, transaction: UUID, signer: UUID, now: datetime) -> bool:
-    """Tell a page whether the phone's yes has become the record's. Commits, which ends the read.
+def amended(session: Session, *, transaction: UUID, signer: UUID, now: datetime) -> Amending:
+    """Tell a page how far it is. Commits, which ends the read.
 
     Raises:
         NotFound: there is no such ask of this signer.
         TransactionOver: it was refused, or is too late.
     """
     found = session.execute(
-        select(Transaction.state, Transaction.expires_at, Transaction.use_by).where(
+        select(
+            Transaction.state, Transaction.expires_at, Transaction.use_by, Transaction.wait_id
+        ).where(
             Transaction.id == transaction,
             Transaction.signer_id == signer,
             Transaction.kind == KIND,
@@ -281,8 +293,7 @@ def amended(session: Session, *, transaction: UUID, signer: UUID, now: datetime)
     if found is None:
         raise NotFound("no such request")
     state = state_at(found.state, expires_at=found.expires_at, use_by=found.use_by, now=now)
-    if state in {TransactionState.PENDING, TransactionState.APPROVED}:
-        return False
-    if state is not TransactionState.REDEEMED:
+    waits = state in {TransactionState.PENDING, TransactionState.APPROVED}
+    if not waits and state is not TransactionState.REDEEMED:
         raise TransactionOver(state)
-    return True
+    return Amending(done=not waits, wait_id=found.wait_id)

@@ -26,12 +26,13 @@ _NET: Final = 64
 """Who has one address of IPv6 has so many bits of them."""
 
 
-def headers_for(request: web.Request, *, app_origin: str) -> dict[str, str]:
-    """Give the headers of each answer; scripts of the app's origin alone may read it."""
-    if request.headers.get("Origin") != app_origin:
+def headers_for(request: web.Request, *, origins: frozenset[str]) -> dict[str, str]:
+    """Give the headers of each answer; scripts of these origins alone may read it."""
+    asking = request.headers.get("Origin")
+    if asking not in origins:
         return _HEADERS
     admitted = {
-        "Access-Control-Allow-Origin": app_origin,
+        "Access-Control-Allow-Origin": asking,
         "Access-Control-Expose-Headers": "Retry-After",
     }
     return _HEADERS | admitted

@@ -49,7 +49,7 @@ class WaitServer:
     def __init__(
         self,
         *,
-        app_origin: str,
+        origins: frozenset[str],
         bounds: Bounds,
         proxies: frozenset[str],
         is_ready: Callable[[], bool],
@@ -58,13 +58,13 @@ class WaitServer:
         """Answer, within these bounds.
 
         Args:
-            app_origin: whose scripts may read the answers.
+            origins: whose scripts may read the answers.
             bounds: how many may wait.
             proxies: addresses that are believed which address they call for.
             is_ready: whether the database is listened to.
             pace: how long things last.
         """
-        self._app_origin = app_origin
+        self._origins = origins
         self._proxies = proxies
         self._is_ready = is_ready
         self._pace = pace
@@ -120,7 +120,7 @@ class WaitServer:
             self._has_changed(wait_id, since)  # refuses what is no cursor
         address = address_of(request, proxies=self._proxies)
         with self._crowd.place(wait_id, address=address) as woken:
-            response = web.StreamResponse(headers=headers_for(request, app_origin=self._app_origin))
+            response = web.StreamResponse(headers=headers_for(request, origins=self._origins))
             response.content_type = "text/event-stream"
             await response.prepare(request)
             try:
@@ -170,7 +170,7 @@ class WaitServer:
             except web.HTTPException as error:
                 response = problem_of_http(error)
             if not response.prepared:
-                response.headers.update(headers_for(request, app_origin=self._app_origin))
+                response.headers.update(headers_for(request, origins=self._origins))
             if self._stopping:
                 response.force_close()
             return response

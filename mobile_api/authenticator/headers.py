@@ -6,9 +6,9 @@ it, no string becomes a script (Trusted Types), and each look asks whether there
 """
 
 from collections.abc import Mapping
-from urllib.parse import urlsplit
 
 from backend.settings import Settings
+from backend.web_addresses import origin
 
 TWO_YEARS = "max-age=63072000"
 
@@ -35,7 +35,7 @@ def headers(settings: Settings) -> Mapping[str, str]:
 
 def _policy(settings: Settings) -> str:
     addresses = (settings.authorization_server_url, settings.mobile_api_url, settings.wait_url)
-    calls = " ".join(dict.fromkeys(_origin(address) for address in addresses if address))
+    calls = " ".join(dict.fromkeys(origin(address) for address in addresses if address))
     return "; ".join(
         [
             "default-src 'none'",
@@ -52,8 +52,3 @@ def _policy(settings: Settings) -> str:
             "trusted-types cellkey-worker",
         ]
     )
-
-
-def _origin(address: str) -> str:
-    parts = urlsplit(address)
-    return f"{parts.scheme}://{parts.netloc}"

@@ -16,6 +16,7 @@ from tests.world.ports import free_port
 COMMAND = [sys.executable, "-c", "from backend.cli.main import main; main()", "wait"]
 START_SECONDS = 120
 APP_URL = "https://app.example.org"
+PAGES_URL = "https://sign.example.org"
 
 
 class WaitProcess(msgspec.Struct, kw_only=True):
@@ -52,7 +53,11 @@ class WaitProcess(msgspec.Struct, kw_only=True):
 
 @contextmanager
 def running_wait(
-    database_url: str, folder: Path, *options: str, port: int | None = None
+    database_url: str,
+    folder: Path,
+    *options: str,
+    port: int | None = None,
+    pages_url: str = PAGES_URL,
 ) -> Iterator[WaitProcess]:
     """Start it, and wait until it is ready; killed in the end."""
     port = port or free_port()
@@ -60,6 +65,7 @@ def running_wait(
         **os.environ,
         "CELLKEY_DATABASE_URL": database_url,
         "CELLKEY_APP_URL": APP_URL,
+        "CELLKEY_AUTHORIZATION_SERVER_URL": pages_url,
     }
     log = folder / f"wait-{port}.txt"
     with log.open("ab") as output:

@@ -79,13 +79,16 @@ def read(cookie: str) -> Begun:
         raise SessionOver("nothing was begun in this browser") from error
 
 
-def wait_page(begun: Begun, *, what: str, settings: Settings, now: datetime) -> Response:
+def wait_page(
+    begun: Begun, *, what: str, settings: Settings, now: datetime, wait_at: str | None = None
+) -> Response:
     """Show the number that the phone wants, and the time that is left."""
     seconds = seconds_left(begun, now)
     zone = reader(lang=language_of(request), zone=settings.time_zone)
     return page(
         "account/phone_wait.html",
         what=what,
+        wait_at=wait_at,
         refresh_seconds=REFRESH_SECONDS,
         number=begun.number,
         seconds=seconds,

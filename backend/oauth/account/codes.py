@@ -36,6 +36,7 @@ from backend.protocol.approval import CodeMethod, SeedMethod
 from backend.protocol.encoding import read_id
 from backend.signers.sign_in import SignedIn
 from backend.signing.amendment import AskedAmendment
+from backend.web_addresses import wait_address
 
 COOKIE: Final = "__Host-cellkey-codes"
 FORM: Final = "account/codes.html"
@@ -160,16 +161,18 @@ def _code_page(typed: Typed, *, tries: int, method: CodeMethod) -> Response:
 
 def _wait(uses: OauthUses, begun: Begun) -> Response:
     try:
-        if uses.amending.amended(uses.session(), begun.id, _signer(begun)):
-            return take(said_page("codes_done"), COOKIE)
+        amending = uses.amending.amended(uses.session(), begun.id, _signer(begun))
     except (NotFound, TransactionOver):
         return take(said_page("codes_over"), COOKIE)
-    return wait_page(begun, what="codes", settings=uses.settings, now=uses.clock())
+    if amending.done:
+        return take(said_page("codes_done"), COOKIE)
+    wait_at = wait_address(uses.settings.wait_url, amending.wait_id)
+    return wait_page(begun, what="codes", wait_at=wait_at, settings=uses.settings, now=uses.clock())
 
 
 def _is_waiting(uses: OauthUses, begun: Begun) -> bool:
     try:
-        return not uses.amending.amended(uses.session(), begun.id, _signer(begun))
+        return not uses.amending.amended(uses.session(), begun.id, _signer(begun)).done
     except (NotFound, TransactionOver):
         return False
 

@@ -1,7 +1,8 @@
 """A forgotten password: the phone approves, and the browser that asked sets the new one.
 
 1. For every login the pages are the same, at each step and for as long (T-17): a number to type on
-   the phone, and the time that is left. How far the message has come is not shown.
+   the phone, and the time that is left. How far the message has come is not shown, and there is
+   nothing to wait by: that something changed would say that the login has a phone.
 2. What the browser goes on by is a cookie of this host, with the secret that it got at the
    beginning; nobody else can set the password, whatever the phone approved (T-31).
 3. So many are begun for one address: each is a row, and may wake a phone (T-01, T-39).

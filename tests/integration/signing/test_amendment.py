@@ -142,7 +142,9 @@ def finish(page: CodeWorld) -> list[bool]:
 
 def is_amended(page: CodeWorld, asked: AskedAmendment) -> bool:
     with page.world.sessions() as session:
-        return amended(session, transaction=asked.transaction, signer=page.id, now=page.clock())
+        return amended(
+            session, transaction=asked.transaction, signer=page.id, now=page.clock()
+        ).done
 
 
 def newest_record(page: CodeWorld) -> str:

@@ -18,7 +18,7 @@ from tests.bench_waiting import measure
 from tests.world.changing_rows import Connection, add_cells, ask, move, stop_listening
 from tests.world.event_stream import event_stream
 from tests.world.postgres import Postgres
-from tests.world.wait_process import APP_URL, WaitProcess, running_wait
+from tests.world.wait_process import APP_URL, PAGES_URL, WaitProcess, running_wait
 from tests.world.worker import eventually
 
 
@@ -85,8 +85,7 @@ def test_a_transactions_move_is_told_to_its_cell_and_to_who_waits_for_it(
 ) -> None:
     ((cell, wait_id),) = add_cells(rows, 1)
     transaction = ask(rows, cell)
-    found = rows.execute("SELECT wait_id FROM transactions WHERE id = %s", (transaction,))
-    (own,) = found.fetchone() or (None,)
+    own = wait_id_of(rows, transaction)
     with (
         event_stream(address(server, wait_id)) as phone,
         event_stream(address(server, own)) as page,
@@ -99,10 +98,49 @@ def test_a_transactions_move_is_told_to_its_cell_and_to_who_waits_for_it(
     assert all(before.id != after.id for before, after in zip(began, told, strict=True))
 
 
+def test_how_far_a_message_has_come_is_told_to_who_waits_for_the_transaction_alone(
+    server: WaitProcess, rows: Connection
+) -> None:
+    """The waiting page shows it; what a phone lists is the same."""
+    ((cell, wait_id),) = add_cells(rows, 1)
+    transaction = ask(rows, cell)
+    own = wait_id_of(rows, transaction)
+    all_told(server, rows)
+    with (
+        event_stream(address(server, wait_id)) as phone,
+        event_stream(address(server, own)) as page,
+    ):
+        began, told = phone.next(), [page.next()]
+        for mark in ("sent_at", "delivered_at", "seen_at"):
+            rows.execute(f"UPDATE transactions SET {mark} = now() WHERE id = %s", (transaction,))  # noqa: S608  # columns of ours
+            told.append(page.next())
+        ask(rows, cell)
+        later = phone.next()
+
+    numbers = [number(event.id) for event in (*told, later)]
+    assert numbers == list(range(number(began.id), number(began.id) + 5))
+
+
+def test_what_the_clerk_did_with_an_amendment_is_told(
+    server: WaitProcess, rows: Connection
+) -> None:
+    """The page waits for that, not for the approval."""
+    ((cell, _),) = add_cells(rows, 1)
+    transaction = ask(rows, cell)
+    rows.execute("UPDATE transactions SET kind = 'amend' WHERE id = %s", (transaction,))
+    with event_stream(address(server, wait_id_of(rows, transaction))) as page:
+        told = [page.next()]
+        for state in ("approved", "redeemed"):
+            move(rows, transaction, state)
+            told.append(page.next())
+
+    assert len({event.id for event in told}) == 3
+
+
 def test_what_moves_nothing_and_what_is_collected_wakes_nobody(
     server: WaitProcess, rows: Connection
 ) -> None:
-    """Such a word would cost each signature a lock through its commit, and nobody waits for it."""
+    """Such a word would cost each signature something, and nobody waits for it."""
     ((cell, wait_id), (other, other_wait_id)) = add_cells(rows, 2)
     transaction = ask(rows, cell)
     move(rows, transaction, "approved")
@@ -122,6 +160,12 @@ def test_what_moves_nothing_and_what_is_collected_wakes_nobody(
 
     assert number(told.id) == number(began.id) + 1
     assert number(later.id) == number(told.id) + 1
+
+
+def wait_id_of(rows: Connection, transaction: object) -> object:
+    found = rows.execute("SELECT wait_id FROM transactions WHERE id = %s", (transaction,))
+    (own,) = found.fetchone() or (None,)
+    return own
 
 
 def number(cursor: str) -> int:
@@ -231,15 +275,20 @@ def test_nothing_it_logs_names_an_id(server: WaitProcess, rows: Connection) -> N
     assert str(wait_id) not in server.log.read_text()
 
 
-def test_only_the_apps_origin_may_read_the_answers(server: WaitProcess) -> None:
+def test_only_the_app_and_the_signers_pages_may_read_the_answers(server: WaitProcess) -> None:
     found = {
         origin: requests.get(
             address(server, uuid4()), headers={"Origin": origin}, timeout=60
         ).headers.get("Access-Control-Allow-Origin")
-        for origin in (APP_URL, "https://other.example.org", "null")
+        for origin in (APP_URL, PAGES_URL, "https://other.example.org", "null")
     }
 
-    assert found == {APP_URL: APP_URL, "https://other.example.org": None, "null": None}
+    assert found == {
+        APP_URL: APP_URL,
+        PAGES_URL: PAGES_URL,
+        "https://other.example.org": None,
+        "null": None,
+    }
 
 
 def test_on_sqlite_it_does_not_start(tmp_path: Path) -> None:

@@ -47,7 +47,7 @@ async def opened(
     *, bounds: Bounds | None = None, most: int = 1000, quiet_seconds: float = 60, **pace: float
 ) -> AsyncIterator[World]:
     server = WaitServer(
-        app_origin="https://app.example.org",
+        origins=frozenset({"https://app.example.org", "https://sign.example.org"}),
         bounds=bounds or Bounds(),
         proxies=frozenset({PROXY}),
         is_ready=lambda: True,
