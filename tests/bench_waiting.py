@@ -3,6 +3,8 @@
 A real PostgreSQL, the process as it is run, those who wait in processes of their own on the
 loopback, from several of its addresses. Each change is a commit that adds a transaction of one
 cell. Afterwards the connection that listens is ended once, and everybody must be woken.
+``where_ms`` says where the time goes, as an onlooker sees it who is a process of its own; and how
+late those were who say so, for that is no lateness of ours.
 Figures go to ``var/bench-waiting.json``. Needs as many file descriptors as there are waiters, for
 the server and once more for those who wait (``ulimit -Hn``).
 """
@@ -24,7 +26,16 @@ import msgspec
 
 from backend.model import schema
 from backend.wiring import make_engine
-from tests.world.changing_rows import add_cells, ask, connected, stop_listening, telling
+from tests.world.asked_process import Moments
+from tests.world.changing_rows import (
+    add_cells,
+    address_of,
+    ask,
+    connected,
+    stop_listening,
+    telling,
+)
+from tests.world.onlooker import Onlooker, View, looking_on
 from tests.world.postgres import find_programs, running_postgres
 from tests.world.wait_process import WaitProcess, running_wait
 from tests.world.waiters import Everybody, Plan, waiting
@@ -84,12 +95,39 @@ def change(
 
 def latencies(commits: Sequence[Commit], woken: dict[str, list[float]]) -> list[float | None]:
     """Seconds from each commit's sending to the first waking after it; ``None``: missed."""
-    found = []
+    return [first_after(at, woken.get(name, [])) for name, at in commits]
+
+
+def first_after(at: float, times: Sequence[float]) -> float | None:
+    """Seconds until the first of these; ``None``: there is none."""
+    first = bisect_left(times, at)
+    return times[first] - at if first < len(times) else None
+
+
+def where(
+    commits: Sequence[Commit], everybody: Everybody, onlooker: Onlooker
+) -> dict[str, dict[str, float]]:
+    """Where the time goes, in milliseconds, from the first commit to the last waking."""
+    told, woken = onlooker.told(), everybody.woken()
+    until_told, since_told = [], []
     for name, at in commits:
-        times = woken.get(name, [])
-        first = bisect_left(times, at)
-        found.append(times[first] - at if first < len(times) else None)
-    return found
+        heard = first_after(at, told.get(name, []))
+        felt = first_after(at, woken.get(name, []))
+        if heard is not None and felt is not None:
+            until_told.append(heard)
+            since_told.append(max(0.0, felt - heard))
+    began, ended = commits[0][1], max(times[-1] for times in woken.values() if times)
+
+    def meanwhile(moments: Moments) -> list[float]:
+        return [seconds for at, seconds in moments if began <= at <= ended]
+
+    return {
+        "from_commit_to_telling": percentiles(until_told),
+        "from_telling_to_waking": percentiles(since_told),
+        "server_answers": percentiles(meanwhile(onlooker.answered())),
+        "onlooker_late": percentiles(meanwhile(onlooker.late())),
+        "waiters_late": percentiles(meanwhile(everybody.late())),
+    }
 
 
 def all_latencies(commits: Sequence[Commit], everybody: Everybody) -> list[float | None]:
@@ -118,14 +156,16 @@ def measure(
             msgspec.structs.replace(part, arriving_seconds=arriving)
             for part in plans(names, port=server.port, stream_share=0.1, processes=2)
         ]
-        with waiting(parts) as everybody:
-            if not until(lambda: everybody.parked() == waiters):
+        view = View(address=address_of(database_url), port=server.port)
+        with waiting(parts) as everybody, looking_on(view) as onlooker:
+            if not until(lambda: everybody.parked() == waiters and onlooker.is_ready()):
                 raise TimeoutError(f"{everybody.parked()} wait; {everybody.errors()[:3]}")
             held, computed = server.memory_bytes(), server.cpu_seconds()
             commits = change(database_url, cells, count=changes, per_second=per_second)
             found = all_latencies(commits, everybody)
             seconds = [each for each in found if each is not None]
-            errors = everybody.errors()
+            errors, spent = everybody.errors(), server.cpu_seconds() - computed
+            found_where = where(commits, everybody, onlooker)
             all_woken = lose_connection(database_url, everybody, waiters)
             return {
                 "waiters": waiters,
@@ -137,8 +177,9 @@ def measure(
                 "errors": len(errors),
                 "first_errors": errors[:3],
                 "wake_ms": percentiles(seconds),
+                "where_ms": found_where,
                 "all_woken_after_a_lost_connection_seconds": round(all_woken, 2),
-                "cpu_seconds": round(server.cpu_seconds() - computed, 2),
+                "cpu_seconds": round(spent, 2),
                 "memory_mib": memory(server, empty=empty, held=held),
             }
 
@@ -166,7 +207,7 @@ def lose_connection(database_url: str, everybody: Everybody, waiters: int) -> fl
 
 def percentiles(seconds: Sequence[float]) -> dict[str, float]:
     """p50, p95, p99 and the longest, in milliseconds."""
-    cuts = statistics.quantiles(seconds, n=100)
+    cuts = statistics.quantiles(seconds, n=100, method="inclusive")
     found = {"p50": cuts[49], "p95": cuts[94], "p99": cuts[98], "max": max(seconds)}
     return {name: round(value * 1000, 1) for name, value in found.items()}
 

@@ -18,10 +18,12 @@ from aiohttp import web
 
 from backend.cli.context import settings_from_environment
 from backend.errors import SettingsInvalid
+from backend.garbage import keep_what_is_loaded
 from backend.logs import configure_logging
 from backend.settings import Settings
 from backend.waiting.connections import QUIET_SECONDS, Connections, open_socket
 from backend.waiting.crowd import Bounds
+from backend.waiting.garbage import collect
 from backend.waiting.listening import Listening
 from backend.waiting.server import Pace, WaitServer
 from backend.web_addresses import origin
@@ -71,6 +73,7 @@ def wait(
     configure_logging(sys.stderr, json=not sys.stderr.isatty())
     bounds = Bounds(all=_affordable(most), of_address=most_of_address)
     place = Place(host=host, port=port, proxies=frozenset(proxies))
+    keep_what_is_loaded()
     asyncio.run(serve(settings, place=place, bounds=bounds, pace=Pace()))
 
 
@@ -105,7 +108,11 @@ async def serve(settings: Settings, *, place: Place, bounds: Bounds, pace: Pace)
     await runner.setup()
     server = cast("web.Server", runner.server)
     listener = await loop.create_server(connections.protocols(server), sock=_listen(place))
-    background = [loop.create_task(listening.run()), loop.create_task(connections.sweep(server))]
+    background = [
+        loop.create_task(listening.run()),
+        loop.create_task(connections.sweep(server)),
+        loop.create_task(collect()),
+    ]
     log.info("up to %d may wait", bounds.all)
     try:
         await stop.wait()

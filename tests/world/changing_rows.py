@@ -35,11 +35,15 @@ RETURNING id
 Connection = psycopg.Connection[tuple[Any, ...]]
 
 
+def address_of(database_url: str) -> str:
+    """Its address as libpq has it."""
+    return make_url(database_url).set(drivername="postgresql").render_as_string()
+
+
 @contextmanager
 def connected(database_url: str) -> Iterator[Connection]:
     """A connection of our own, each statement a commit."""
-    address = make_url(database_url).set(drivername="postgresql").render_as_string()
-    with psycopg.connect(address, autocommit=True) as connection:
+    with psycopg.connect(address_of(database_url), autocommit=True) as connection:
         yield connection
 
 

@@ -5,7 +5,6 @@ Each notes when it was woken, by the clock that all processes of a machine share
 
 import asyncio
 import json
-import multiprocessing
 import resource
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -15,6 +14,8 @@ from time import monotonic
 from typing import Any
 
 import msgspec
+
+from tests.world.asked_process import Moments, answer, ask, processes
 
 AT_ONCE = 100
 """Connections that are opened at once; a server's queue is no longer."""
@@ -77,7 +78,7 @@ class Waiters:
             if cursor is not None and name not in self.woken:
                 self.parked += 1
                 self.woken[name] = []
-            body = await _answer(reader)
+            body = await read_answer(reader)
             if cursor is not None and body["changed"]:
                 self.woken[name].append(monotonic())
             cursor = body["cursor"]
@@ -96,7 +97,8 @@ class Waiters:
         raise ValueError("the stream ended")
 
 
-async def _answer(reader: asyncio.StreamReader) -> Any:  # noqa: ANN401  # JSON
+async def read_answer(reader: asyncio.StreamReader) -> Any:  # noqa: ANN401  # JSON
+    """Read an answer of the server; it is well."""
     head = (await reader.readuntil(b"\r\n\r\n")).decode()
     if not head.startswith("HTTP/1.1 200 "):
         raise ValueError(head.partition("\r\n")[0])
@@ -109,25 +111,20 @@ async def _answer(reader: asyncio.StreamReader) -> Any:  # noqa: ANN401  # JSON
 
 
 def run(plan: Plan, controls: Connection) -> None:
-    """Be one process: answer ``parked`` and ``woken`` until the other side hangs up."""
+    """Be one process, until the other side hangs up."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     asyncio.run(_run(plan, controls))
 
 
 async def _run(plan: Plan, controls: Connection) -> None:
-    waiters, loop = Waiters(plan), asyncio.get_running_loop()
-    tasks = waiters.start()
-    while True:
-        try:
-            wanted = await loop.run_in_executor(None, controls.recv)
-        except EOFError:
-            break
-        told = {"parked": waiters.parked, "woken": dict(waiters.woken), "errors": waiters.errors}
-        controls.send(told[wanted])
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
+    waiters = Waiters(plan)
+    told = {
+        "parked": lambda: waiters.parked,
+        "woken": lambda: dict(waiters.woken),
+        "errors": lambda: waiters.errors,
+    }
+    await answer(controls, told, waiters.start())
 
 
 class Everybody:
@@ -136,39 +133,26 @@ class Everybody:
     def __init__(self, controls: Sequence[Connection]) -> None:
         self._controls = controls
 
-    def _ask(self, what: str) -> list[Any]:
-        for control in self._controls:
-            control.send(what)
-        return [control.recv() for control in self._controls]
-
     def parked(self) -> int:
         """How many wait, or have waited."""
-        return sum(self._ask("parked"))
+        return sum(ask(self._controls, "parked"))
 
     def errors(self) -> list[str]:
         """What went wrong."""
-        return [error for errors in self._ask("errors") for error in errors]
+        return [error for errors in ask(self._controls, "errors") for error in errors]
 
     def woken(self) -> dict[str, list[float]]:
         """When each was woken."""
-        return {name: times for part in self._ask("woken") for name, times in part.items()}
+        parts = ask(self._controls, "woken")
+        return {name: times for part in parts for name, times in part.items()}
+
+    def late(self) -> Moments:
+        """How late the processes themselves were."""
+        return [moment for part in ask(self._controls, "late") for moment in part]
 
 
 @contextmanager
 def waiting(plans: Sequence[Plan]) -> Iterator[Everybody]:
     """Start a process for each plan; they end with the block."""
-    context = multiprocessing.get_context("spawn")
-    pipes = [context.Pipe() for _ in plans]
-    processes = [
-        context.Process(target=run, args=(plan, theirs))
-        for plan, (_, theirs) in zip(plans, pipes, strict=True)
-    ]
-    for process, (_, theirs) in zip(processes, pipes, strict=True):
-        process.start()
-        theirs.close()
-    try:
-        yield Everybody([ours for ours, _ in pipes])
-    finally:
-        for process, (ours, _) in zip(processes, pipes, strict=True):
-            ours.close()
-            process.join()
+    with processes(run, plans) as controls:
+        yield Everybody(controls)
