@@ -8,6 +8,7 @@ import gc
 import multiprocessing
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from math import floor
 from multiprocessing.connection import Connection
 from time import monotonic
 from typing import Any
@@ -18,12 +19,21 @@ Moments = list[tuple[float, float]]
 """When, by the clock that all processes of a machine share, and how many seconds something took."""
 
 
+def all_due(due: float, every_seconds: float, now: float) -> Moments:
+    """How late each moment was that came due from ``due`` to now, so that a long pause counts."""
+    missed = max(0, floor((now - due) / every_seconds))
+    moments = (due + number * every_seconds for number in range(missed + 1))
+    return [(moment, now - moment) for moment in moments]
+
+
 async def note_lateness(found: Moments) -> None:
     """Note how late this loop is, until cancelled."""
+    due = monotonic()
     while True:
-        due = monotonic() + TICK_SECONDS
-        await asyncio.sleep(TICK_SECONDS)
-        found.append((due, monotonic() - due))
+        due += TICK_SECONDS
+        await asyncio.sleep(due - monotonic())
+        found += all_due(due, TICK_SECONDS, monotonic())
+        due = found[-1][0]
 
 
 async def answer(

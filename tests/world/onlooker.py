@@ -16,7 +16,7 @@ import msgspec
 import psycopg
 
 from backend.model.changes import CHANNEL
-from tests.world.asked_process import Moments, answer, ask, processes
+from tests.world.asked_process import Moments, all_due, answer, ask, processes
 from tests.world.waiters import read_answer
 
 EVERY_SECONDS = 0.02
@@ -77,12 +77,14 @@ class _Ear:
 
 async def _ask(port: int, answered: Moments) -> None:
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    due = monotonic()
     while True:
-        asked_at = monotonic()
+        due += EVERY_SECONDS
+        await asyncio.sleep(due - monotonic())
         writer.write(b"GET /healthz HTTP/1.1\r\nHost: wait\r\n\r\n")
         await read_answer(reader)
-        answered.append((asked_at, monotonic() - asked_at))
-        await asyncio.sleep(EVERY_SECONDS)
+        answered += all_due(due, EVERY_SECONDS, monotonic())
+        due = answered[-1][0]
 
 
 async def _look_on(view: View, controls: Connection) -> None:
