@@ -4,9 +4,11 @@ import os
 import shutil
 from collections.abc import Generator, Iterator
 from contextlib import nullcontext
+from functools import cache
 from pathlib import Path
 
 import pytest
+from argon2.low_level import hash_secret_raw
 from hypothesis import HealthCheck, settings
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session, sessionmaker
@@ -43,6 +45,14 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
     """SMS is switched off, for a test and its fixtures, unless it has the mark ``sms``."""
     with nullcontext() if item.get_closest_marker("sms") else without_texts():
         return (yield)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _argon2_of_the_same_once() -> Iterator[None]:
+    """Argon2 of one password and salt is computed once a process: it was half of all work."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("backend.signers.password.hash_secret_raw", cache(hash_secret_raw))
+        yield
 
 
 @pytest.fixture

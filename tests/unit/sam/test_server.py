@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -73,6 +74,8 @@ def socket_path(tmp_path: Path) -> Path:
 def serving(path: Path, world: SamWorld, peers: frozenset[int]) -> Iterator[SamServer]:
     stop = threading.Event()
     server = SamServer(path, sam=world.sam, peers=peers)
+    # A test need not wait half a second for its end.
+    server.serve_forever = partial(server.serve_forever, poll_interval=0.01)  # type: ignore[method-assign]
     thread = threading.Thread(target=server.serve, args=(stop,), daemon=True)
     thread.start()
     try:
