@@ -8,6 +8,8 @@ from urllib.parse import urlsplit
 
 from playwright.sync_api import BrowserContext, Error, Route
 
+from tests.world.chromium import LONGEST_MS
+
 
 class Lost(Enum):
     """What does not arrive."""
@@ -27,14 +29,14 @@ def bad_network(
         request = route.request
         parts = urlsplit(request.url)
         call = f"{request.method} {parts.path}"
-        if f"{parts.scheme}://{parts.netloc}" not in origins or lost[call] >= times:
-            route.continue_()
-            return
-        lost[call] += 1
         # Who asked may be gone meanwhile.
         with suppress(Error):
+            if f"{parts.scheme}://{parts.netloc}" not in origins or lost[call] >= times:
+                route.continue_()
+                return
+            lost[call] += 1
             if loses is Lost.ANSWER:
-                route.fetch()
+                route.fetch(timeout=LONGEST_MS)
             route.abort("connectionreset")
 
     context.route("**/*", pass_on)

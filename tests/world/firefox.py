@@ -43,7 +43,8 @@ SETTINGS: Final = {
     "security.webauth.webauthn_enable_usbtoken": False,
     "security.webauthn.always_allow_direct_attestation": True,
 }
-LONGEST_SECONDS: Final = 120
+LONGEST_SECONDS: Final = 240
+"""For whatever must come at last: a little less than a test may take."""
 RESTLESS: Final = (
     StaleElementException,
     ElementNotInteractableException,
@@ -248,6 +249,7 @@ def running_firefox(folder: Path, *, push_url: str, **settings: object) -> Itera
             bin=str(PROGRAM),
             headless=True,
             port=0,
+            startup_timeout=LONGEST_SECONDS,
             prefs={**SETTINGS, "dom.push.serverURL": push_url, **given},
             app_args=["-remote-allow-system-access"],
             workspace=str(folder),

@@ -55,4 +55,6 @@ def running_production(folder: Path, push: PushService, *, database: str) -> Ite
 
 
 def _texts(log: Path) -> list[Sms]:
-    return [Sms(number, text) for number, text in SMS.findall(log.read_text("utf-8"))]
+    """Those that stand there whole; the end may be in the middle of being written."""
+    written = log.read_text("utf-8", errors="replace")
+    return [Sms(number, text) for number, text in SMS.findall(written)]

@@ -14,6 +14,13 @@ CONTROLLED = """() => new Promise((done) => {
   look();
 })"""
 NEW_COLOR = "#7a1420"
+OFFER = """async () => {
+  dispatchEvent(new Event("beforeinstallprompt"));
+  const { pairing } = await import("/store.js");
+  await pairing(); // as the screen itself would, if it were drawn anew
+  await new Promise(requestAnimationFrame);
+}"""
+"""The browser offers to install the app."""
 
 
 def is_kept(handset: Handset) -> None:
@@ -56,6 +63,20 @@ def test_a_new_version_is_offered_and_runs_once_it_is_taken(
         handset.at("welcome")
     finally:
         installation.serve_app(settings)
+
+
+def test_an_offer_to_install_is_shown_where_nothing_is_being_typed(
+    new_handset: NewHandset,
+) -> None:
+    handset = new_handset()
+    handset.open()
+    handset.at("welcome")
+    handset.page.evaluate(OFFER)
+    expect(handset.see("install")).to_be_visible()
+    handset.tap("pair")
+    handset.type(envelope_code="7X448")
+    handset.page.evaluate(OFFER)
+    expect(handset.see("envelope-code")).to_have_value("7X448")
 
 
 def test_a_phone_that_removes_itself_forgets_its_keys(

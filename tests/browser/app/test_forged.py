@@ -13,6 +13,7 @@ from backend.protocol.jose import LONGEST_MESSAGE, sign_payload
 from backend.virtual_phone.encoding import unb64u
 from backend.virtual_phone.jose import jwk_of, new_key, sign
 from tests.world.app_stage import AppStage
+from tests.world.chromium import LONGEST_MS
 from tests.world.csc_client import PAYMENT
 from tests.world.looks import look_at
 
@@ -38,7 +39,7 @@ def forged(stage: AppStage, forge: Forge) -> Iterator[None]:
     """Somebody between app and service puts another ask in its place."""
 
     def put(route: Route) -> None:
-        answer = route.fetch()
+        answer = route.fetch(timeout=LONGEST_MS)
         told = answer.json()
         forge(told, json.loads(unb64u(told["ask"].split(".")[1])))
         route.fulfill(response=answer, json=told)
