@@ -59,7 +59,7 @@ def deliver(handset: Handset, phone: PushPhone, transaction: UUID) -> None:
 
     handset.wait_until(arrived)
     _hand_over(handset, messages[str(transaction)])
-    handset.wait_until(lambda: _notification_tags(handset) == [str(transaction)])
+    handset.wait_until(lambda: notification_tags(handset) == [str(transaction)])
 
 
 def _hand_over(handset: Handset, message: bytes) -> None:
@@ -81,7 +81,7 @@ def _hand_over(handset: Handset, message: bytes) -> None:
     )
 
 
-def _notification_tags(handset: Handset) -> list[str]:
+def notification_tags(handset: Handset) -> list[str]:
     """The notifications that are shown, by tag."""
     tags: list[str] = handset.page.evaluate(TAGS)
     return tags

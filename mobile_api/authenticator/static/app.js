@@ -5,6 +5,7 @@
 
 import { profile as readProfile } from "./api.js";
 import { h } from "./dom.js";
+import { expectAnswer, isOver, noticeEnded } from "./ended.js";
 import { ServerRefused, Unreachable } from "./errors.js";
 import { follow } from "./follow.js";
 import { uploadRecoveryLock } from "./recovering.js";
@@ -39,7 +40,7 @@ import { mustInstallFirst, registerWorker } from "./worker.js";
  * @property {(error: unknown) => string} explain
  * @property {() => Promise<void>} wake see to push messages
  */
-/** @typedef {{ element: HTMLElement, tab?: string, live?: boolean }} Drawn */
+/** @typedef {{ element: HTMLElement, tab?: string, live?: boolean, asks?: string }} Drawn */
 /** @typedef {(app: App, parts: string[], signal: AbortSignal) => Promise<Drawn> | Drawn} Screen */
 
 /** What the service says of a phone, not of a call. */
@@ -144,6 +145,7 @@ async function wake() {
 
 // --- screens ------------------------------------------------------------------------
 
+const screenHere = () => /** @type {HTMLElement} */ (document.getElementById("main"));
 /** @returns {string[]} */
 const here = () => location.hash.slice(2).split("/").filter(Boolean).map(decodeURIComponent);
 
@@ -164,7 +166,7 @@ async function draw({ quietly = false } = {}) {
   leaving.abort();
   leaving = new AbortController();
   const { signal } = leaving;
-  const main = /** @type {HTMLElement} */ (document.getElementById("main"));
+  const main = screenHere();
   main.setAttribute("aria-busy", "true");
   let drawn;
   try {
@@ -178,6 +180,7 @@ async function draw({ quietly = false } = {}) {
     main.contains(document.activeElement) && document.activeElement?.getAttribute("href");
   main.replaceChildren(drawn.element);
   main.dataset.live = String(drawn.live ?? false);
+  expectAnswer(main, drawn.asks);
   drawTabs(app, drawn.tab ?? null);
   drawNotices(app);
   if (quietly) {
@@ -204,7 +207,8 @@ let stale = false;
 function refresh() {
   stale = pressed;
   if (pressed) return;
-  if (document.getElementById("main")?.dataset.live === "true") draw({ quietly: true });
+  if (screenHere().dataset.live === "true") draw({ quietly: true });
+  else if (isOver(screenHere())) draw();
   else drawTabs(app);
 }
 
@@ -266,6 +270,7 @@ function heard(cell, { list, error }) {
     app.status.refused.delete(cell.id);
     note({ offline: false });
     badge();
+    noticeEnded(screenHere(), app.cells, app.pending);
     refresh();
   } else if (error instanceof Unreachable) {
     note({ offline: true });

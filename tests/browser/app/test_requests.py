@@ -5,15 +5,17 @@ import re
 
 import pytest
 from playwright.sync_api import expect
+from sqlalchemy import update
 
 from backend.delivery.worker_keys import read_vapid_key
 from backend.model.tables import Transaction
 from backend.signing.request import RequestedTransaction
 from backend.virtual_phone.jose import unverified_payload
-from tests.world.app_stage import AppStage, a_stage, ask_with_number
+from tests.world.app_stage import AppStage, a_stage, ask, ask_with_number
 from tests.world.bad_network import Lost, bad_network
 from tests.world.chromium_push import (
     deliver,
+    notification_tags,
     subscribe_by,
     tap_notification,
     wait_for_subscription,
@@ -23,6 +25,12 @@ from tests.world.handset import NewHandset
 from tests.world.installation import Installation
 from tests.world.push_phone import PushPhone, phones_session
 from tests.world.screen_number import number_on_screen
+
+NOTIFY = """async (tag) => {
+  const registration = await navigator.serviceWorker.ready;
+  await registration.showNotification("A request waits for you", {tag});
+}"""
+"""What the service worker does at a push."""
 
 
 def number_of(stage: AppStage, asked: RequestedTransaction) -> str:
@@ -57,6 +65,27 @@ def test_a_request_under_a_finger_stays_there_while_another_arrives(stage: AppSt
     stage.handset.tap("reject")
     stage.handset.at("done-rejected")
     assert first.state == "rejected"
+
+
+def test_what_was_approved_elsewhere_leaves_the_screen_and_can_still_be_stopped(
+    stage: AppStage,
+) -> None:
+    """By another phone, or a code. Its notification goes; "not me" counts until it is signed."""
+    handset = stage.handset
+    asked = ask(stage.shop("Exchange"))
+    handset.open_asked(asked.id)
+    handset.page.evaluate(NOTIFY, str(asked.id))
+    assert str(asked.id) in notification_tags(handset)
+    with stage.installation.sessions.begin() as session:
+        session.execute(
+            update(Transaction).where(Transaction.id == asked.id).values(state="approved")
+        )
+    handset.at("over")
+    expect(handset.see("state")).to_contain_text("on another phone of yours, or by a code")
+    handset.wait_until(lambda: str(asked.id) not in notification_tags(handset))
+    handset.tap("not-me")
+    handset.at("done-not_me")
+    assert asked.state == "rejected"
 
 
 def test_what_is_rejected_gives_the_relying_party_nothing(stage: AppStage) -> None:

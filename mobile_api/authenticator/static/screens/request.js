@@ -18,6 +18,7 @@ import {
 } from "../transactions.js";
 import { documentList } from "./documents.js";
 import { scanFurther, scannedFor } from "./further_scan.js";
+import { overScreen } from "./over.js";
 import { alertLine, cellLine, field, screen, working } from "./parts.js";
 
 /** @typedef {import("../app.js").App} App */
@@ -29,10 +30,10 @@ import { alertLine, cellLine, field, screen, working } from "./parts.js";
 export async function request(app, [id, cellId], signal) {
   const { cell, shown, error } = await found(app, id, cellId);
   if (error) return refusedScreen(app, cell, id, error);
-  if (shown.state !== "pending") return { element: overScreen(app, cell, shown.state) };
+  if (shown.state !== "pending") return { element: await overScreen(app, cell, shown) };
   if (await isStored(b64u(shown.checked.txHash)))
     return { element: unsentScreen(app, cell, shown) };
-  return { element: requestScreen(app, cell, shown, signal) };
+  return { element: requestScreen(app, cell, shown, signal), asks: shown.id };
 }
 
 /**
@@ -200,19 +201,6 @@ function unsentScreen(app, cell, shown) {
     h("p", null, t("unsent")),
     alert,
     send,
-  );
-}
-
-/** @param {App} app @param {Cell} cell @param {string} state */
-function overScreen(app, cell, state) {
-  const { t, has } = app.words;
-  const word = has(`state.${state}`) ? `state.${state}` : "state.over";
-  return screen(
-    t("over.title"),
-    { id: "over", back: "#/", backWord: t("tab.requests") },
-    cellLine(app, cell.id),
-    h("p", { "data-testid": "state", "data-state": state }, t(word)),
-    h("a", { class: "button", href: "#/" }, t("back")),
   );
 }
 
