@@ -20,7 +20,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 
 from backend.model.engines import EACH_STATEMENT, with_transactions
 
-_SQLITE_PRAGMAS = (
+_SQLITE_PRAGMAS: tuple[str, ...] = (
     "PRAGMA foreign_keys = ON",
     "PRAGMA synchronous = FULL",
     # An erased `sealed` must not stay readable in a free page (design, invariant 6).
@@ -30,6 +30,8 @@ _SQLITE_PRAGMAS = (
 _SQLITE_BUSY_SECONDS = 30
 _SQLITE_LOOK_SECONDS = 0.01
 
+_CONNECT_SECONDS = 5
+_POOL_SECONDS = 10
 _REST_SECONDS = 1.0
 _RESTS_SINCE = "rests since"
 
@@ -56,9 +58,9 @@ def engine_options(url: str) -> dict[str, Any]:
         "hide_parameters": True,
         "pool_size": 10,
         "max_overflow": 10,
-        "pool_timeout": 10,
+        "pool_timeout": _POOL_SECONDS,
         **EACH_STATEMENT,
-        "connect_args": {"connect_timeout": 5, "options": _POSTGRES_OPTIONS},
+        "connect_args": {"connect_timeout": _CONNECT_SECONDS, "options": _POSTGRES_OPTIONS},
     }
 
 

@@ -46,7 +46,11 @@ def test_the_tests_clock_goes_on_only_when_told(clock: SettableClock) -> None:
 # --- database -----------------------------------------------------------------
 
 
-def test_sqlite_keeps_what_is_committed_and_overwrites_what_is_erased(sqlite_url: str) -> None:
+def test_sqlite_keeps_what_is_committed_and_overwrites_what_is_erased(
+    sqlite_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Without the last, by which tests/conftest.py makes all others faster.
+    monkeypatch.setattr(database, "_SQLITE_PRAGMAS", database._SQLITE_PRAGMAS[:-1])
     with _connection(sqlite_url) as connection:
         pragmas = {
             name: connection.exec_driver_sql(f"PRAGMA {name}").scalar_one()

@@ -4,7 +4,6 @@ One comes each second. Within a pause only its last moment is tried: the row is 
 SAM and Argon2 are not asked, so that the counters alone decide.
 """
 
-import sqlite3
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
@@ -12,7 +11,6 @@ from typing import Final
 from uuid import UUID
 
 import pytest
-from sqlalchemy import event
 from sqlalchemy.orm import Session
 
 from backend.errors import TooManyTries
@@ -56,15 +54,9 @@ class Victim:
 @pytest.fixture
 def session(sqlite_url: str) -> Iterator[Session]:
     engine = make_engine(sqlite_url)
-    event.listen(engine, "connect", _never_synced)
     with make_session_factory(engine)() as opened:
         yield opened
     engine.dispose()
-
-
-def _never_synced(connection: sqlite3.Connection, _: object) -> None:
-    """Some thousand commits, and no crash is tried here."""
-    connection.execute("PRAGMA synchronous = OFF")
 
 
 @pytest.fixture
