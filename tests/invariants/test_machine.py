@@ -350,7 +350,7 @@ def each_password_is_hashed_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(approval_by_code, "argon2_hash", argon2_once)
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)  # more steps than any other test
 def test_signatures_out_are_hashes_the_phone_approved_each_once(sqlite_template: Path) -> None:
     Life.template = sqlite_template
     run_state_machine_as_test(Life, settings=settings(max_examples=40, stateful_step_count=30))
