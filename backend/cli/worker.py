@@ -30,6 +30,7 @@ from backend.delivery.wakes import forget_paces
 from backend.delivery.web_push import vapid_identity
 from backend.delivery.worker import Worker
 from backend.delivery.worker_keys import make_worker_keys, read_sms_key, read_vapid_key
+from backend.garbage import keep_what_is_loaded
 from backend.logs import configure_logging
 from backend.model.telling import tell_changes
 from backend.settings import Settings
@@ -93,6 +94,7 @@ def worker(context: click.Context, *, once: bool) -> None:
 
 def _run(made: Worker, engine: Engine, *, stop: Event) -> None:
     """Send, and beside that tell who waits what changed."""
+    keep_what_is_loaded()
     telling = Thread(target=lambda: tell_changes(engine, stop=stop), name="telling")
     telling.start()
     try:
