@@ -159,7 +159,9 @@ def _processes(
 def _gunicorn(application: str, address: str, threads: int) -> list[str]:
     options = ("--worker-class", "gthread", "--workers", "2", "--threads", str(threads))
     bind = ("--bind", urlsplit(address).netloc, "--log-level", "warning")
-    return [_program("gunicorn"), *options, *bind, f"{application}:create_app_from_environment()"]
+    loaded_once = ("--config", f"python:{application}")
+    called = f"{application}:create_app_from_environment()"
+    return [_program("gunicorn"), *loaded_once, *options, *bind, called]
 
 
 def _running(

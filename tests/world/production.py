@@ -122,6 +122,7 @@ def _parts(settings: Settings, servers: Servers, server: str) -> dict[str, list[
 def _gunicorn(module: str, address: str, servers: Servers) -> list[str]:
     return [
         str(BIN / "gunicorn"),
+        f"--config=python:{module}",
         "--worker-class=gthread",
         f"--workers={servers.processes}",
         f"--threads={servers.threads}",
