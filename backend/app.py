@@ -1,14 +1,11 @@
 """The application for relying parties and signers: authorisation server and CSC API.
 
 Here, and nowhere below, the SAM is handed out: each room gets use cases with the SAM bound to them.
-
-Production: ``gunicorn "backend.app:create_app_from_environment()"``, with threads and without
-``--preload`` (a PKCS#11 module does not live through a fork).
+What a WSGI server loads is ``wsgi.py``.
 """
 
 import os
 import sys
-from threading import Event
 from typing import final
 
 import msgspec
@@ -40,53 +37,21 @@ from backend.oauth.server import Server
 from backend.oauth.uses import OauthUses
 from backend.pages import look
 from backend.protocol.ask import KeyThumbprints
-from backend.protocol.public_keys import PublicKeys
-from backend.sam.connect import Capabilities, connect
+from backend.services import Services, open_services
 from backend.settings import Settings, read_settings
 from backend.signers.sign_in import SignedIn, sign_in
 from backend.signers.sign_in import SignIn as PasswordSignIn
 from backend.signing.release import Collection, release
 from backend.signing.request import RequestedTransaction, SignatureOrder, request_signatures
 from backend.wiring import (
-    Clock,
     configure_logging,
     connect_database,
     db,
     health,
     make_session_factory,
-    read_public_keys_file,
     trust_proxies,
-    utc_now,
     watch_requests,
 )
-
-
-@final
-class Services(msgspec.Struct, frozen=True, kw_only=True):
-    """What the application stands on."""
-
-    settings: Settings
-    sam: Capabilities
-    public_keys: PublicKeys
-    """What phones believe; a SAM of other keys is not ready."""
-    clock: Clock
-    stop: Event = msgspec.field(default_factory=Event)
-    """Ends what waits."""
-
-
-def open_services(settings: Settings) -> Services:
-    """Open what the settings name.
-
-    Raises:
-        HsmNotReady: keys or files of ``cellkey hsm init`` are missing.
-        HsmUnavailable: the token does not open.
-    """
-    return Services(
-        settings=settings,
-        sam=connect(settings),
-        public_keys=read_public_keys_file(settings),
-        clock=utc_now,
-    )
 
 
 def create_app(services: Services) -> Flask:

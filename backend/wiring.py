@@ -22,13 +22,12 @@ from backend.clock import utc_now as utc_now
 from backend.database import engine_options, prepare_engine
 from backend.database import make_engine as make_engine
 from backend.database import make_session_factory as make_session_factory
-from backend.errors import CellkeyError, HsmNotReady, MalformedMessage
+from backend.errors import CellkeyError
 from backend.logs import FIELDS as FIELDS
 from backend.logs import configure_logging as configure_logging
 from backend.logs import request_id
 from backend.model.engines import with_transactions
 from backend.model.version import check_version
-from backend.protocol.public_keys import PublicKeys, read_public_keys
 from backend.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -52,22 +51,6 @@ def connect_database(app: Flask, url: str) -> None:
     db.init_app(app)
     with app.app_context():
         prepare_engine(db.engine)
-
-
-# --- keys ---------------------------------------------------------------------
-
-
-def read_public_keys_file(settings: Settings) -> PublicKeys:
-    """Read which KS and KA to believe; from a file, which no row can replace.
-
-    Raises:
-        HsmNotReady: ``cellkey hsm init`` did not write it.
-    """
-    path = settings.public_keys_path
-    try:
-        return read_public_keys(path.read_bytes())
-    except (OSError, MalformedMessage) as error:
-        raise HsmNotReady(f"no public keys at {path}: run `cellkey hsm init`") from error
 
 
 # --- web ----------------------------------------------------------------------

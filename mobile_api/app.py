@@ -1,7 +1,6 @@
 """The application for phones, which all the internet may reach. It cannot load SAM or HSM code.
 
-Production: ``gunicorn --worker-class gthread --threads 32
-"mobile_api.app:create_app_from_environment()"``; more threads than long polls are held.
+What a WSGI server loads is ``wsgi.py``.
 """
 
 import os

@@ -13,9 +13,10 @@ from backend.delivery.endpoints import AllowedHost, parse_push_hosts
 from backend.delivery.worker_keys import read_push_key
 from backend.model.changes import Watching, watch_changes
 from backend.protocol.public_keys import PublicKeys
+from backend.public_keys_file import read_public_keys_file
 from backend.settings import Settings
 from backend.signing.sightings import Sightings
-from backend.wiring import Clock, make_engine, read_public_keys_file, utc_now
+from backend.wiring import Clock, make_engine, utc_now
 
 MOST_WAITING: Final = 24
 """Long polls that one process holds; each keeps a thread of the WSGI server."""

@@ -9,10 +9,10 @@ from sqlalchemy import Engine, make_url
 from sqlalchemy.exc import OperationalError
 
 from backend.cli.context import answer, json_option, settings_from_environment
+from backend.database import make_engine
 from backend.errors import DatabaseOutdated
 from backend.model import schema
 from backend.model.version import check_version, current_version, newest_version
-from backend.wiring import make_engine
 
 
 @click.group()

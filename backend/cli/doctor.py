@@ -22,6 +22,7 @@ from sqlalchemy.orm import Session
 
 from backend.algorithms import KeyAlgorithm
 from backend.cli.context import answer, json_option, settings_from_environment
+from backend.database import make_engine
 from backend.delivery.endpoints import parse_push_hosts, parse_webhook_pins
 from backend.delivery.gateways import probe_gateway
 from backend.delivery.web_push import vapid_identity
@@ -37,9 +38,9 @@ from backend.errors import CellkeyError
 from backend.model import schema, version
 from backend.model.tables import OutboxMessage
 from backend.protocol.jose import PublicJwk
+from backend.public_keys_file import read_public_keys_file
 from backend.sam.connect import connect
 from backend.settings import Settings
-from backend.wiring import make_engine, read_public_keys_file
 
 LATE: Final = timedelta(minutes=2)
 """An outbox message that is due for so long shows that no worker runs."""

@@ -10,10 +10,9 @@ from importlib.resources import files
 from textwrap import fill
 from typing import Final, final
 
-import click
 import msgspec
-import segno
 
+from backend.cli.qr_code import qr_code
 from backend.devices.envelope import Envelope
 from backend.devices.replacement import Replacement
 from backend.summary.moments import moment_text, reader
@@ -22,15 +21,6 @@ from backend.summary.words import Words
 
 WIDTH: Final = 72
 RULE: Final = "─" * WIDTH
-QUIET_ZONE: Final = 4
-"""Modules on each side (ISO/IEC 18004, 5.3.8)."""
-INK: Final = {
-    (False, False): " ",
-    (True, False): "▀",
-    (False, True): "▄",
-    (True, True): "█",
-}
-"""A character by its upper and its lower module, where dark is true."""
 
 
 @final
@@ -107,20 +97,6 @@ def _paper(
 
 def _language(kept: str) -> Language:
     return "en" if kept == "en" else "ru"
-
-
-def qr_code(text: str) -> str:
-    """Draw a QR code, two rows of modules a line, with the quiet zone that scanners want.
-
-    Black on white: on paper by its ink, in a terminal by its colours, whatever its theme is.
-    """
-    rows = [list(row) for row in segno.make_qr(text, error="m").matrix_iter(border=QUIET_ZONE)]
-    rows.append([0] * len(rows[0]))  # a code has an odd number of rows
-    lines = (
-        "".join(INK[bool(upper), bool(lower)] for upper, lower in zip(*pair, strict=True))
-        for pair in zip(rows[::2], rows[1::2], strict=True)
-    )
-    return "\n".join(click.style(line, fg="black", bg="bright_white") for line in lines)
 
 
 def _words() -> PaperWords:

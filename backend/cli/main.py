@@ -4,15 +4,14 @@ Rules: a command's module is loaded only when that command is called, so that `c
 `cellkey phone` never load the SAM; an error of ours is one line and exit code 1, never a traceback.
 """
 
-import gc
-from collections.abc import Iterator
-from contextlib import contextmanager
+import sys
 from importlib import import_module
 from typing import NamedTuple
 
 import click
 
 from backend.errors import CellkeyError
+from backend.garbage import loading
 
 
 class Lazy(NamedTuple):
@@ -55,8 +54,10 @@ class LazyGroup(click.Group):
         lazy = COMMANDS.get(name)
         if lazy is None:
             return None
-        with _nothing_collected():
-            command: click.Command = getattr(import_module(lazy.module), lazy.name)
+        if lazy.module not in sys.modules:
+            with loading():
+                import_module(lazy.module)
+        command: click.Command = getattr(sys.modules[lazy.module], lazy.name)
         return command
 
     def format_commands(self, _context: click.Context, formatter: click.HelpFormatter) -> None:
@@ -70,18 +71,6 @@ class LazyGroup(click.Group):
             return super().invoke(context)
         except CellkeyError as error:
             raise click.ClickException(str(error)) from error
-
-
-@contextmanager
-def _nothing_collected() -> Iterator[None]:
-    """Look for no garbage while modules are loaded: they stay, and a start takes a tenth less."""
-    collects = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if collects:
-            gc.enable()
 
 
 @click.group(cls=LazyGroup)

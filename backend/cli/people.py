@@ -7,9 +7,9 @@ import click
 from sqlalchemy.orm import Session
 
 from backend.cli.context import settings_from_environment
+from backend.database import make_engine, make_session_factory
 from backend.model.version import check_version
 from backend.settings import Settings
-from backend.wiring import make_engine, make_session_factory
 
 operator_option = click.option("--operator", required=True, help="Name of who does this.")
 

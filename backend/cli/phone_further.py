@@ -7,8 +7,8 @@ A recovery code is printed once, after its lock has arrived.
 import click
 
 from backend.cli.context import answer, json_option
-from backend.cli.envelope_paper import qr_code
 from backend.cli.phone_pair import addresses_of, addresses_options, kind_option, phone_option
+from backend.cli.qr_code import qr_code
 from backend.virtual_phone.answers import PhoneKind
 from backend.virtual_phone.phone import VirtualPhone
 from backend.virtual_phone.screen import transaction_screen, visible

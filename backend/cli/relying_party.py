@@ -26,10 +26,11 @@ from backend.access.relying_parties import (
 )
 from backend.cli.context import answer, json_option, settings_from_environment
 from backend.cli.relying_party_webhook import WebhookChange, change_webhook, webhook_options
+from backend.clock import utc_now
+from backend.database import make_engine, make_session_factory
 from backend.delivery.webhook_registration import find_webhook
 from backend.errors import NotFound
 from backend.model.version import check_version
-from backend.wiring import make_engine, make_session_factory, utc_now
 
 _FILE: Final = click.Path(exists=True, dir_okay=False, path_type=Path)
 

@@ -8,6 +8,7 @@ import click
 import msgspec
 from sqlalchemy.orm import Session
 
+from backend.clock import utc_now
 from backend.delivery.endpoints import parse_webhook_pins
 from backend.delivery.webhook_registration import (
     NewSecret,
@@ -17,7 +18,6 @@ from backend.delivery.webhook_registration import (
 )
 from backend.delivery.worker_keys import read_worker_public_key
 from backend.settings import Settings
-from backend.wiring import utc_now
 
 
 @final

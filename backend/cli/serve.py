@@ -19,7 +19,7 @@ from flask import Flask
 from sqlalchemy import Engine
 from sqlalchemy.exc import OperationalError
 
-from backend.app import Services, check_sam, create_app
+from backend.app import check_sam, create_app
 from backend.cli.clerk import make_clerk
 from backend.cli.context import settings_from_environment, told_to_stop
 from backend.cli.http_server import HttpServer
@@ -27,14 +27,15 @@ from backend.cli.worker import make_worker
 from backend.errors import DatabaseOutdated
 from backend.model.telling import tell_changes
 from backend.model.version import check_version
+from backend.public_keys_file import read_public_keys_file
 from backend.sam.connect import Capabilities, connect, open_sam
 from backend.sam.housekeeping import keep_house
+from backend.services import Services
 from backend.settings import Settings
 from backend.wiring import (
     configure_logging,
     make_engine,
     make_session_factory,
-    read_public_keys_file,
     utc_now,
 )
 

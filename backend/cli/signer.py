@@ -11,15 +11,16 @@ import click
 import msgspec
 
 from backend.algorithms import KeyAlgorithm
-from backend.app import open_services
 from backend.cli import signer_methods
 from backend.cli.context import answer, json_option, settings_from_environment
 from backend.cli.envelope_paper import paper, replacement_paper
 from backend.cli.people import operator_option, people, warn_of_number
+from backend.clock import utc_now
 from backend.credentials.overview import SignerOverview, every_signer, one_signer
 from backend.devices import envelope as envelopes
 from backend.devices.enrolment.confirmation import confirm_by_operator
 from backend.devices.replacement import ReplacementOrder, print_replacement
+from backend.services import open_services
 from backend.signers import freeze as access
 from backend.signers.registration import (
     Applicant,
@@ -28,7 +29,6 @@ from backend.signers.registration import (
     RegisteredName,
     find_signer,
 )
-from backend.wiring import utc_now
 
 
 class _Form(msgspec.Struct, frozen=True, kw_only=True):

@@ -8,14 +8,14 @@ from typing import get_args
 
 import click
 
-from backend.app import open_services
 from backend.cli.context import answer, json_option, settings_from_environment
 from backend.cli.people import operator_option, people
+from backend.clock import utc_now
 from backend.credentials.overview import one_signer
 from backend.credentials.tightening import tighten
 from backend.protocol.approval import CodeMethod
+from backend.services import open_services
 from backend.signers.registration import find_signer
-from backend.wiring import utc_now
 
 log = logging.getLogger(__name__)
 

@@ -10,10 +10,11 @@ import msgspec
 from sqlalchemy.orm import Session
 
 from backend.cli.context import answer, json_option, settings_from_environment
+from backend.clock import utc_now
+from backend.database import make_engine, make_session_factory
 from backend.delivery.overview import MessageSummary, messages_of
 from backend.signing.cancellation import cancel as cancel_transaction
 from backend.signing.overview import TransactionSummary, list_transactions, show_transaction
-from backend.wiring import make_engine, make_session_factory, utc_now
 
 
 @click.group()

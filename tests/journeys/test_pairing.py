@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from backend.app import Services, create_app
+from backend.app import create_app
 from backend.devices.envelope import Envelope
 from backend.sam.client import SamClient
+from backend.services import Services
 from backend.virtual_phone.answers import PhoneKind
 from backend.virtual_phone.errors import CannotAnswer, ServerRefused, Unreachable
 from tests.world.clock import SettableClock

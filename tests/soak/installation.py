@@ -111,7 +111,7 @@ def gunicorn_alone() -> Iterator[str]:
         address, _ = _addresses(environment)
         for arguments in (("hsm", "init"), ("worker", "keys"), ("db", "upgrade")):
             _cellkey(environment, *arguments)
-        command = _gunicorn("backend.app", address, threads=16)
+        command = _gunicorn("backend.wsgi", address, threads=16)
         backend = Part(
             name="backend",
             start=lambda: _start(folder, environment, "backend", *command),
@@ -149,8 +149,8 @@ def _processes(
     cellkey = _program("cellkey")
     return [
         process("sam", lambda _since: _is_well(sam), cellkey, "sam", needed_by=("backend",)),
-        process("backend", answers(here), *_gunicorn("backend.app", here, threads=16)),
-        process("mobile_api", answers(for_phones), *_gunicorn("mobile_api.app", for_phones, 40)),
+        process("backend", answers(here), *_gunicorn("backend.wsgi", here, threads=16)),
+        process("mobile_api", answers(for_phones), *_gunicorn("mobile_api.wsgi", for_phones, 40)),
         process("worker", writes("worker"), cellkey, "worker"),
         process("clerk", writes("clerk"), cellkey, "clerk"),
     ]
@@ -159,7 +159,9 @@ def _processes(
 def _gunicorn(application: str, address: str, threads: int) -> list[str]:
     options = ("--worker-class", "gthread", "--workers", "2", "--threads", str(threads))
     bind = ("--bind", urlsplit(address).netloc, "--log-level", "warning")
-    return [_program("gunicorn"), *options, *bind, f"{application}:create_app_from_environment()"]
+    loaded_once = ("--config", f"python:{application}")
+    called = f"{application}:create_app_from_environment()"
+    return [_program("gunicorn"), *loaded_once, *options, *bind, called]
 
 
 def _running(

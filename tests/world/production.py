@@ -105,8 +105,8 @@ def wait_for(condition: Callable[[], object]) -> None:
 def _parts(settings: Settings, servers: Servers, server: str) -> dict[str, list[str]]:
     """The SAM first: the others ask it whether it is there."""
     applications = {
-        "backend": ("backend.app", settings.authorization_server_url),
-        "mobile_api": ("mobile_api.app", settings.mobile_api_url),
+        "backend": ("backend.wsgi", settings.authorization_server_url),
+        "mobile_api": ("mobile_api.wsgi", settings.mobile_api_url),
     }
     return {
         "sam": [str(BIN / "cellkey"), "sam"],
@@ -122,6 +122,7 @@ def _parts(settings: Settings, servers: Servers, server: str) -> dict[str, list[
 def _gunicorn(module: str, address: str, servers: Servers) -> list[str]:
     return [
         str(BIN / "gunicorn"),
+        f"--config=python:{module}",
         "--worker-class=gthread",
         f"--workers={servers.processes}",
         f"--threads={servers.threads}",

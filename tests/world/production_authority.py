@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Final
 
 from backend.cli.demo_phone import SMS
+from backend.public_keys_file import read_public_keys_file
 from backend.sam.client import SamClient
 from backend.settings import read_settings
-from backend.wiring import make_engine, make_session_factory, read_public_keys_file
+from backend.wiring import make_engine, make_session_factory
 from mobile_api.authenticator.app import create_app
 from tests.world.authority import Authority
 from tests.world.installation import listener, run

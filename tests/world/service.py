@@ -20,7 +20,7 @@ from sqlalchemy.orm import Session, sessionmaker
 from sqlalchemy.pool import QueuePool
 
 from backend.algorithms import KeyAlgorithm
-from backend.app import Services, create_app
+from backend.app import create_app
 from backend.clerk import Clerk
 from backend.cli.clerk import make_clerk
 from backend.delivery.worker import Worker
@@ -35,6 +35,7 @@ from backend.model.tables import Cell, RelyingParty, Signer
 from backend.protocol.encoding import write_message
 from backend.protocol.public_keys import PublicKeys
 from backend.sam.module import Sam
+from backend.services import Services
 from backend.settings import Settings, SmsGatewayKind
 from backend.signers.registration import Applicant, PersonName
 from backend.signing.request import (

@@ -6,7 +6,8 @@ import msgspec
 import pytest
 import segno
 
-from backend.cli.envelope_paper import WIDTH, paper, qr_code, replacement_paper
+from backend.cli.envelope_paper import WIDTH, paper, replacement_paper
+from backend.cli.qr_code import qr_code
 from backend.devices.envelope import Envelope
 from backend.devices.replacement import Replacement
 

@@ -26,7 +26,9 @@ def test_help_names_every_command_and_loads_none() -> None:
     ).stdout
 
     assert all(f"\n  {name} " in output for name in COMMANDS)
-    assert output.splitlines()[-1] == str(["backend.cli", "backend.errors", "backend.cli.main"])
+    assert output.splitlines()[-1] == str(
+        ["backend.cli", "backend.errors", "backend.garbage", "backend.cli.main"]
+    )
 
 
 @pytest.mark.parametrize("name", COMMANDS)
