@@ -21,6 +21,8 @@ UNACKNOWLEDGED_MS: Final = 30_000
 BACKLOG: Final = 1024
 SEND_BUFFER: Final = 8192
 """Bytes that the kernel keeps for who does not read; an answer has less than a thousand."""
+RECEIVE_BUFFER: Final = 4096
+"""Bytes that are read at once; what speaks no HTTP stays in memory until garbage is looked for."""
 
 
 def open_socket(host: str, port: int) -> socket.socket:
@@ -33,6 +35,7 @@ def open_socket(host: str, port: int) -> socket.socket:
     listener = socket.create_server((host, port), family=family, backlog=BACKLOG)
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNACKNOWLEDGED_MS)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
     listener.settimeout(0)
     return listener
 

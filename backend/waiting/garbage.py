@@ -49,7 +49,7 @@ class Held(msgspec.Struct, frozen=True, kw_only=True):
 
 
 GROWTH: Final = Held(blocks=1_500_000, memory_bytes=256 * 2**20)
-"""As much again as 10 000 who wait, so that their coming alone brings one look or two."""
+"""More than 10 000 who wait take: that they come brings no such look."""
 
 
 def held_now() -> Held:
