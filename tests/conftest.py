@@ -32,6 +32,9 @@ settings.load_profile("cellkey")
 
 # A hundred threads at the database of a busy machine are no outage.
 database._CONNECT_SECONDS = database._POOL_SECONDS = database._SQLITE_BUSY_SECONDS = 120
+# Nor is it a push service, or an SMS gateway, that hangs.
+pytest.MonkeyPatch().setattr("backend.delivery.guarded_session.SECONDS", 120.0)
+pytest.MonkeyPatch().setattr("backend.delivery.dispatch.SMS_SECONDS", 120.0)
 # Processes are killed here, and no machines: nobody waits for the disk. Each commit of SQLite, and
 # each software cell, is many times as fast. What the product says is tried in test_wiring.py.
 database._SQLITE_PRAGMAS = (*database._SQLITE_PRAGMAS, "PRAGMA synchronous = OFF")

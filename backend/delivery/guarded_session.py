@@ -72,11 +72,11 @@ class GuardedSession:
         endpoint: AllowedEndpoint,
         *,
         resolve: Resolve = resolve_by_system,
-        seconds: float = SECONDS,
+        seconds: float | None = None,
     ) -> None:
         """Reach the origin of ``endpoint``; nothing is connected yet."""
         self._origin, self._pin = endpoint.origin, endpoint.pin
-        self._seconds = seconds
+        self._seconds = SECONDS if seconds is None else seconds
         self._trust = _Trust(endpoint.pin.ca_file) if endpoint.pin else None
         connector = _CurtConnector(
             resolver=_GuardedResolver(endpoint, resolve=resolve),
