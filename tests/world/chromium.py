@@ -28,7 +28,7 @@ SWITCHES: Final = (
     "--disable-component-update",
     "--disable-sync",
 )
-LONGEST_MS: Final = 60_000
+LONGEST_MS: Final = 180_000
 """For what must come at last, also where the machine has much else to do."""
 LOOK_MS: Final = 20
 PHONE: Final = (360, 780)
