@@ -56,6 +56,10 @@ test: lint $(DONE)/test-programs $(DONE)/app $(DONE)/peers ## Check the form of 
 	@$(BIN)/python -m pytest --cov --cov-report= --quiet $(SIDE_BY_SIDE)
 	@$(BIN)/coverage report --include='$(WHOLLY_COVERED)' --fail-under=100
 
+coverage: $(DONE)/test-programs $(DONE)/app $(DONE)/peers ## Run all tests and say which lines of all code none of them runs (long)
+	@rm -f .coverage .coverage.*
+	@$(BIN)/python -m pytest --cov=backend --cov=mobile_api --quiet $(SIDE_BY_SIDE)
+
 bench: $(DONE)/development ## Measure whole flows on the embedded default; figures in var/bench.json
 	@$(BIN)/python -m tests.bench
 
