@@ -29,7 +29,9 @@ def main() -> bool:
     parser = argparse.ArgumentParser(prog="python -m tests.mutation", description=__doc__)
     parser.add_argument("--only", default="", help="a part of a file's path, as sam/door")
     parser.add_argument(
-        "--again", action="store_true", help="try only what survived the last time, or is new"
+        "--again",
+        action="store_true",
+        help="try only what survived, or hung, the last time, or is new",
     )
     arguments = parser.parse_args()
     start = time.monotonic()
@@ -76,7 +78,12 @@ def _try_all(plan: list[Mutant]) -> None:
 
 
 def _killed_before() -> list[Result]:
-    return [result for result in _read(KEPT) if result.is_killed] if KEPT.exists() else []
+    """What need not be tried again; what only time has noticed may have met a busy machine."""
+    results = _read(KEPT) if KEPT.exists() else []
+    doubtful = {
+        identity(result.mutant) for result in results if result.hung or not result.is_killed
+    }
+    return [result for result in results if identity(result.mutant) not in doubtful]
 
 
 def _read(path: Path) -> list[Result]:
