@@ -576,6 +576,7 @@ def test_rule_8_takes_a_method_back_with_what_was_for_it_alone(owner: CodeSigner
     assert kept.policy.methods == sms_left.methods == ("app", "password+sms")
     assert (kept.totp, sms_left.totp, kept.policy.caps) == (None, None, before.policy.caps)
     assert (kept.epoch, sms_left.epoch) == (before.epoch + 1,) * 2
+    assert sms_left.cell == before.cell
 
     totp_left = record_of(owner, tighten(owner, "password+sms").record)
     assert (totp_left.policy.methods, totp_left.totp) == (("app", "password+totp"), before.totp)
