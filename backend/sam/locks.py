@@ -107,16 +107,12 @@ class PasswordSeals:
             MalformedMessage: another password, cell, signer or purpose.
         """
         key = self._key(record.cell, password_hash)
-        purpose = password_purpose(record.policy)
-        label = password_label(record.cell, record.signer, purpose)
+        label = password_label(record.cell, record.signer, password_purpose(record.policy))
         try:
             return unlock_raw(lock, key=key, label=label)
         except MalformedMessage:
-            if purpose == "sign":
-                raise
-            return unlock_raw(
-                lock, key=key, label=password_label(record.cell, record.signer, "sign")
-            )
+            label = password_label(record.cell, record.signer, "sign")
+            return unlock_raw(lock, key=key, label=label)
 
     def _key(self, cell: UUID, password_hash: bytes) -> bytes:
         return self._hsm.pepper(PASSWORD_LOCK + cell.bytes + password_hash)

@@ -29,23 +29,20 @@ def main() -> bool:
     parser = argparse.ArgumentParser(prog="python -m tests.mutation", description=__doc__)
     parser.add_argument("--only", default="", help="a part of a file's path, as sam/door")
     parser.add_argument(
-        "--again", action="store_true", help="try only what survived the last time, or is new"
+        "--again",
+        action="store_true",
+        help="try only what survived or hung the last time, or is of a function that changed since",
     )
     arguments = parser.parse_args()
     start = time.monotonic()
     made = make_tree(ROOT, TREE)
     before = _killed_before() if arguments.again else []
-    known = {identity(result.mutant) for result in before}
-    _try_all(
-        [
-            mutant
-            for mutant in made
-            if arguments.only in mutant.file and identity(mutant) not in known
-        ]
-    )
+    asked = [mutant for mutant in made if arguments.only in mutant.file]
+    known = {_tried(result.mutant) for result in before}
+    _try_all([mutant for mutant in asked if _tried(mutant) not in known])
     results = _read(TREE / RESULTS)
-    there = {identity(mutant) for mutant in made if arguments.only in mutant.file}
-    results += [result for result in before if identity(result.mutant) in there]
+    there = {_tried(mutant) for mutant in asked}
+    results += [result for result in before if _tried(result.mutant) in there]
     KEPT.write_bytes(b"".join(msgspec.json.encode(result) + b"\n" for result in results))
     click.echo(f"{(time.monotonic() - start) / 60:.0f} minutes, {len(results)} mutants")
     return report(
@@ -76,7 +73,15 @@ def _try_all(plan: list[Mutant]) -> None:
 
 
 def _killed_before() -> list[Result]:
-    return [result for result in _read(KEPT) if result.is_killed] if KEPT.exists() else []
+    """What need not be tried again; what only time has noticed may have met a busy machine."""
+    results = _read(KEPT) if KEPT.exists() else []
+    doubtful = {_tried(result.mutant) for result in results if result.hung or not result.is_killed}
+    return [result for result in results if _tried(result.mutant) not in doubtful]
+
+
+def _tried(mutant: Mutant) -> tuple[str, str, str, str]:
+    """A mutant, of the function as it was then: another line of it may decide who notices."""
+    return *identity(mutant), mutant.text
 
 
 def _read(path: Path) -> list[Result]:

@@ -42,7 +42,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
         mutant: it.
         tests: how many tests call its function.
         killer: the test that failed; ``None`` if none did.
-        hung: it had to be ended.
+        hung: it, or the test that failed, had to be ended: only time has noticed it.
         seconds: how long it took.
     """
 
@@ -204,15 +204,15 @@ class _Trial:
 
     def _ended(self, entry: _Running, answer: Connection) -> Result:
         try:
-            killer = json.loads(answer.recv_bytes())
+            killer, hung = json.loads(answer.recv_bytes())
         except EOFError:
-            killer = "the end of the process"
+            killer, hung = "the end of the process", False
         killers = self._killers[entry.mutant.trampoline]
         if killer in killers:
             killers.remove(killer)
         if killer is not None:
             killers.append(killer)
-        return self._result(entry, killer=killer, hung=False)
+        return self._result(entry, killer=killer, hung=hung)
 
     def _result(self, entry: _Running, *, killer: str | None, hung: bool) -> Result:
         """End the process and what it started, whatever it does."""
@@ -232,16 +232,18 @@ class _Trial:
 def _try(
     session: pytest.Session, mutant: Mutant, items: list[pytest.Item], answer: Connection
 ) -> None:
-    os.setsid()
+    os.setpgrp()  # of the same session, so that it stays as nice as its parent
     nothing = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nothing, 1)
     os.dup2(nothing, 2)
     _activate(mutant.name)
-    killer = None
+    killer, hung = None, False
     for item, following in zip_longest(items, items[1:]):
+        start = time.monotonic()
         item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
         if session.testsfailed:
             killer = item.nodeid
+            hung = time.monotonic() - start >= session.config.getoption("timeout")
             break
-    answer.send_bytes(json.dumps(killer).encode())
+    answer.send_bytes(json.dumps([killer, hung]).encode())
     os._exit(0)  # whatever threads a mutant left behind

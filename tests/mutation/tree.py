@@ -8,6 +8,7 @@ changes bodies of functions only, and of those neither ``__new__`` nor what is i
 """
 
 import difflib
+import hashlib
 import os
 import shutil
 from collections.abc import Iterator
@@ -35,6 +36,7 @@ class Mutant(msgspec.Struct, frozen=True, kw_only=True):
         file: path in the repository.
         function: with its class, as ``Door.release``.
         change: the lines before and after.
+        text: SHA-256 of the function as it was before.
     """
 
     name: str
@@ -42,6 +44,7 @@ class Mutant(msgspec.Struct, frozen=True, kw_only=True):
     file: str
     function: str
     change: str
+    text: str
 
 
 def make_tree(root: Path, tree: Path) -> list[Mutant]:
@@ -77,6 +80,7 @@ def _mutate(path: Path) -> Iterator[Mutant]:
         mangled = mangle_function_name(name=function.name.value, class_name=class_name)
         recorded = f"{path.with_suffix('')}.{mangled}".replace("/", ".")
         before = module.code_for_node(function)
+        text = hashlib.sha256(before.encode()).hexdigest()
         for number, mutation in enumerate(by_function.get(function, ()), start=1):
             after = file_mutation.deep_replace(
                 function, mutation.original_node, mutation.mutated_node
@@ -87,6 +91,7 @@ def _mutate(path: Path) -> Iterator[Mutant]:
                 file=str(path),
                 function=".".join(filter(None, (class_name, function.name.value))),
                 change=_change(before, module.code_for_node(after)),
+                text=text,
             )
 
 

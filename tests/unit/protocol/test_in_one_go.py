@@ -15,6 +15,7 @@ from backend.protocol.encoding import (
     read_message,
     unb64u,
     unb64u_all,
+    unb64u_together,
     write_message,
 )
 from backend.protocol.receipt import ReceiptClaims, SignedItem, sign_receipt
@@ -118,6 +119,7 @@ def test_values_of_one_length_are_written_and_read_as_each_alone(values: list[by
     texts = [b64u(value) for value in values]
     assert b64u_all(values) == texts
     assert unb64u_all(texts) == values
+    assert unb64u_together(texts) == (values if any(values) else None)
 
 
 @given(st.lists(st.binary(max_size=5)))

@@ -576,6 +576,7 @@ def test_rule_8_takes_a_method_back_with_what_was_for_it_alone(owner: CodeSigner
     assert kept.policy.methods == sms_left.methods == ("app", "password+sms")
     assert (kept.totp, sms_left.totp, kept.policy.caps) == (None, None, before.policy.caps)
     assert (kept.epoch, sms_left.epoch) == (before.epoch + 1,) * 2
+    assert sms_left.cell == before.cell
 
     totp_left = record_of(owner, tighten(owner, "password+sms").record)
     assert (totp_left.policy.methods, totp_left.totp) == (("app", "password+totp"), before.totp)
@@ -589,10 +590,11 @@ def test_rule_8_takes_a_method_back_with_what_was_for_it_alone(owner: CodeSigner
 @pytest.mark.sms
 def test_rule_8_leaves_a_method_and_takes_none_that_is_not_there(world: SamWorld) -> None:
     alone = Policy(methods=("password+sms",), caps=CODE_POLICY.caps)
-    with pytest.raises(AmendmentRefused, match="only one"):
+    with pytest.raises(AmendmentRefused, match="only one") as last:
         tighten(without_phone(world, policy=alone), "password+sms")
-    with pytest.raises(AmendmentRefused, match="not allowed"):
+    with pytest.raises(AmendmentRefused, match="not allowed") as absent:
         tighten(without_phone(world), "password+totp")
+    assert (last.value.rule, absent.value.rule) == (8, 8)
 
 
 def test_rule_8_wants_a_record_of_ours(owner: CodeSigner) -> None:

@@ -60,8 +60,10 @@ def made(
 def add(world: SamWorld, cell: PairedCell, **given: Any) -> authenticator.Passkey:  # noqa: ANN401  # of made
     """The SAM believes another security key."""
     key, message = made(cell, **given)
-    request = AddSecurityKey(record=cell.record, message=message)
-    cell.record = world.sam.add_security_key(request).record
+    before = world.sam._voice.verified_record(cell.record)
+    added = world.sam.add_security_key(AddSecurityKey(record=cell.record, message=message))
+    assert added.epoch == before.epoch + 1
+    cell.record = added.record
     return key
 
 
