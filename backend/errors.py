@@ -122,6 +122,19 @@ class TooManyTries(CellkeyError):
         self.retry_after_seconds = retry_after_seconds
 
 
+class NothingTried(TooManyTries):
+    """Another try of the same runs, or too many run at once: the same call may be repeated.
+
+    A caller that lost an answer and asks again meets the try that it began itself.
+    """
+
+    retry_after_seconds: int
+
+    def __init__(self, message: str, retry_after_seconds: int = 1) -> None:
+        """Say what runs."""
+        super().__init__(message, retry_after_seconds)
+
+
 class TooManyRequests(CellkeyError):
     """Who calls does so more often than it may, or has too much under way.
 

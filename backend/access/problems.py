@@ -64,6 +64,7 @@ _KINDS: Final[Mapping[type[Exception], _Kind]] = {
     errors.HourKeyMissing: _REFUSED,
     errors.WrongCode: _Kind("wrong-code", 422, "The code is wrong"),
     errors.TooManyTries: _Kind("too-many-tries", 429, "Too many attempts"),
+    errors.NothingTried: _Kind("unavailable", 503, "Nothing was tried"),
     errors.TooManyRequests: _Kind("too-many-requests", 429, "Too many requests"),
     **dict.fromkeys(OUTAGES, _UNAVAILABLE),
 }

@@ -17,7 +17,7 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, Uuid, delete, literal, select, update
 from sqlalchemy.orm import Session
 
-from backend.errors import TooManyTries
+from backend.errors import NothingTried
 from backend.model.base import Instant
 from backend.model.tables import KnownBrowser
 from backend.model.upsert import is_postgresql, upsert
@@ -50,7 +50,7 @@ def count_try(session: Session, *, signer: UUID, token: str, tries: Tries, now: 
     """Count a try before it is checked. Commits, so that a crash does not forget it.
 
     Raises:
-        TooManyTries: another try was counted there meanwhile.
+        NothingTried: another try was counted there meanwhile.
     """
     counted = session.execute(
         update(KnownBrowser)
@@ -65,7 +65,7 @@ def count_try(session: Session, *, signer: UUID, token: str, tries: Tries, now: 
     ).first()
     session.commit()
     if counted is None:
-        raise TooManyTries("another try is running", retry_after_seconds=1)
+        raise NothingTried("another try is running")
 
 
 def give_try_back(session: Session, *, signer: UUID, token: str) -> None:

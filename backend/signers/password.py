@@ -25,7 +25,7 @@ from argon2.low_level import Type, hash_secret_raw
 from sqlalchemy import update
 from sqlalchemy.orm import Session
 
-from backend.errors import PasswordUnfit, TooManyTries
+from backend.errors import NothingTried, PasswordUnfit, TooManyTries
 from backend.model.tables import Signer
 from backend.sam.cells import Cells, ChangedPassword, ChangePassword, CheckPassword, PasswordLock
 from backend.signers.blocklist import is_common
@@ -64,7 +64,7 @@ def argon2_hash(password: str, salt: bytes) -> bytes:
     """A: Argon2id, 64 MiB, t = 3, p = 1, 32 bytes, over UTF-8 in NFKC (SP 800-63B, 3.1.1.2).
 
     Raises:
-        TooManyTries: too many are being computed; nothing was tried.
+        NothingTried: too many are being computed; nothing was tried.
     """
     return _argon2(password, salt, places=_places, wait_seconds=LONGEST_WAIT_SECONDS)
 
@@ -73,7 +73,7 @@ def argon2_for_nobody(password: str) -> None:
     """Take as long as :func:`argon2_hash`, for a login or an envelope that we do not know."""
     try:
         _argon2(password, bytes(SALT_BYTES), places=_nobodys_place, wait_seconds=0)
-    except TooManyTries:
+    except NothingTried:
         sleep(_lasted["seconds"])
 
 
@@ -82,7 +82,7 @@ def _argon2(password: str, salt: bytes, *, places: Semaphore, wait_seconds: floa
     bounded = unicodedata.normalize("NFKC", password[: LONGEST + 1])
     secret = bounded.encode(errors="surrogatepass")
     if not places.acquire(timeout=wait_seconds):
-        raise TooManyTries("too many people sign in now", retry_after_seconds=2)
+        raise NothingTried("too many people sign in now", retry_after_seconds=2)
     began = monotonic()
     try:
         return hash_secret_raw(
@@ -173,7 +173,7 @@ def count_try(session: Session, *, signer: UUID, tries: Tries, now: datetime) ->
     """Count a try before it is checked. Commits, so that a crash does not forget it.
 
     Raises:
-        TooManyTries: another try of this signer was counted meanwhile.
+        NothingTried: another try of this signer was counted meanwhile.
     """
     counted = session.execute(
         update(Signer)
@@ -183,7 +183,7 @@ def count_try(session: Session, *, signer: UUID, tries: Tries, now: datetime) ->
     ).first()
     session.commit()
     if counted is None:
-        raise TooManyTries("another try is running", retry_after_seconds=1)
+        raise NothingTried("another try is running")
 
 
 def give_try_back(session: Session, *, signer: UUID) -> None:

@@ -16,9 +16,9 @@ from backend.devices.pairing import ticket_hash
 from backend.errors import (
     NotConfirmed,
     NotFound,
+    NothingTried,
     PairingOver,
     SignerFrozen,
-    TooManyTries,
     Unauthenticated,
 )
 from backend.model.tables import (
@@ -171,12 +171,12 @@ def refuse_changed(session: Session, *, signer: UUID, verifier: bytes) -> None:
     """Go no further where another request changed the password meanwhile, and so the locks.
 
     Raises:
-        TooManyTries: it did; the same call may be repeated.
+        NothingTried: it did; the same call may be repeated.
     """
     found = session.scalar(select(Signer.password_verifier).where(Signer.id == signer))
     session.rollback()
     if found != verifier:
-        raise TooManyTries("another try is running", retry_after_seconds=1)
+        raise NothingTried("another try is running")
 
 
 def refuse_over(held: HeldPairing) -> None:

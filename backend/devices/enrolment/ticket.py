@@ -31,12 +31,12 @@ from backend.devices.enrolment.resealing import reseal
 from backend.devices.pairing import ticket_hash
 from backend.errors import (
     HsmUnavailable,
+    NothingTried,
     PairingOver,
     PasswordUnfit,
     RequestRefused,
     SamUnavailable,
     SignerFrozen,
-    TooManyTries,
     WrongPassword,
 )
 from backend.model.tables import Pairing, PairingState, Signer
@@ -289,7 +289,7 @@ def _keep_password(session: Session, envelope: PrintedEnvelope, proven: _Proven)
     ).first()
     if kept is None or not reseal(session, proven.held, proven.locks):
         session.rollback()
-        raise TooManyTries("another try is running", retry_after_seconds=1)
+        raise NothingTried("another try is running")
 
 
 def _end(now: datetime) -> datetime:

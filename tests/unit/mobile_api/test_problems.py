@@ -37,6 +37,7 @@ NAMES: list[tuple[Exception, int, str, dict[str, object]]] = [
     (errors.CellUnopened("x"), 422, "refused", {}),
     (errors.WrongCode(2), 422, "wrong-code", {"tries_left": 2}),
     (errors.TooManyTries("x", 30), 429, "too-many-tries", {}),
+    (errors.NothingTried("x"), 503, "unavailable", {}),
     (errors.TooManyRequests("x", retry_after_seconds=7), 429, "too-many-requests", {}),
     (errors.Overloaded("x"), 503, "unavailable", {}),
     (errors.SamUnavailable("x"), 503, "unavailable", {}),
@@ -111,11 +112,12 @@ def test_a_401_says_how_to_prove_oneself() -> None:
     [
         (errors.TooManyTries("x", 30), "30"),
         (errors.TooManyTries("x"), None),
+        (errors.NothingTried("x"), "1"),
         (errors.TooManyRequests("x", retry_after_seconds=7), "7"),
         (errors.SamUnavailable("x"), "2"),
         (errors.NotFound("x"), None),
     ],
-    ids=["later", "never", "too many", "unavailable", "other"],
+    ids=["later", "never", "another runs", "too many", "unavailable", "other"],
 )
 def test_retry_after_stands_where_another_attempt_is_heard(
     error: Exception, seconds: str | None
