@@ -39,11 +39,10 @@ def main() -> bool:
     before = _killed_before() if arguments.again else []
     asked = [mutant for mutant in made if arguments.only in mutant.file]
     known = {_tried(result.mutant) for result in before}
-    _try_all([mutant for mutant in asked if _tried(mutant) not in known])
-    results = _read(TREE / RESULTS)
-    there = {_tried(mutant) for mutant in asked}
-    results += [result for result in before if _tried(result.mutant) in there]
-    KEPT.write_bytes(b"".join(msgspec.json.encode(result) + b"\n" for result in results))
+    try:
+        _try_all([mutant for mutant in asked if _tried(mutant) not in known])
+    finally:  # what is broken off goes on with --again
+        results = _kept(asked, before)
     click.echo(f"{(time.monotonic() - start) / 60:.0f} minutes, {len(results)} mutants")
     return report(
         results, known=listed(ROOT / "docs/mutation-testing.md"), whole=not arguments.only
@@ -72,9 +71,18 @@ def _try_all(plan: list[Mutant]) -> None:
         )
 
 
+def _kept(asked: list[Mutant], before: list[Result]) -> list[Result]:
+    """Keep what was tried now, and what was before and is still there."""
+    there = {_tried(mutant) for mutant in asked}
+    results = _read(TREE / RESULTS)
+    results += [result for result in before if _tried(result.mutant) in there]
+    KEPT.write_bytes(b"".join(msgspec.json.encode(result) + b"\n" for result in results))
+    return results
+
+
 def _killed_before() -> list[Result]:
     """What need not be tried again; what only time has noticed may have met a busy machine."""
-    results = _read(KEPT) if KEPT.exists() else []
+    results = _read(KEPT)
     doubtful = {_tried(result.mutant) for result in results if result.hung or not result.is_killed}
     return [result for result in results if _tried(result.mutant) not in doubtful]
 
@@ -85,7 +93,8 @@ def _tried(mutant: Mutant) -> tuple[str, str, str, str]:
 
 
 def _read(path: Path) -> list[Result]:
-    return [msgspec.json.decode(line, type=Result) for line in path.read_bytes().splitlines()]
+    lines = path.read_bytes().splitlines() if path.exists() else []
+    return [msgspec.json.decode(line, type=Result) for line in lines]
 
 
 sys.exit(not main())
