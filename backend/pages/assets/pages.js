@@ -161,7 +161,9 @@ function live(page) {
       throw new Error(String(answer.status));
     }
     const now = isOver ? null : await answer.json();
-    if (now?.verdict !== "waiting") {
+    // Opened before the signer was asked, the page has neither the text nor the number.
+    const isAsked = !left && now?.seconds > 0;
+    if (now?.verdict !== "waiting" || isAsked) {
       location.replace(over);
       return null;
     }

@@ -197,3 +197,35 @@ test("when nothing is waited for any more it looks no more, and waits nowhere", 
     assert.deepEqual(page.looks, [0, 1]);
     assert.equal(stream.readyState, 2);
 });
+
+test("a page that was opened before the signer was asked is opened anew once he is", async () => {
+    const gone = [];
+    const answer = { verdict: "waiting", reached: 0, seconds: 0, status: "" };
+    const looks = [];
+    const context = vm.createContext({
+        AbortSignal: {},
+        Date,
+        document: {
+            visibilityState: "visible",
+            addEventListener: () => {},
+            querySelectorAll: () => [],
+        },
+        fetch: async () => ({ status: 200, ok: true, json: async () => answer }),
+        location: { replace: (address) => gone.push(address) },
+        performance,
+        setTimeout: (look) => looks.push(look),
+        clearTimeout: () => {},
+        page: {
+            dataset: { state: "/state", over: "/wait" },
+            querySelector: (what) => (what === "[data-left]" ? null : { textContent: "" }),
+            querySelectorAll: () => [],
+        },
+    });
+    vm.runInContext(`${SCRIPT}; live(page);`, context);
+    await looks.at(-1)();
+    assert.deepEqual(gone, []);
+    answer.seconds = 300;
+    await looks.at(-1)();
+    assert.deepEqual(gone, ["/wait"]);
+    assert.equal(looks.length, 2);
+});
