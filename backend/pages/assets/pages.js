@@ -23,11 +23,11 @@ function pause({ looks, told, hidden, waits }) {
 
 // Looks after each pause, and when `wait`, a stream of events, says that something changed: a hint,
 // of which nothing but the word is believed. `ask` looks; it gives whether anything moved, or null
-// when nothing is waited for any more, and throws when no answer came. `leftMs` gives how long it
-// is until what is waited for is over by itself.
+// when nothing is waited for any more, and throws when no answer came. Then `goOn` is called, once.
+// `leftMs` gives how long it is until what is waited for is over by itself.
 class Looking {
-  constructor({ wait, ask, leftMs }) {
-    Object.assign(this, { wait, ask, leftMs });
+  constructor({ wait, ask, goOn, leftMs }) {
+    Object.assign(this, { wait, ask, goOn, leftMs });
     this.stream = null;
     this.told = false; // Whether the stream is open.
     this.timer = 0;
@@ -100,9 +100,9 @@ class Looking {
     this.again = false;
     this.looks += 1;
     this.lookedAt = performance.now();
+    let moved = false;
     try {
-      const moved = await this.ask(AbortSignal.timeout?.(LONGEST * SECOND_MS));
-      this.over = moved === null;
+      moved = await this.ask(AbortSignal.timeout?.(LONGEST * SECOND_MS));
       this.looks = moved ? 0 : this.looks;
       this.failed = false;
     } catch {
@@ -110,7 +110,11 @@ class Looking {
     }
     this.looking = false;
     if (this.over) {
-      this.stream?.close();
+      return;
+    }
+    if (moved === null) {
+      this.end();
+      this.goOn();
       return;
     }
     this.listen();
@@ -119,6 +123,12 @@ class Looking {
     } else {
       this.plan();
     }
+  }
+
+  end() {
+    this.over = true;
+    clearTimeout(this.timer);
+    this.stream?.close();
   }
 }
 
@@ -163,17 +173,17 @@ function live(page) {
     const now = isOver ? null : await answer.json();
     // Opened before the signer was asked, the page has neither the text nor the number.
     const isAsked = !left && now?.seconds > 0;
-    if (now?.verdict !== "waiting" || isAsked) {
-      location.replace(over);
-      return null;
-    }
-    return show(now);
+    return now?.verdict !== "waiting" || isAsked ? null : show(now);
   }
 
   if (left) {
     setInterval(tick, SECOND_MS);
   }
-  new Looking({ wait, ask, leftMs: () => ends - Date.now() }).begin();
+  const goOn = () => location.replace(over);
+  const looking = new Looking({ wait, ask, goOn, leftMs: () => ends - Date.now() });
+  looking.begin();
+  // Who calls it off goes where that leads: what came of it is no reason to go elsewhere meanwhile.
+  addEventListener("submit", () => looking.end());
 }
 
 // A code that may be sent in some seconds: then its button comes to life.

@@ -12,7 +12,7 @@ const CALM = () => false;
 
 /** A page whose script looks; its `answer` gives what became of a look. */
 function waitingPage({ wait = "", endsAt = 0 } = {}) {
-    const page = { now: 0, looks: [], streams: [], answer: CALM };
+    const page = { now: 0, looks: [], streams: [], answer: CALM, gone: 0 };
     let timers = [];
     let heard = () => assert.fail("nobody listens");
     class EventSource {
@@ -69,7 +69,9 @@ function waitingPage({ wait = "", endsAt = 0 } = {}) {
         stream.onmessage();
         return stream;
     };
-    new Looking({ wait, ask, leftMs: () => endsAt * 1000 - page.now }).begin();
+    const goOn = () => (page.gone += 1);
+    page.looking = new Looking({ wait, ask, goOn, leftMs: () => endsAt * 1000 - page.now });
+    page.looking.begin();
     return page;
 }
 
@@ -196,14 +198,30 @@ test("when nothing is waited for any more it looks no more, and waits nowhere", 
     await page.goOn(300);
     assert.deepEqual(page.looks, [0, 1]);
     assert.equal(stream.readyState, 2);
+    assert.equal(page.gone, 1);
+});
+
+test("who calls it off while it looks is led nowhere else", async () => {
+    const page = waitingPage({ wait: "/wait/1/events" });
+    const stream = page.open();
+    let answered;
+    page.answer = () => new Promise((resolve) => (answered = resolve));
+    await page.goOn(1);
+    page.looking.end();
+    answered(null);
+    stream.onmessage();
+    await page.goOn(300);
+    assert.deepEqual([page.looks, page.gone, stream.readyState], [[0], 0, 2]);
 });
 
 test("a page that was opened before the signer was asked is opened anew once he is", async () => {
     const gone = [];
+    const heard = {};
     const answer = { verdict: "waiting", reached: 0, seconds: 0, status: "" };
     const looks = [];
     const context = vm.createContext({
         AbortSignal: {},
+        addEventListener: (name, listener) => (heard[name] = listener),
         Date,
         document: {
             visibilityState: "visible",
@@ -228,4 +246,5 @@ test("a page that was opened before the signer was asked is opened anew once he 
     await looks.at(-1)();
     assert.deepEqual(gone, ["/wait"]);
     assert.equal(looks.length, 2);
+    assert.deepEqual(Object.keys(heard), ["submit"]);
 });
