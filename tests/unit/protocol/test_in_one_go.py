@@ -135,6 +135,8 @@ TEXTS = st.text(st.sampled_from("ABQgw-_+/= \n\u00e9z9"), max_size=8)
 @example(["AAAA", "AA=="])
 @example(["AA==", "AAAA"])
 @example(["AAAAA", "AAAAA"])
+@example(["AA/A", "AAAA"])
+@example(["AA+A", "AAAA"])
 @given(st.lists(TEXTS, max_size=4) | TEXTS.flatmap(lambda text: st.lists(st.permutations(text))))
 def test_together_texts_are_base64url_only_if_each_alone_is(found: list[str | list[str]]) -> None:
     """Of one length or not; a stray bit, another alphabet, padding, a space: all are refused."""
