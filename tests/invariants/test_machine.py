@@ -8,7 +8,6 @@ import shutil
 import sqlite3
 import tempfile
 from contextlib import closing, suppress
-from functools import cache
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -32,8 +31,6 @@ from backend.errors import CellkeyError
 from backend.model.base import Base
 from backend.model.tables import Approval, Device
 from backend.sam.cells import RemoveDevice
-from backend.signers import password
-from backend.signing import approval_by_code
 from backend.signing.authorization import csc_sad_of
 from backend.signing.cancellation import cancel
 from backend.signing.expiry import expire_overdue
@@ -56,7 +53,6 @@ EDITABLE = [
 ]
 NO_DELAY = policy_with(sms_delay=0, multisign=1000)
 """So that phone and code may race."""
-argon2_once = cache(password.argon2_hash)
 IDEAS = st.one_of(
     st.none(), st.binary(max_size=40), st.integers(0, 99), st.sampled_from(["approved", "", "x"])
 )
@@ -342,12 +338,6 @@ class Life(RuleBasedStateMachine):
         """Invariant 4."""
         if self.once_is_guarded:
             assert all(len(signatures) == 1 for signatures in self.out.values())
-
-
-@pytest.fixture(autouse=True)
-def each_password_is_hashed_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Argon2 takes a tenth of a second, and the machine takes many steps."""
-    monkeypatch.setattr(approval_by_code, "argon2_hash", argon2_once)
 
 
 @pytest.mark.timeout(900)  # more steps than any other test

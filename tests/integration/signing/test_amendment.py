@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
-from functools import cache, partial
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -40,7 +40,6 @@ from backend.model.tables import (
 from backend.protocol.approval import SeedMethod
 from backend.settings import SmsGatewayKind
 from backend.signers import password
-from backend.signing import approval_by_code
 from backend.signing.amendable import MOST_IN_WINDOW
 from backend.signing.amendment import (
     AskedAmendment,
@@ -58,15 +57,6 @@ from tests.world.signing_world import SigningWorld, hashes, world_of
 
 pytestmark = pytest.mark.sms
 
-argon2_once = cache(password.argon2_hash)
-
-
-@pytest.fixture(autouse=True)
-def each_password_is_hashed_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Argon2 is not what is tried here, and takes a second when the machine is busy."""
-    monkeypatch.setattr(approval_by_code, "argon2_hash", argon2_once)
-    monkeypatch.setattr(password, "argon2_hash", argon2_once)
-
 
 @pytest.fixture
 def owner(world_on_sqlite: SigningWorld) -> CodeWorld:
@@ -81,7 +71,7 @@ def boris(world: SigningWorld) -> CodeWorld:
 
 
 def beside(world: SigningWorld) -> CodeWorld:
-    cell = make_cell(world.sam, password_hash=argon2_once(PASSWORD, SALT))
+    cell = make_cell(world.sam, password_hash=password.argon2_hash(PASSWORD, SALT))
     cell.pair()
     cell.certify()
     after = world.clock() + timedelta(days=400)

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
-from functools import cache, partial
+from functools import partial
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -55,14 +55,12 @@ from tests.world.signing_world import SigningWorld, hashes
 pytestmark = pytest.mark.sms
 
 APPROVED = TransactionState.APPROVED
-argon2_once = cache(argon2_hash)
 
 
 @pytest.fixture(autouse=True)
-def each_password_is_hashed_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Argon2 is not what is tried here, and takes a second when the machine is busy."""
-    argon2_once(PASSWORD, SALT)  # before some want it at once
-    monkeypatch.setattr(approval_by_code, "argon2_hash", argon2_once)
+def _password_is_hashed() -> None:
+    """Once for all (conftest.py), before some want it at once."""
+    argon2_hash(PASSWORD, SALT)
 
 
 @pytest.fixture
@@ -337,7 +335,7 @@ def test_what_ends_while_the_password_is_hashed_costs_no_try(
 
     def interposed(typed: str, salt: bytes) -> bytes:
         happens(alone, requested.id)
-        return argon2_once(typed, salt)
+        return argon2_hash(typed, salt)
 
     monkeypatch.setattr(approval_by_code, "argon2_hash", interposed)
     with pytest.raises(refusal):

@@ -5,7 +5,6 @@ A kill costs at most a try: the next one goes through, and nothing is there by h
 
 from contextlib import suppress
 from dataclasses import replace
-from functools import cache
 from uuid import UUID
 
 import msgspec
@@ -17,8 +16,6 @@ from backend.cli.clerk import make_clerk
 from backend.errors import TransactionOver
 from backend.model.tables import Amendment, Approval, Cell, Lock, Record, Signer
 from backend.protocol.record import verify_record
-from backend.signers import password
-from backend.signing import approval_by_code
 from backend.signing.amendment import ask_amendment
 from tests.world.code_cell import CODE_POLICY
 from tests.world.code_world import PASSWORD, CodeWorld, open_code_world
@@ -26,14 +23,6 @@ from tests.world.killed import killed_everywhere
 from tests.world.signing_world import SigningWorld, hashes
 
 pytestmark = pytest.mark.sms
-
-argon2_once = cache(password.argon2_hash)
-
-
-@pytest.fixture(autouse=True)
-def each_password_is_hashed_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(approval_by_code, "argon2_hash", argon2_once)
-    monkeypatch.setattr(password, "argon2_hash", argon2_once)
 
 
 def test_an_approval_by_code_that_is_killed_anywhere_is_typed_again(

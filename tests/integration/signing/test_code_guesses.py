@@ -6,7 +6,6 @@ ASVS 6.6.3: at most 10⁻⁶ for an account in a day.
 """
 
 from datetime import datetime, timedelta
-from functools import cache
 from typing import Final
 from uuid import UUID
 
@@ -21,8 +20,6 @@ from backend.sam.codes import TRIES
 from backend.sam.hotp import LOOK_AHEAD, LOOK_AHEAD_OF_TWO
 from backend.sam.totp import STEPS_AROUND
 from backend.sam.tries import Tries
-from backend.signers.password import argon2_hash
-from backend.signing import approval_by_code
 from backend.signing.code_asked import MOST_TRIES, MOST_TRIES_A_DAY, read_asked
 from backend.signing.code_tries import count_try
 from tests.world.code_world import CodeWorld, open_code_world
@@ -39,12 +36,10 @@ PER_GUESS_OF_TWO: Final = LOOK_AHEAD_OF_TWO / 10.0 ** (2 * DIGITS)
 PER_GUESS: Final = max(PER_SMS_GUESS, PER_TOTP_GUESS, PER_HOTP_GUESS, PER_GUESS_OF_TWO)
 GUESSES: Final = 1_000_000
 DAY: Final = 24 * 3600
-argon2_once = cache(argon2_hash)
 
 
 @pytest.fixture
-def victim(world_on_sqlite: SigningWorld, monkeypatch: pytest.MonkeyPatch) -> CodeWorld:
-    monkeypatch.setattr(approval_by_code, "argon2_hash", argon2_once)
+def victim(world_on_sqlite: SigningWorld) -> CodeWorld:
     world = world_on_sqlite
     return open_code_world(world.sam, world.sessions, world.clock, phone=True, login="boris")
 

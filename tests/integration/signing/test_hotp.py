@@ -7,7 +7,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
-from functools import cache, partial
+from functools import partial
 from threading import Barrier
 from typing import Any
 from uuid import UUID
@@ -34,7 +34,6 @@ from backend.errors import (
 from backend.model.tables import Approval, Cell, Device, HotpSeed, Record, Signer, TransactionState
 from backend.protocol.record import CellRecord, verify_record
 from backend.signers import password
-from backend.signing import approval_by_code
 from backend.signing.amendment import AskedAmendment, ask_amendment, begin_authenticator
 from backend.signing.authorization import Authorization
 from backend.signing.cancellation import cancel
@@ -50,14 +49,6 @@ from tests.world.signing_world import SigningWorld, hashes, world_of
 HOTP_METHOD = "password+hotp"
 APPROVED = TransactionState.APPROVED
 PENDING = TransactionState.PENDING
-argon2_once = cache(password.argon2_hash)
-
-
-@pytest.fixture(autouse=True)
-def each_password_is_hashed_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Argon2 is not what is tried here, and takes a second when the machine is busy."""
-    monkeypatch.setattr(approval_by_code, "argon2_hash", argon2_once)
-    monkeypatch.setattr(password, "argon2_hash", argon2_once)
 
 
 @dataclass(kw_only=True)
@@ -160,7 +151,7 @@ class Counting:
 
 
 def beside(world: SigningWorld) -> Counting:
-    cell = make_cell(world.sam, password_hash=argon2_once(PASSWORD, SALT))
+    cell = make_cell(world.sam, password_hash=password.argon2_hash(PASSWORD, SALT))
     cell.pair()
     cell.certify()
     after = world.clock() + timedelta(days=400)
