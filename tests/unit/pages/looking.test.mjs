@@ -209,6 +209,7 @@ test("who calls it off while it looks is led nowhere else", async () => {
     await page.goOn(1);
     page.looking.end();
     answered(null);
+    await new Promise(setImmediate);
     stream.onmessage();
     await page.goOn(300);
     assert.deepEqual([page.looks, page.gone, stream.readyState], [[0], 0, 2]);
