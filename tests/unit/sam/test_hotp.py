@@ -31,7 +31,7 @@ from backend.sam.amending import (
 from backend.sam.cells import RemoveDevice
 from backend.sam.hotp import LOOK_AHEAD, LOOK_AHEAD_OF_TWO, HotpSeeds
 from backend.sam.transactions import ApprovedByCode, CountedOn, OpenedTransaction
-from tests.unit.sam.test_amendments import amend, approved
+from tests.unit.sam.test_amendments import amend, approved, ask_totp, shown
 from tests.world.code_cell import CodeSigner, with_phone
 from tests.world.counting_app import CountingApp
 from tests.world.paired_cell import CA, NUMBER, PASSWORD_HASH, PairedCell, make_cell, ready_cell
@@ -195,6 +195,24 @@ def test_a_cell_may_have_both_kinds_of_apps_and_sms(world: SamWorld) -> None:
     )
     assert again.methods == amended.methods
     assert again.hotp == made.seed_hash
+
+
+def test_an_app_that_goes_by_time_approves_beside_one_that_counts(owner: Owner) -> None:
+    signer = owner.signer
+    by_time = signer.world.sam.make_seed(MakeSeed(record=signer.cell.record))
+    asked = ask_totp(signer, by_time, amounts=(), lock=owner.lock)
+    signer.cell.record = amend(signer, asked).record
+    assert owner.record.policy.methods == ("app", "password+hotp", "password+totp")
+    signer.world.clock.advance(seconds=30)
+    by = owner.type(
+        owner.open(),
+        shown(signer.world, by_time),
+        method="password+totp",
+        seed=by_time.sealed,
+        lock=asked.lock,
+    )
+    assert by.step is not None
+    assert by.counted is None  # the other app's counter stays
 
 
 def test_another_app_takes_the_place_of_the_first(owner: Owner) -> None:
