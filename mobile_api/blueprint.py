@@ -13,6 +13,9 @@ from backend.access.json_body import malformed, read_json
 from backend.access.problems import MEDIA_TYPE
 from mobile_api.schemas import Problem
 
+_PROBLEM = "Problem"
+"""Name in the document: sixty answers name it, and make no schema each."""
+
 View = TypeVar("View", bound=Callable[..., Any])
 
 
@@ -68,11 +71,12 @@ class Api(flask_smorest.Api):  # type: ignore[misc]  # flask-smorest ships no ty
 
     def _register_responses(self) -> None:
         """Say in the document that errors are problem documents."""
+        self.spec.components.schema(_PROBLEM, schema=Problem)
         for status in HTTPStatus:
             self._register_problem(status.name, status.phrase)
         self._register_problem("DEFAULT_ERROR", "A problem document")
 
     def _register_problem(self, name: str, description: str) -> None:
-        content = {MEDIA_TYPE: {"schema": Problem}}
+        content = {MEDIA_TYPE: {"schema": _PROBLEM}}
         response = {"description": description, "content": content}
         self.spec.components.response(name, response, lazy=True)

@@ -14,9 +14,12 @@ from sqlalchemy import Engine
 from sqlalchemy.orm import Session, sessionmaker
 
 from backend import database
+from backend.garbage import keep_what_is_loaded
 from backend.model import schema
 from backend.wiring import make_engine, make_session_factory
 from tests.world.clock import SettableClock
+from tests.world.compiled_once import compile_routes_once, compile_statements_once
+from tests.world.newest import newest_sqlite
 from tests.world.no_texts import without_texts
 from tests.world.postgres import FORGETFUL, Postgres, find_programs, running_postgres
 
@@ -40,7 +43,15 @@ pytest.MonkeyPatch().setattr("backend.delivery.dispatch.SMS_SECONDS", 120.0)
 database._SQLITE_PRAGMAS = (*database._SQLITE_PRAGMAS, "PRAGMA synchronous = OFF")
 os.fsync = lambda fd: None
 
+compile_routes_once(pytest.MonkeyPatch())
+compile_statements_once(pytest.MonkeyPatch())
+
 ENGINES = ("sqlite", "postgresql")
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """The collector need not look at ten thousand tests and all modules again and again."""
+    keep_what_is_loaded()
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
@@ -95,7 +106,7 @@ def postgres_template(postgres: Postgres) -> str:
 def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A database file at the newest version, to be copied."""
     path = tmp_path_factory.mktemp("template") / "cellkey.sqlite3"
-    _upgrade(f"sqlite:///{path}")
+    path.write_bytes(newest_sqlite())
     return path
 
 

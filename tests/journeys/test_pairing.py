@@ -286,13 +286,13 @@ def test_while_the_sam_is_away_the_phone_is_told_to_repeat(
             clock=service.clock,
         )
     )
-    service.http.apps[address] = away
+    service.http.apps[address] = lambda: away
     phone = service.phone()
 
     with pytest.raises(Unreachable, match="unavailable"):
         phone.pair_start(service.applicant(envelope))
     ready = away.test_client().get("/readyz")
-    service.http.apps[address] = service.app
+    service.http.apps[address] = lambda: service.app
     phone.pair_start(service.applicant(envelope))
 
     assert ready.status_code == 503

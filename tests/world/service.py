@@ -6,9 +6,10 @@ the applications by WSGI, or over the loopback where ``tests.world.serving`` has
 
 import hashlib
 import shutil
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
-from threading import Event
+from threading import Event, Lock
 from typing import Any, Final
 from uuid import UUID, uuid4
 
@@ -29,7 +30,6 @@ from backend.delivery.worker_keys import (
 )
 from backend.devices.enrolment.confirmation import confirm_by_operator
 from backend.devices.envelope import Envelope, register_signer_with_cell
-from backend.model import schema
 from backend.model.changes import look_often, watch_changes
 from backend.model.tables import Cell, RelyingParty, Signer
 from backend.protocol.encoding import write_message
@@ -53,6 +53,7 @@ from backend.wiring import Clock, db, make_engine, make_session_factory
 from mobile_api import services as mobile_services
 from mobile_api.app import create_app as create_mobile_app
 from tests.world.clock import SettableClock
+from tests.world.newest import newest_sqlite
 from tests.world.sam import CA_NAME, ORIGIN, RP_ID
 from tests.world.service_processes import make_worker, open_sam
 from tests.world.sms_inbox import Inbox, Sms
@@ -89,14 +90,33 @@ class Service:
     public_keys: PublicKeys
     engine: Engine
     sessions: sessionmaker[Session]
-    app: Flask
-    mobile: Flask
+    make_app: Callable[[], Flask]
+    make_mobile: Callable[[], Flask]
     http: Http
     inbox: Inbox
     worker: Worker
     clerk: Clerk
     pauses: Pauses
     stop: Event
+    _made: dict[Callable[[], Flask], Flask] = field(default_factory=dict, init=False)
+    _making: Lock = field(default_factory=Lock, init=False)
+
+    @property
+    def app(self) -> Flask:
+        """The authorisation server and CSC."""
+        return self._once(self.make_app)
+
+    @property
+    def mobile(self) -> Flask:
+        """The mobile API."""
+        return self._once(self.make_mobile)
+
+    def _once(self, make: Callable[[], Flask]) -> Flask:
+        """Make it when somebody calls it first, which in many a test nobody does."""
+        with self._making:
+            if make not in self._made:
+                self._made[make] = make()
+            return self._made[make]
 
     # --- the authority ----------------------------------------------------------
 
@@ -268,7 +288,7 @@ class Service:
     def close(self) -> None:
         """Close the database; the folder stays and can be opened again."""
         self.stop.set()
-        for app in (self.app, self.mobile):
+        for app in self._made.values():
             with app.app_context():
                 db.engine.dispose()
         self.engine.dispose()
@@ -285,7 +305,7 @@ def open_service(
     Args:
         folder: of everything; it may be a copy of another service's.
         clock: tells everybody the time; one that stands still if there is none.
-        changed: members of the settings.
+        changed: members of the settings; a database among them is at the newest version.
     """
     given: dict[str, Any] = {
         "data_dir": folder,
@@ -302,26 +322,34 @@ def open_service(
     health = sam.health()
     public_keys = PublicKeys(ks=health.ks, ka=health.ka, keys=())
     settings.public_keys_path.write_bytes(write_message(public_keys))
+    own = folder / "cellkey.sqlite3"
+    if not settings.database_url and not own.exists():
+        own.write_bytes(newest_sqlite())
     engine = make_engine(settings.database)
-    schema.upgrade(engine)
     sessions = make_session_factory(engine)
     pauses = Pauses()
     stop = Event()
-    app = create_app(
-        Services(settings=settings, sam=sam, public_keys=public_keys, clock=clock, stop=stop)
-    )
-    mobile = create_mobile_app(
-        mobile_services.make_services(
-            settings,
-            public_keys=public_keys,
-            push_key=read_push_key(settings),
-            clock=clock,
-            watching=watch_changes(engine, stop=stop) if settings.wait_url else look_often(pauses),
+
+    def make_app() -> Flask:
+        return create_app(
+            Services(settings=settings, sam=sam, public_keys=public_keys, clock=clock, stop=stop)
         )
-    )
+
+    def make_mobile() -> Flask:
+        watching = watch_changes(engine, stop=stop) if settings.wait_url else look_often(pauses)
+        return create_mobile_app(
+            mobile_services.make_services(
+                settings,
+                public_keys=public_keys,
+                push_key=read_push_key(settings),
+                clock=clock,
+                watching=watching,
+            )
+        )
+
     inbox = Inbox()
-    origins = {settings.authorization_server_url: app, settings.mobile_api_url: mobile}
-    return Service(
+    http = WsgiHttp({})
+    service = Service(
         folder=folder,
         settings=settings,
         clock=clock,
@@ -329,15 +357,18 @@ def open_service(
         public_keys=public_keys,
         engine=engine,
         sessions=sessions,
-        app=app,
-        mobile=mobile,
-        http=WsgiHttp(origins),
+        make_app=make_app,
+        make_mobile=make_mobile,
+        http=http,
         inbox=inbox,
         worker=make_worker(settings, sessions, inbox, clock),
         clerk=make_clerk(settings, sessions, sam, clock=clock),
         pauses=pauses,
         stop=stop,
     )
+    http.apps[settings.authorization_server_url] = lambda: service.app
+    http.apps[settings.mobile_api_url] = lambda: service.mobile
+    return service
 
 
 def copy_service(source: Path, folder: Path, **given: Any) -> Service:  # noqa: ANN401  # as open_service

@@ -17,14 +17,14 @@ class WsgiHttp:
     ``lose`` says how many of the next answers get lost on the way back.
     """
 
-    apps: dict[str, Flask]
+    apps: dict[str, Callable[[], Flask]]
     """By origin."""
     lose: int = 0
 
     def send(self, request: Request, *, timeout_seconds: float) -> Response:
         """Carry one request."""
         parts = urlsplit(request.url)
-        app = self.apps[f"{parts.scheme}://{parts.netloc}"]
+        app = self.apps[f"{parts.scheme}://{parts.netloc}"]()
         answer = app.test_client().open(
             parts.path,
             method=request.method,
