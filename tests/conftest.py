@@ -22,6 +22,7 @@ from tests.world.compiled_once import compile_routes_once, compile_statements_on
 from tests.world.newest import newest_sqlite
 from tests.world.no_texts import without_texts
 from tests.world.postgres import FORGETFUL, Postgres, find_programs, running_postgres
+from tests.world.watched import Watch
 
 # No test asserts a wall-clock time, Hypothesis neither. Its examples are the same in each run, so
 # that a run says whether what was changed is right; `--hypothesis-profile explore` tries others.
@@ -49,6 +50,23 @@ compile_statements_once(pytest.MonkeyPatch())
 ENGINES = ("sqlite", "postgresql")
 
 
+WATCH = pytest.StashKey[Watch]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Which tests coverage watches; all, unless it is said."""
+    parser.addoption("--watched", action="append", metavar="PATH", help="let coverage watch these")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Look away before tests are collected."""
+    if names := session.config.getoption("watched"):
+        watch = session.config.stash[WATCH] = Watch(names)
+        watch.load_rooms()
+        watch.look_away()
+
+
 def pytest_collection_finish(session: pytest.Session) -> None:
     """The collector need not look at ten thousand tests and all modules again and again."""
     keep_what_is_loaded()
@@ -65,6 +83,8 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
     """SMS is switched off, for a test and its fixtures, unless it has the mark ``sms``."""
+    if watch := item.config.stash.get(WATCH, None):
+        watch.look_at(item)
     with nullcontext() if item.get_closest_marker("sms") else without_texts():
         return (yield)
 

@@ -13,8 +13,14 @@ import pytest
 from sqlalchemy import func, select, update
 
 from backend.access.turns import MINUTE, any_shard, forget_rates, shards
-from backend.errors import CellkeyError, PartyStopped, SignerFrozen, TooManyRequests
-from backend.model.tables import AskingRate, StoppedParty, Transaction
+from backend.errors import (
+    CellkeyError,
+    CredentialDisabled,
+    PartyStopped,
+    SignerFrozen,
+    TooManyRequests,
+)
+from backend.model.tables import AskingRate, Device, StoppedParty, Transaction
 from backend.sam.transactions import (
     ApproveByCode,
     ApprovedByCode,
@@ -146,7 +152,22 @@ def test_what_is_refused_costs_the_sam_nothing(world: SigningWorld) -> None:
     for _ in range(5):
         ask(world)
 
-    with world.sessions() as session, pytest.raises(TooManyRequests):
+    with pytest.raises(TooManyRequests):
+        ask_without_sam(world)
+
+
+def test_who_has_no_phone_nor_another_way_is_asked_for_nothing_and_costs_the_sam_nothing(
+    world_on_sqlite: SigningWorld,
+) -> None:
+    gone = update(Device).values(removal_asked_at=world_on_sqlite.clock())
+    world_on_sqlite.overwrite(lambda session: session.execute(gone))
+
+    with pytest.raises(CredentialDisabled, match="no phone is left"):
+        ask_without_sam(world_on_sqlite)
+
+
+def ask_without_sam(world: SigningWorld) -> None:
+    with world.sessions() as session:
         request_signatures(
             session,
             NoSam(),

@@ -25,6 +25,7 @@ from backend.errors import (
     WrongCode,
 )
 from backend.protocol.encoding import unb64u
+from backend.protocol.record import verify_record
 from backend.sam import client as client_module
 from backend.sam import housekeeping
 from backend.sam.amending import Amend, MakeSeed, OpenAmendment, Tighten
@@ -58,7 +59,14 @@ from tests.unit.sam.test_security_keys import made
 from tests.world.clock import SettableClock
 from tests.world.code_cell import ADDRESS, with_phone
 from tests.world.counting_app import CountingApp
-from tests.world.paired_cell import CA, PASSWORD_HASH, PairedCell, ready_cell
+from tests.world.paired_cell import (
+    BY_CODE,
+    CA,
+    PASSWORD_HASH,
+    PairedCell,
+    make_cell,
+    ready_cell,
+)
 from tests.world.paper_phone import read
 from tests.world.sam import ORIGIN, SamWorld
 
@@ -194,6 +202,15 @@ def test_approval_by_code_and_loosening_work_over_the_socket(
     assert by_app.counted.epoch == amended.epoch + 1
     tightened = client.tighten(Tighten(record=by_app.counted.record, method="password+sms"))
     assert tightened.methods == ("app", "password+hotp")
+
+
+@pytest.mark.sms
+def test_a_code_that_confirms_a_phone_comes_over_the_socket(
+    world: SamWorld, client: SamClient
+) -> None:
+    confirmed = make_cell(RemoteWorld(world, client), policy=BY_CODE)  # type: ignore[arg-type]  # the same shape
+    confirmed.pair()
+    assert verify_record(confirmed.record, expected_ks=world.public_keys.ks).devices
 
 
 def test_passwords_and_removal_work_over_the_socket(
