@@ -10,20 +10,14 @@ from click.testing import CliRunner, Result
 from joserfc.jwk import ECKey
 
 from backend.cli.main import main
-from backend.model import schema
-from backend.wiring import make_engine
 from tests.world.certificates import a_certificate
 
 SECRET = "client secret"
 
 
 @pytest.fixture
-def environment(tmp_path: Path) -> dict[str, str]:
-    url = f"sqlite:///{tmp_path / 'cellkey.sqlite3'}"
-    engine = make_engine(url)
-    schema.upgrade(engine)
-    engine.dispose()
-    return {"CELLKEY_DATA_DIR": str(tmp_path), "CELLKEY_DATABASE_URL": url}
+def environment(tmp_path: Path, sqlite_url: str) -> dict[str, str]:
+    return {"CELLKEY_DATA_DIR": str(tmp_path), "CELLKEY_DATABASE_URL": sqlite_url}
 
 
 def run(environment: dict[str, str], *arguments: str) -> Result:

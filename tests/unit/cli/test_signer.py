@@ -3,6 +3,7 @@
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from shutil import copytree
 from typing import Any
 
 import click
@@ -36,12 +37,10 @@ SEMYON = ["--operator", "Семён"]
 
 
 class Cellkey:
-    """The command with an environment of its own, made ready."""
+    """The command with an environment of its own."""
 
     def __init__(self, folder: Path) -> None:
         self.environment = {"CELLKEY_DATA_DIR": str(folder)}
-        for command in (["db", "upgrade"], ["worker", "keys"], ["hsm", "init"]):
-            assert self.call(command).exit_code == 0
 
     def call(self, arguments: Sequence[str]) -> Result:
         return CliRunner().invoke(main, arguments, env=self.environment)
@@ -64,9 +63,18 @@ class Cellkey:
         return result.stderr
 
 
+@pytest.fixture(scope="module")
+def ready(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that the commands made ready, to be copied."""
+    folder = tmp_path_factory.mktemp("ready") / "var"
+    for command in (["db", "upgrade"], ["worker", "keys"], ["hsm", "init"]):
+        assert Cellkey(folder).call(command).exit_code == 0
+    return folder
+
+
 @pytest.fixture
-def cellkey(tmp_path: Path) -> Cellkey:
-    return Cellkey(tmp_path / "var")
+def cellkey(ready: Path, tmp_path: Path) -> Cellkey:
+    return Cellkey(copytree(ready, tmp_path / "var"))
 
 
 def test_registering_prints_the_envelope_once(cellkey: Cellkey) -> None:
