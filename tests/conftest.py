@@ -48,8 +48,6 @@ compile_routes_once(pytest.MonkeyPatch())
 compile_statements_once(pytest.MonkeyPatch())
 
 ENGINES = ("sqlite", "postgresql")
-
-
 WATCH = pytest.StashKey[Watch]()
 
 
