@@ -18,6 +18,27 @@ OpenPage = Callable[..., Page]
 """Of the fixture ``open_page``."""
 
 PROGRAM: Final = Path("/usr/bin/chromium")
+LEFT_OUT: Final = (
+    # Of several such lists Chromium takes the last: what Playwright leaves out stands here again.
+    "AimEnabled",
+    "AvoidCorsURLLoaderRestartOnRedirect",
+    "AvoidUnnecessaryBeforeUnloadCheckSync",
+    "DestroyProfileOnBrowserClose",
+    "HttpsFirstBalancedModeAutoEnable",
+    "HttpsUpgrades",
+    "LensOverlay",
+    "MediaRouter",
+    "NetworkTimeServiceQuerying",
+    "OptimizationHints",
+    "PaintHolding",
+    "PreconnectToSearch",
+    "ThirdPartyStoragePartitioning",
+    # What hangs from the address bar, which nobody sees: two pages for each window. And a process
+    # in advance for the next page.
+    "WebUIOmniboxAimPopup",
+    "WebUIOmniboxPopup",
+    "SpareRendererForSitePerProcess",
+)
 SWITCHES: Final = (
     "--no-sandbox",  # it would not start for root; it meets no page but ours
     "--disable-dev-shm-usage",
@@ -27,6 +48,7 @@ SWITCHES: Final = (
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
+    f"--disable-features={','.join(LEFT_OUT)}",
 )
 LONGEST_MS: Final = 180_000
 """For what must come at last, also where the machine has much else to do."""

@@ -4,6 +4,7 @@ What the authenticator gives the page by PRF is told to the test, by no way that
 """
 
 from collections.abc import Callable, Sequence
+from itertools import count
 from pathlib import Path
 from typing import Any, Final
 from uuid import UUID
@@ -68,7 +69,10 @@ class Handset:
         self.authority = authority
         width, height = PHONE
         self.context = browser.new_context(
-            locale=lang, user_agent=agent, viewport={"width": width, "height": height}
+            locale=lang,
+            user_agent=agent,
+            viewport={"width": width, "height": height},
+            reduced_motion="reduce",  # each picture of what turns and fades is work
         )
         self.context.set_default_timeout(LONGEST_MS)
         self.context.grant_permissions(permissions, origin=authority.app_url)
@@ -79,6 +83,7 @@ class Handset:
         )
         self.context.add_init_script(TELL_PRF)
         self.page: Page = self.context.new_page()
+        self._opened = count()
         self.failures: list[str] = []
         self.page.on("pageerror", lambda error: self.failures.append(str(error)))
         self.page.on("console", self._hear)
@@ -104,9 +109,14 @@ class Handset:
         self.authenticator = added["authenticatorId"]
 
     def open(self, path: str = "/") -> Page:
-        """Open the app there anew: nothing is left of the page that was shown."""
-        self.page.goto("about:blank")
-        self.page.goto(self.authority.app_url + path)
+        """Open the app there anew: nothing is left of the page that was shown.
+
+        Not by way of an empty page, which would cost the browser a new process each time.
+        """
+        address, hash_, place = f"{self.authority.app_url}{path}".partition("#")
+        if hash_:  # the app forgets what stands before it; another is another document
+            address += f"?opened={next(self._opened)}"
+        self.page.goto(f"{address}{hash_}{place}")
         return self.page
 
     # --- what its owner does --------------------------------------------------

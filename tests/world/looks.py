@@ -22,6 +22,8 @@ RULES: Final = {
         "values": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"],
     },
 }
+FIND: Final = """async (rules) => (await axe.run(document, rules)).violations
+  .map(({ id, help, nodes }) => [id, help, nodes.map((node) => node.html.slice(0, 200))])"""
 TOO_WIDE: Final = """() => [document.documentElement, ...document.querySelectorAll("main")]
   .filter((box) => box.scrollWidth > box.clientWidth).map((box) => box.tagName)"""
 UNROLLED: Final = """(on) => {
@@ -71,9 +73,5 @@ def assert_accessible(page: Page) -> None:
     expect(page.locator("[aria-busy=true]")).to_have_count(0)
     if not page.evaluate("'axe' in globalThis"):
         page.evaluate(AXE_SCRIPT)
-    found: dict[str, Any] = page.evaluate("(rules) => axe.run(document, rules)", RULES)
-    breaches = [
-        (breach["id"], breach["help"], [node["html"][:200] for node in breach["nodes"]])
-        for breach in found["violations"]
-    ]
+    breaches: list[Any] = page.evaluate(FIND, RULES)
     assert not breaches, f"{page.url}: {breaches}"

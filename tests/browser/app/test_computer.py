@@ -20,17 +20,15 @@ def listed(handset: Handset) -> str:
     return handset.read("phones")
 
 
-def test_a_computer_is_paired_as_one_and_a_phone_as_a_phone(
-    installation: Installation, computer: Handset, new_handset: NewHandset
-) -> None:
-    for handset, called in ((computer, "Computer"), (new_handset(), "Web app")):
-        handset.pair(installation.register())
-        assert listed(handset).startswith(called)
+def test_a_computer_is_paired_as_one(installation: Installation, computer: Handset) -> None:
+    computer.pair(installation.register())
+    assert listed(computer).startswith("Computer")
 
 
 def test_where_computers_are_refused_the_envelope_stays_good_for_the_phone(
     installation: Installation, computer: Handset, new_handset: NewHandset
 ) -> None:
+    """Which is paired as a phone."""
     signer = installation.register(desktop=False)
     computer.begin_pairing(signer)
     computer.sign_in(signer)

@@ -102,14 +102,14 @@ def answer(tour: Tour, signer: Signer, service: Service) -> None:
 
 def look_around(tour: Tour) -> None:
     handset = tour.handset
-    for tab in ("history", "settings"):
-        handset.open(f"/#/{tab}")
-        tour.at(tab)
     handset.open("/#/history")
+    tour.at("history")
     handset.see("entry").last.click()
     tour.at("entry")
+    handset.tap("tab-settings")
+    tour.at("settings")
     for room in ("phones", "keys", "stopped", "freeze", "recovery"):
-        handset.room(room)
+        handset.tap("tab-settings", f"to-{room}")
         tour.at(room)
     handset.tap("recovery-show")
     tour.at("recovery-code")
