@@ -153,9 +153,13 @@ class Handset:
         """Wait until something is so, while the browser goes on."""
         wait_until(self.page, claim)
 
+    def settings(self) -> None:
+        """Go to the settings in the page that is open, as its tab does; the screen comes anew."""
+        self.page.evaluate("location.hash = '#/'; location.hash = '#/settings'")
+
     def room(self, name: str) -> None:
         """Go from the settings to a room of the only cell."""
-        self.open("/#/settings")
+        self.settings()
         self.tap(f"to-{name}")
 
     def begin_pairing(self, signer: Signer, *, camera: FakeCamera | None = None) -> None:

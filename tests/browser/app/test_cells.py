@@ -66,7 +66,7 @@ def names(handset: Handset, cell: Cell) -> None:
 
 def cards(handset: Handset, cell: Cell) -> Locator:
     """The card of a cell in the settings."""
-    handset.open("/#/settings")
+    handset.settings()
     return handset.see("cell-card").filter(has_text=cell.name)
 
 
