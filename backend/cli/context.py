@@ -2,7 +2,8 @@
 
 import os
 import signal
-from threading import Event
+from queue import SimpleQueue
+from threading import Event, Thread
 
 import click
 import msgspec
@@ -28,8 +29,17 @@ def answer(value: object, text: str, *, as_json: bool) -> None:
 
 
 def told_to_stop() -> Event:
-    """Give an event that SIGTERM and SIGINT set."""
-    stop = Event()
+    """Give an event that SIGTERM and SIGINT set, however often and whenever they come.
+
+    Not in the handler: it interrupts whoever waits for the event, who may hold its lock.
+    """
+    stop, told = Event(), SimpleQueue[int]()
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+        signal.signal(number, lambda number, _: told.put(number))  # which needs no lock
+
+    def set_when_told() -> None:
+        told.get()
+        stop.set()
+
+    Thread(target=set_when_told, name="told-to-stop", daemon=True).start()
     return stop
