@@ -41,7 +41,8 @@ SIDE_BY_SIDE := --numprocesses $(SIDES) --dist worksteal
 
 # Tests make some hundred thousand files and delete them. ext4 looks for a place past all that were
 # deleted in the last seconds, which took longer than the tests; where there is memory, they lie there.
-MEMORY := $(shell [ -w /dev/shm ] && [ "$$(df --output=avail /dev/shm | tail -1)" -gt 4000000 ] && \
+MEMORY := $(shell [ -w /dev/shm ] && ! grep -q ' /dev/shm .*noexec' /proc/mounts && \
+  [ "$$(df --output=avail /dev/shm | tail -1)" -gt 4000000 ] && \
   awk '/^MemAvailable/ && $$2 > 6000000 {print "/dev/shm"}' /proc/meminfo)
 PYTEST := $(if $(MEMORY),TMPDIR=$(MEMORY)) $(BIN)/python -m pytest --quiet $(SIDE_BY_SIDE)
 
