@@ -13,7 +13,6 @@ from typing import Final
 import pytest
 from coverage import Coverage
 
-ROOMS: Final = ("backend.protocol", "backend.sam", "backend.signing")
 _OF_PROCESSES: Final = "COVERAGE_PROCESS_CONFIG"
 """Tells a process that a test starts to watch itself."""
 
@@ -27,9 +26,10 @@ class Watch:
         self._resting: list[Coverage] = []
 
     def load_rooms(self) -> None:
-        """Load all modules of the gate."""
-        for room in ROOMS:
-            for found in walk_packages(import_module(room).__path__, f"{room}."):
+        """Load all modules of the gate, which the settings of coverage name."""
+        for folder in Coverage().config.source_dirs:
+            room = folder.replace("/", ".")
+            for found in walk_packages([folder], f"{room}."):
                 import_module(found.name)
 
     def look_at(self, item: pytest.Item) -> None:

@@ -25,10 +25,9 @@ def test_a_computer_is_paired_as_one(installation: Installation, computer: Hands
     assert listed(computer).startswith("Computer")
 
 
-def test_where_computers_are_refused_the_envelope_stays_good_for_the_phone(
+def test_where_computers_are_refused_the_envelope_pairs_a_phone_as_a_phone(
     installation: Installation, computer: Handset, new_handset: NewHandset
 ) -> None:
-    """Which is paired as a phone."""
     signer = installation.register(desktop=False)
     computer.begin_pairing(signer)
     computer.sign_in(signer)
